@@ -84,3 +84,13 @@ as_root apt-get update -q >&2 </dev/null || say "apt-get update failed; going on
 forbid_services
 case " ${missing[*]} " in *' postgresql '*) forbid_main_cluster ;; esac
 apt_install "${missing[@]}"
+
+# The packages also enable what they install for the next boot of the machine.
+if command -v systemctl >/dev/null; then
+    for package in "${missing[@]}"; do
+        case $package in
+            postgresql | redis-server) as_root systemctl disable -q "$package" >&2 ||
+                say "$package.service may start at the next boot: systemctl disable $package" ;;
+        esac
+    done
+fi

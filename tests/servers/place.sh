@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # names are for the scripts that source this
 # Where everything lives. One ignored folder per checkout holds ports, data, logs and pids, so that
 # several checkouts run beside each other and removing the folder leaves nothing behind.
 

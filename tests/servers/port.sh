@@ -26,7 +26,7 @@ pick_ports() {
 
 load_ports() {
     [ -s "$PORTS_FILE" ] || pick_ports
-    # shellcheck disable=SC1090
+    # shellcheck source=/dev/null
     . "$PORTS_FILE"
 }
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # names are for the scripts that source this
 # All servers at one glance: what is private, what is given from outside, and the environment that
 # tells the tests.
 
@@ -95,7 +95,7 @@ show_row() { printf '[servers]   %-10s %-9s %-8s %s\n' "$@" >&2; }
 
 show_table() (
     [ -s "$ENV_FILE" ] || fail "no servers are set up here: make up"
-    # shellcheck disable=SC1090
+    # shellcheck source=/dev/null
     . "$ENV_FILE"
     show_row server kind pid address
     show_row PostgreSQL "$AXS_TEST_DATABASE_KIND" "$(show_pid postgres)" "$AXS_TEST_DATABASE_URL"

@@ -7,7 +7,7 @@ set -euo pipefail
 [ -s "$ENV_FILE" ] || fail "no servers are set up here: make up"
 load_ports
 show_table
-# shellcheck disable=SC1090
+# shellcheck source=/dev/null
 . "$ENV_FILE"
 wanted=()
 [ "$AXS_TEST_DATABASE_KIND" = external ] || wanted+=(postgres)

@@ -32,8 +32,7 @@ mock_start() {
     local target
     say "building the mock broker (the first build takes minutes)"
     (cd "$CHECKOUT" && cargo build --locked -p axs-tests --bin mock-broker >&2 9>&-)
-    target=$(cd "$CHECKOUT" && cargo metadata --locked --no-deps --format-version 1 9>&- |
-        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+    target=$("$SERVERS_SCRIPTS/target_dir.sh" 9>&-)
     say "starting the mock broker"
     rm -f "$MOCK_ADDRESSES"
     start_recorded mock "$MOCK_LOG" "$target/debug/mock-broker" --addresses "$MOCK_ADDRESSES"

@@ -1,0 +1,45 @@
+# The targets people and CI call. The work is done by small scripts in tests/servers/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: help up down status clean-servers demo test lint fmt bench
+
+help: ## this list
+	@printf 'usage: make TARGET\n\n'
+	@sed -n 's/^\([a-z%*-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@printf '\n%s\n' \
+	  'Servers of your own: set AXS_TEST_DATABASE_URL, AXS_TEST_REDIS_URL or' \
+	  'AXS_TEST_KAFKA_BROKERS, and those are used instead of private ones.' \
+	  'AXS_SERVERS_KAFKA=mock tries the fallback for Apache Kafka; =apache refuses it.'
+
+up: ## start private PostgreSQL, Redis and Kafka, installing what is missing
+	@tests/servers/up.sh
+
+down: ## stop the private servers; their data stays
+	@tests/servers/down.sh
+
+status: ## show the private servers; fails unless all answer
+	@tests/servers/status.sh
+
+clean-servers: ## stop the private servers and remove their data
+	@tests/servers/clean.sh
+
+demo: ## run the main job end to end on real servers
+	@tests/servers/demo.sh
+
+test: ## run all tests on real servers
+	@tests/servers/test.sh
+
+lint: ## formatting, clippy and buf, as far as they are installed
+	@tests/servers/lint.sh
+
+fmt: ## format the code
+	@cargo fmt --all
+
+bench: bench-bulk ## all measurements
+
+bench-%: ## run one measurement: the program of that name, with servers
+	@tests/servers/bench.sh $*

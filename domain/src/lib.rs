@@ -1,0 +1,38 @@
+//! The balance core, pure: amounts, balances, changes, rules, fencing, idempotency.
+//!
+//! Nothing here awaits, reads a clock, draws a random number or knows a framework. Time, ids and
+//! chance are arguments. What this crate may know is what its manifest lists.
+//!
+//! | noun | file |
+//! |---|---|
+//! | exact decimal money | [`amount`] |
+//! | typed ids and bounded texts | [`id`], [`text`] |
+//! | registered currencies | [`currency`] |
+//! | what an account owns | [`balance`] |
+//! | what a client asks for | [`change`], [`event`] |
+//! | same key, same content | [`fingerprint`] |
+//! | the domain's "no" | [`rejection`] |
+//! | business rules | [`rule`] |
+//! | the decision | [`decision`], [`book`] |
+//! | the life of a log row | [`log_status`] |
+//! | who may write | [`fencing`], [`lease`], [`quota`] |
+//! | account → shard → partition | [`layout`] |
+
+pub mod amount;
+pub mod balance;
+pub mod book;
+pub mod change;
+pub mod currency;
+pub mod decision;
+pub mod event;
+pub mod fencing;
+pub mod fingerprint;
+pub mod id;
+pub mod layout;
+pub mod lease;
+pub mod log_status;
+pub mod quota;
+pub mod rejection;
+pub mod rule;
+pub mod text;
+pub mod time;
