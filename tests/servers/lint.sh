@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Formatting, clippy and buf. A tool that is not installed is named in one line and passed over.
 # With an argument, only that one: fmt, clippy or buf.
+# shellcheck disable=SC2317 # what looks unreachable is called by name or by a trap
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

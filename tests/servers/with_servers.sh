@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command with the servers up and .servers/env in its environment, then stops those servers
 # that were started for it, on failure and on Ctrl-C too. The command's status is this script's.
+# shellcheck disable=SC2317 # what looks unreachable is called by name or by a trap
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 [ $# -gt 0 ] || { echo "usage: with_servers.sh COMMAND [ARGUMENT...]" >&2; exit 2; }
@@ -45,4 +46,6 @@ while kill -0 "$child" 2>/dev/null; do
     status=0
     wait "$child" || status=$?
 done
+# What a failed command left behind would hold connections to servers that are about to stop.
+kill -TERM -- "-$child" 2>/dev/null || true
 exit "${interrupted:-$status}"

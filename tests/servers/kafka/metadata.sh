@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016 # expanded by the inner shell
 # Asks a broker for its metadata in Kafka's own protocol, over bash's TCP: a start of the JVM for
 # this question would take longer than the broker's.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016 # expanded by the inner shell
 # The private Redis: start, stop and readiness.
 
 REDIS_LOG="$LOG_DIR/redis.log"
