@@ -56,22 +56,26 @@ stop_recorded() {
 # Starts a program in a session of its own, so that Ctrl-C on `make` does not reach it, and records
 # it. Usage: start_recorded NAME LOG_FILE PROGRAM [ARGUMENT...]
 start_recorded() {
-    local name=$1 log=$2 raw
+    local name=$1 log=$2 raw tries=0 deferred=''
     shift 2
     raw="$RUN_DIR/$name.starting"
     rm -f "$raw"
+    # A signal between start and record would leave a server that nobody knows: it has to wait.
+    trap 'deferred=INT' INT
+    trap 'deferred=TERM' TERM
     # shellcheck disable=SC2016 # expanded by the inner shell
     setsid bash -c 'echo $$ >"$0.part" && mv "$0.part" "$0" && exec "$@"' "$raw" "$@" \
         </dev/null >>"$log" 2>&1 9>&- &
-    local tries=0
     until [ -s "$raw" ]; do
         tries=$((tries + 1))
         [ "$tries" -lt 100 ] || fail "$name did not start; see $log"
-        sleep 0.05
+        sleep 0.05 || true
     done
     record_pid "$name" "$(cat "$raw")" || fail "$name ended at once; the last lines of $log:
 $(tail -n 15 "$log" 2>/dev/null)"
     rm -f "$raw"
+    trap - INT TERM
+    [ -z "$deferred" ] || kill "-$deferred" $$
 }
 
 # Asks until the server answers. Usage: await_ready NAME LIMIT_S LOG_FILE COMMAND [ARGUMENT...]

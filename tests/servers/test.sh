@@ -6,14 +6,15 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 cd "$here/../.."
 
-# shellcheck source=tests/servers/place.sh
-. "$here/place.sh"
-make_folders
-export AXS_TEST_SKIPS="$SERVERS_HOME/skips.tsv"
+# Replaced rather than waited for: a signal to this process must reach the one that stops servers.
+[ "${1:-}" = inside ] || exec "$here/with_servers.sh" "$here/test.sh" inside "$@"
+shift
+
+export AXS_TEST_SKIPS="$AXS_TEST_SERVERS/skips.tsv"
 : >"$AXS_TEST_SKIPS"
 
 status=0
-"$here/with_servers.sh" cargo test --workspace --locked "$@" || status=$?
+cargo test --workspace --locked "$@" || status=$?
 
 skipped=$(wc -l <"$AXS_TEST_SKIPS")
 if [ "$skipped" -eq 0 ]; then
