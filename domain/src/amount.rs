@@ -12,7 +12,7 @@ pub const UNITS_PER_WHOLE: i128 = 1_000_000_000_000_000_000;
 /// The largest magnitude in units: 36 nines, the bound of `NUMERIC(36,18)`.
 pub const UNITS_MAX: i128 = UNITS_PER_WHOLE * UNITS_PER_WHOLE - 1;
 
-/// The longest text [`Amount::parse`] looks at: sign, 18 digits, point, 18 digits.
+/// The longest text [`Amount::parse`] accepts: sign, 18 digits, point, 18 digits.
 pub const TEXT_LENGTH_MAX: usize = 38;
 
 /// A signed amount of one currency.
@@ -200,4 +200,133 @@ pub enum AmountError {
     /// Beyond `NUMERIC(36,18)`.
     #[error("is out of range (at most 18 digits before the point)")]
     OutOfRange,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_that_is_no_plain_decimal_is_refused_for_its_own_reason() {
+        use AmountError::{
+            Empty, LeadingZero, NegativeZero, NotPlainDecimal, OutOfRange, TooManyDecimals,
+        };
+        let over_long = "9".repeat(10_000);
+        let over_long_fraction = format!("0.{}", "0".repeat(10_000));
+        let rows: &[(&str, AmountError)] = &[
+            ("", Empty),
+            ("1e3", NotPlainDecimal),
+            ("1E3", NotPlainDecimal),
+            ("1e-3", NotPlainDecimal),
+            ("NaN", NotPlainDecimal),
+            ("Infinity", NotPlainDecimal),
+            ("inf", NotPlainDecimal),
+            ("+5", NotPlainDecimal),
+            ("-+5", NotPlainDecimal),
+            ("--5", NotPlainDecimal),
+            ("5-", NotPlainDecimal),
+            ("-", NotPlainDecimal),
+            (".", NotPlainDecimal),
+            ("-.", NotPlainDecimal),
+            (".5", NotPlainDecimal),
+            ("-.5", NotPlainDecimal),
+            ("5.", NotPlainDecimal),
+            ("1.2.3", NotPlainDecimal),
+            ("1..2", NotPlainDecimal),
+            ("1.-2", NotPlainDecimal),
+            ("1_000", NotPlainDecimal),
+            ("1,000", NotPlainDecimal),
+            ("1,5", NotPlainDecimal),
+            (" 5", NotPlainDecimal),
+            ("5 ", NotPlainDecimal),
+            ("5\n", NotPlainDecimal),
+            ("- 5", NotPlainDecimal),
+            ("1 000", NotPlainDecimal),
+            ("5\0", NotPlainDecimal),
+            ("0x10", NotPlainDecimal),
+            ("\u{ff15}", NotPlainDecimal),   // a full-width five
+            ("\u{665}", NotPlainDecimal),    // an Arabic-Indic five
+            ("\u{2212}5", NotPlainDecimal),  // the typographer's minus
+            ("1\u{ff0e}5", NotPlainDecimal), // a full-width point
+            ("\u{feff}5", NotPlainDecimal),  // a byte order mark
+            ("007", LeadingZero),
+            ("-007", LeadingZero),
+            ("00", LeadingZero),
+            ("00.5", LeadingZero),
+            ("-0", NegativeZero),
+            ("-0.0", NegativeZero),
+            ("-0.000000000000000000", NegativeZero),
+            ("0.0000000000000000001", TooManyDecimals),
+            ("1.0000000000000000000", TooManyDecimals),
+            ("1000000000000000000", OutOfRange),
+            ("-1000000000000000000", OutOfRange),
+            ("1000000000000000000.0", OutOfRange),
+            (&over_long, OutOfRange),
+            (&over_long_fraction, TooManyDecimals),
+        ];
+        for (text, reason) in rows {
+            assert_eq!(Amount::parse(text), Err(*reason), "{:.60?}", text);
+        }
+    }
+
+    #[test]
+    fn plain_decimals_are_read_exactly() {
+        let rows: &[(&str, i128)] = &[
+            ("0", 0),
+            ("0.0", 0),
+            ("0.000000000000000000", 0),
+            ("1", UNITS_PER_WHOLE),
+            ("1.0", UNITS_PER_WHOLE),
+            ("-1", -UNITS_PER_WHOLE),
+            ("10", 10 * UNITS_PER_WHOLE),
+            ("0.000000000000000001", 1),
+            ("-0.000000000000000001", -1),
+            ("12.5", 12_500_000_000_000_000_000),
+            ("12.500", 12_500_000_000_000_000_000),
+            ("999999999999999999.999999999999999999", UNITS_MAX),
+            ("-999999999999999999.999999999999999999", -UNITS_MAX),
+        ];
+        for (text, units) in rows {
+            assert_eq!(Amount::parse(text).map(Amount::units), Ok(*units), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_printed_in_its_shortest_exact_form() {
+        let rows: &[(i128, &str, u32)] = &[
+            (0, "0", 0),
+            (1, "0.000000000000000001", 18),
+            (-1, "-0.000000000000000001", 18),
+            (UNITS_PER_WHOLE, "1", 0),
+            (-10 * UNITS_PER_WHOLE, "-10", 0),
+            (UNITS_PER_WHOLE / 2, "0.5", 1),
+            (-UNITS_PER_WHOLE / 20, "-0.05", 2),
+            (1_010_000_000_000_000_000, "1.01", 2),
+            (UNITS_MAX, "999999999999999999.999999999999999999", 18),
+        ];
+        for (units, text, decimals) in rows {
+            let amount = Amount::try_from_units(*units).unwrap();
+            assert_eq!(amount.to_string(), *text);
+            assert_eq!(amount.decimals(), *decimals, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_accepted_text_is_the_smallest_amount() {
+        assert_eq!(Amount::MIN.to_string().len(), TEXT_LENGTH_MAX);
+    }
+
+    #[test]
+    fn the_range_ends_where_numeric_36_18_ends() {
+        assert_eq!(UNITS_MAX.to_string(), "9".repeat(36));
+        assert_eq!(Amount::try_from_units(UNITS_MAX), Ok(Amount::MAX));
+        assert_eq!(Amount::try_from_units(-UNITS_MAX), Ok(Amount::MIN));
+        for units in [UNITS_MAX + 1, -UNITS_MAX - 1, i128::MAX, i128::MIN] {
+            assert_eq!(
+                Amount::try_from_units(units),
+                Err(AmountError::OutOfRange),
+                "{units}"
+            );
+        }
+    }
 }

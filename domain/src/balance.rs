@@ -44,7 +44,10 @@ pub struct Balance {
 
 impl Balance {
     /// An account that never had the currency.
-    pub const ZERO: Self = Self { available: Amount::ZERO, frozen: Amount::ZERO };
+    pub const ZERO: Self = Self {
+        available: Amount::ZERO,
+        frozen: Amount::ZERO,
+    };
 
     /// Both parts moved by the delta, or `None` when one of them would leave the range.
     #[must_use]
@@ -67,5 +70,8 @@ pub struct VersionedBalance {
 
 impl VersionedBalance {
     /// The balance of an account that never had the currency.
-    pub const ABSENT: Self = Self { balance: Balance::ZERO, version: BalanceVersion::MIN };
+    pub const ABSENT: Self = Self {
+        balance: Balance::ZERO,
+        version: BalanceVersion::MIN,
+    };
 }

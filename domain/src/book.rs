@@ -41,3 +41,24 @@ impl BalanceBook {
         self.0.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::currency::CurrencyCode;
+    use crate::id::AccountId;
+
+    #[test]
+    fn a_balance_that_was_never_loaded_is_missing_and_not_zero() {
+        let key = BalanceKey {
+            account_id: AccountId::MIN,
+            currency: CurrencyCode::parse("USD").unwrap(),
+        };
+        let mut book = BalanceBook::default();
+        assert!(book.is_empty());
+        assert_eq!(book.find(&key), None);
+        book.put(key, VersionedBalance::ABSENT);
+        assert_eq!(book.find(&key), Some(VersionedBalance::ABSENT));
+        assert_eq!(book.len(), 1);
+    }
+}

@@ -53,3 +53,20 @@ impl Branch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledgers_numbers_of_the_branches_are_pinned() {
+        assert_eq!(
+            (Branch::Primary.number(), Branch::Fallback.number()),
+            (0, 1)
+        );
+        assert_eq!(Branch::from_number(0), Some(Branch::Primary));
+        assert_eq!(Branch::from_number(1), Some(Branch::Fallback));
+        assert_eq!(Branch::from_number(2), None);
+        assert_eq!(Branch::from_number(-1), None);
+    }
+}

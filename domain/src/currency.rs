@@ -101,7 +101,11 @@ impl Currency {
         if u32::from(decimals) > SCALE {
             return Err(TooManyDecimals { decimals });
         }
-        Ok(Self { code, decimals, active })
+        Ok(Self {
+            code,
+            decimals,
+            active,
+        })
     }
 
     /// The code.
@@ -204,4 +208,106 @@ pub enum CurrencyError {
         /// Decimals of the amount.
         found: u32,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> CurrencyCode {
+        CurrencyCode::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_code_is_short_plain_and_upper_case() {
+        use CurrencyCodeError::{BadCharacter, Empty, TooLong};
+        let rows: &[(&str, Result<(), CurrencyCodeError>)] = &[
+            ("A", Ok(())),
+            ("USD", Ok(())),
+            ("1INCH", Ok(())),
+            ("USDT-TRC20", Ok(())),
+            ("A.B_C-D", Ok(())),
+            ("ABCDEFGHIJKLMNOP", Ok(())),
+            ("", Err(Empty)),
+            ("ABCDEFGHIJKLMNOPQ", Err(TooLong { length: 17 })),
+            ("usd", Err(BadCharacter)),
+            ("Usd", Err(BadCharacter)),
+            ("-USD", Err(BadCharacter)),
+            ("_USD", Err(BadCharacter)),
+            (".USD", Err(BadCharacter)),
+            (" USD", Err(BadCharacter)),
+            ("USD ", Err(BadCharacter)),
+            ("US D", Err(BadCharacter)),
+            ("USD\0", Err(BadCharacter)),
+            ("\u{ff35}\u{ff33}\u{ff24}", Err(BadCharacter)), // USD in full-width letters
+            ("\u{415}UR", Err(BadCharacter)),                // a Cyrillic letter that looks like E
+        ];
+        for (text, expected) in rows {
+            assert_eq!(CurrencyCode::parse(text).map(|_| ()), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn codes_keep_their_text_and_sort_as_it_does() {
+        let mut texts = ["B", "A", "AB", "A-", "A1", "ABCDEFGHIJKLMNOP"];
+        let mut codes = texts.map(code);
+        texts.sort_unstable();
+        codes.sort_unstable();
+        assert_eq!(codes.map(|code| code.to_string()), texts.map(str::to_owned));
+    }
+
+    #[test]
+    fn a_currency_has_at_most_18_decimals() {
+        assert!(Currency::try_new(code("ETH"), 18, true).is_ok());
+        assert_eq!(
+            Currency::try_new(code("ETH"), 19, true),
+            Err(TooManyDecimals { decimals: 19 })
+        );
+    }
+
+    #[test]
+    fn an_amount_fits_when_it_needs_no_more_decimals_than_the_currency_has() {
+        let rows: &[(u8, &str, Option<u32>)] = &[
+            (0, "5", None),
+            (0, "5.0", None),
+            (0, "0.1", Some(1)),
+            (2, "0.01", None),
+            (2, "0.010", None),
+            (2, "-0.001", Some(3)),
+            (18, "0.000000000000000001", None),
+        ];
+        for (decimals, text, excess) in rows {
+            let currency = Currency::try_new(code("XYZ"), *decimals, true).unwrap();
+            let expected = match excess {
+                None => Ok(()),
+                Some(found) => Err(CurrencyError::TooPrecise {
+                    code: code("XYZ"),
+                    allowed: *decimals,
+                    found: *found,
+                }),
+            };
+            assert_eq!(
+                currency.fits(Amount::parse(text).unwrap()),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_registered_and_active_currencies_are_accepted() {
+        let usd = Currency::try_new(code("USD"), 2, true).unwrap();
+        let old = Currency::try_new(code("OLD"), 2, false).unwrap();
+        let set = CurrencySet::new([usd, old]);
+        assert_eq!(set.accept(code("USD")), Ok(&usd));
+        assert_eq!(
+            set.accept(code("OLD")),
+            Err(CurrencyError::Inactive { code: code("OLD") })
+        );
+        assert_eq!(
+            set.accept(code("USB")),
+            Err(CurrencyError::Unknown { code: code("USB") })
+        );
+        assert_eq!(set.find(code("OLD")), Some(&old));
+    }
 }

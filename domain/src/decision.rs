@@ -3,13 +3,13 @@
 //! Pure and repeatable: the same events over the same book give the same decision, so a batch
 //! can be thrown away and decided again.
 
-use crate::balance::{Balance, BalanceKey, VersionedBalance};
+use crate::balance::{BalanceKey, VersionedBalance};
 use crate::book::BalanceBook;
 use crate::change::{BalanceChange, Branch, CurrencyDelta};
 use crate::event::BalanceChangeEvent;
 use crate::id::BalanceVersion;
 use crate::rejection::{EventRejection, Rejection};
-use crate::rule::{BalanceRuleSet, RuleContext};
+use crate::rule::{BalanceRuleSet, NonNegative, RuleContext};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 
@@ -61,7 +61,8 @@ pub struct BatchDecision {
 #[error("the balance of account {} in {} was not loaded", .0.account_id, .0.currency)]
 pub struct MissingBalance(pub BalanceKey);
 
-/// The balances that deciding the event may look at: each change's and each fallback's.
+/// The balances that deciding the event may look at: each change's and each fallback's, in order.
+/// A key that the event names twice comes twice.
 pub fn balance_keys(event: &BalanceChangeEvent) -> impl Iterator<Item = BalanceKey> + '_ {
     let account_id = event.account_id();
     event
@@ -71,19 +72,29 @@ pub fn balance_keys(event: &BalanceChangeEvent) -> impl Iterator<Item = BalanceK
             std::iter::once(change.primary.currency)
                 .chain(change.fallback.iter().map(|fallback| fallback.currency))
         })
-        .map(move |currency| BalanceKey { account_id, currency })
+        .map(move |currency| BalanceKey {
+            account_id,
+            currency,
+        })
 }
 
 /// Decides the events in order, each on what the earlier ones left.
 ///
+/// The caller has dropped the copies: an event given twice takes effect twice.
+///
 /// # Errors
-/// [`MissingBalance`] when the book lacks a balance that [`balance_keys`] names.
+/// [`MissingBalance`] when the decision comes to a balance that the book lacks. A book that holds
+/// every key of [`balance_keys`] never lacks one.
 pub fn decide<'a>(
     events: impl IntoIterator<Item = (&'a BalanceChangeEvent, Timestamp)>,
     book: &BalanceBook,
     rules: &BalanceRuleSet,
 ) -> Result<BatchDecision, MissingBalance> {
-    let mut batch = BatchInProgress { book, moved: HashMap::new(), decision: BatchDecision::default() };
+    let mut batch = BatchInProgress {
+        book,
+        moved: HashMap::new(),
+        decision: BatchDecision::default(),
+    };
     for (event, logged_at) in events {
         let outcome = batch.decide_event(event, logged_at, rules)?;
         batch.decision.outcomes.push(outcome);
@@ -108,29 +119,44 @@ impl BatchInProgress<'_> {
         let mut moved_by_event: HashMap<BalanceKey, VersionedBalance> = HashMap::new();
         let mut entries = Vec::with_capacity(event.changes().len());
         for (change_index, change) in event.changes().iter().enumerate() {
-            let attempt = |part: &CurrencyDelta,
-                           decision: &mut BatchDecision|
-             -> Result<Result<VersionedBalance, Rejection>, MissingBalance> {
-                let key = BalanceKey { account_id: event.account_id(), currency: part.currency };
-                let stored = self.book.find(&key).ok_or(MissingBalance(key))?;
-                decision.reads.insert(key, stored.version);
-                let before = moved_by_event
-                    .get(&key)
-                    .or_else(|| self.moved.get(&key))
-                    .copied()
-                    .unwrap_or(stored);
-                Ok(try_change(event, logged_at, part, before, rules))
-            };
+            let attempt =
+                |part: &CurrencyDelta,
+                 decision: &mut BatchDecision|
+                 -> Result<Result<VersionedBalance, Rejection>, MissingBalance> {
+                    let key = BalanceKey {
+                        account_id: event.account_id(),
+                        currency: part.currency,
+                    };
+                    let stored = self.book.find(&key).ok_or(MissingBalance(key))?;
+                    decision.reads.insert(key, stored.version);
+                    let before = moved_by_event
+                        .get(&key)
+                        .or_else(|| self.moved.get(&key))
+                        .copied()
+                        .unwrap_or(stored);
+                    Ok(try_change(event, logged_at, part, before, rules))
+                };
             let taken = choose_branch(change, |part| attempt(part, &mut self.decision))?;
             match taken {
                 Ok((branch, applied, after)) => {
-                    let key =
-                        BalanceKey { account_id: event.account_id(), currency: applied.currency };
+                    let key = BalanceKey {
+                        account_id: event.account_id(),
+                        currency: applied.currency,
+                    };
                     moved_by_event.insert(key, after);
-                    entries.push(LedgerEntry { change_index, branch, applied, after });
+                    entries.push(LedgerEntry {
+                        change_index,
+                        branch,
+                        applied,
+                        after,
+                    });
                 }
                 Err((primary, fallback)) => {
-                    return Ok(Outcome::Rejected(EventRejection { change_index, primary, fallback }));
+                    return Ok(Outcome::Rejected(EventRejection {
+                        change_index,
+                        primary,
+                        fallback,
+                    }));
                 }
             }
         }
@@ -139,11 +165,21 @@ impl BatchInProgress<'_> {
     }
 
     fn finish(self) -> BatchDecision {
-        let Self { moved, mut decision, .. } = self;
+        let Self {
+            moved,
+            mut decision,
+            ..
+        } = self;
         for (key, after) in moved {
             // Every moved balance was read first, so the version is there.
             if let Some(version_read) = decision.reads.remove(&key) {
-                decision.writes.insert(key, BalanceWrite { version_read, after });
+                decision.writes.insert(
+                    key,
+                    BalanceWrite {
+                        version_read,
+                        after,
+                    },
+                );
             }
         }
         decision
@@ -180,17 +216,27 @@ fn try_change(
     before: VersionedBalance,
     rules: &BalanceRuleSet,
 ) -> Result<VersionedBalance, Rejection> {
-    let overflow = Rejection::BalanceOverflow { currency: part.currency };
-    let after: Balance = before.balance.plus(part.delta).ok_or_else(|| overflow.clone())?;
+    let currency = part.currency;
+    let credit = rules.credit_limit(event.account_id(), currency);
+    let overflow = Rejection::BalanceOverflow { currency };
+    let Some(after) = before.balance.plus(part.delta) else {
+        // Lacking funds is the truer reason, and the one that lets the fallback be tried.
+        return Err(
+            NonNegative::lack(currency, before.balance, part.delta, credit).unwrap_or(overflow),
+        );
+    };
     rules.check(&RuleContext {
         event,
         logged_at,
-        currency: part.currency,
+        currency,
         delta: part.delta,
         before: before.balance,
         after,
-        credit: rules.credit_limit(event.account_id(), part.currency),
+        credit,
     })?;
     let version = before.version.next().ok_or(overflow)?;
-    Ok(VersionedBalance { balance: after, version })
+    Ok(VersionedBalance {
+        balance: after,
+        version,
+    })
 }

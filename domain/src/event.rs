@@ -46,7 +46,9 @@ impl BalanceChangeEvent {
             return Err(EventError::NoChanges);
         }
         if parts.changes.len() > CHANGES_MAX {
-            return Err(EventError::TooManyChanges { found: parts.changes.len() });
+            return Err(EventError::TooManyChanges {
+                found: parts.changes.len(),
+            });
         }
         let mut seen = HashSet::with_capacity(parts.changes.len());
         for (index, change) in parts.changes.iter().enumerate() {
@@ -54,11 +56,17 @@ impl BalanceChangeEvent {
                 return Err(EventError::RepeatedChangeId { index });
             }
             if change.primary.delta.is_zero() {
-                return Err(EventError::MovesNothing { index, fallback: false });
+                return Err(EventError::MovesNothing {
+                    index,
+                    fallback: false,
+                });
             }
             if let Some(fallback) = &change.fallback {
                 if fallback.delta.is_zero() {
-                    return Err(EventError::MovesNothing { index, fallback: true });
+                    return Err(EventError::MovesNothing {
+                        index,
+                        fallback: true,
+                    });
                 }
                 if fallback.currency == change.primary.currency {
                     return Err(EventError::FallbackInSameCurrency { index });
@@ -164,8 +172,14 @@ impl EventError {
         match self {
             Self::NoChanges | Self::TooManyChanges { .. } => "changes".to_owned(),
             Self::RepeatedChangeId { index } => format!("changes[{index}].change_id"),
-            Self::MovesNothing { index, fallback: false } => format!("changes[{index}]"),
-            Self::MovesNothing { index, fallback: true } => format!("changes[{index}].fallback"),
+            Self::MovesNothing {
+                index,
+                fallback: false,
+            } => format!("changes[{index}]"),
+            Self::MovesNothing {
+                index,
+                fallback: true,
+            } => format!("changes[{index}].fallback"),
             Self::FallbackInSameCurrency { index } => {
                 format!("changes[{index}].fallback.currency_code")
             }

@@ -25,7 +25,10 @@ pub struct Claim {
 
 impl Fence {
     /// The fence of a partition that nobody ever led.
-    pub const UNCLAIMED: Self = Self { token: FencingToken::MIN, owner: None };
+    pub const UNCLAIMED: Self = Self {
+        token: FencingToken::MIN,
+        owner: None,
+    };
 
     /// Gives the partition to a new owner under the next token.
     ///
@@ -33,7 +36,13 @@ impl Fence {
     #[must_use]
     pub fn raise(self, owner: OwnerId) -> Option<(Self, Claim)> {
         let token = self.token.next()?;
-        Some((Self { token, owner: Some(owner) }, Claim { token, owner }))
+        Some((
+            Self {
+                token,
+                owner: Some(owner),
+            },
+            Claim { token, owner },
+        ))
     }
 
     /// Whether a write under the claim may commit.
@@ -44,7 +53,10 @@ impl Fence {
         if self.token == claim.token && self.owner == Some(claim.owner) {
             Ok(())
         } else {
-            Err(Fenced { held: claim.token, newest: self.token })
+            Err(Fenced {
+                held: claim.token,
+                newest: self.token,
+            })
         }
     }
 }
@@ -57,4 +69,87 @@ pub struct Fenced {
     pub held: FencingToken,
     /// The token that stands.
     pub newest: FencingToken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn owner(number: u128) -> OwnerId {
+        OwnerId::new(Uuid::from_u128(number))
+    }
+
+    fn claim(token: i64, owner: OwnerId) -> Claim {
+        Claim {
+            token: FencingToken::try_new(token).unwrap(),
+            owner,
+        }
+    }
+
+    #[test]
+    fn only_the_newest_token_in_its_owners_hands_is_admitted() {
+        let fence = Fence {
+            token: FencingToken::try_new(7).unwrap(),
+            owner: Some(owner(1)),
+        };
+        let rows = [
+            (claim(7, owner(1)), true),
+            (claim(7, owner(2)), false), // a number that a lagging replica issued again
+            (claim(6, owner(1)), false),
+            (claim(8, owner(1)), false), // from a future that was lost with the old primary
+            (claim(0, owner(1)), false),
+        ];
+        for (claim, admitted) in rows {
+            let expected = if admitted {
+                Ok(())
+            } else {
+                Err(Fenced {
+                    held: claim.token,
+                    newest: fence.token,
+                })
+            };
+            assert_eq!(fence.admit(claim), expected, "{claim:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_admitted_before_the_first_leader() {
+        assert!(Fence::UNCLAIMED.admit(claim(0, owner(1))).is_err());
+        let (_, first) = Fence::UNCLAIMED.raise(owner(1)).unwrap();
+        assert_eq!(first.token.value(), 1);
+    }
+
+    #[test]
+    fn a_token_is_never_given_out_again_at_the_end_of_the_numbering() {
+        let last = FencingToken::try_new(i64::MAX).unwrap();
+        assert_eq!(
+            Fence {
+                token: last,
+                owner: Some(owner(1))
+            }
+            .raise(owner(2)),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn of_all_claims_ever_given_out_only_the_newest_is_admitted(
+            owners in proptest::collection::vec(0u128..3, 1..20),
+        ) {
+            let mut fence = Fence::UNCLAIMED;
+            let mut claims = Vec::new();
+            for number in owners {
+                let (raised, claim) = fence.raise(owner(number)).unwrap();
+                prop_assert!(raised.token > fence.token);
+                fence = raised;
+                claims.push(claim);
+                let admitted: Vec<Claim> =
+                    claims.iter().copied().filter(|c| fence.admit(*c).is_ok()).collect();
+                prop_assert_eq!(admitted, vec![claim]);
+            }
+        }
+    }
 }

@@ -56,10 +56,14 @@ impl Fingerprint {
     }
 
     /// A fingerprint read back from storage; `None` when the length is not
-    /// [`FINGERPRINT_LENGTH`].
+    /// [`FINGERPRINT_LENGTH`] or the version is not one that [`Fingerprint::of`] makes.
+    ///
+    /// Fingerprints of two versions differ even for one content, so an unknown version must never
+    /// be compared: it would pass for other content.
     #[must_use]
     pub fn restore(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        let bytes: [u8; FINGERPRINT_LENGTH] = bytes.try_into().ok()?;
+        (bytes[0] == VERSION).then_some(Self(bytes))
     }
 
     /// The bytes as stored.
@@ -101,20 +105,41 @@ pub fn differing_fields(first: &BalanceChangeEvent, second: &BalanceChangeEvent)
             fields.push(path);
         }
     };
-    note(first.event_type() != second.event_type(), "event_type".into());
-    note(first.account_id() != second.account_id(), "account_id".into());
+    note(
+        first.event_type() != second.event_type(),
+        "event_type".into(),
+    );
+    note(
+        first.account_id() != second.account_id(),
+        "account_id".into(),
+    );
     note(first.user_id() != second.user_id(), "user_id".into());
-    note(first.source_service() != second.source_service(), "source_service".into());
-    note(first.related_order_id() != second.related_order_id(), "related_order_id".into());
-    note(first.changes().len() != second.changes().len(), "changes".into());
+    note(
+        first.source_service() != second.source_service(),
+        "source_service".into(),
+    );
+    note(
+        first.related_order_id() != second.related_order_id(),
+        "related_order_id".into(),
+    );
+    note(
+        first.changes().len() != second.changes().len(),
+        "changes".into(),
+    );
     for (index, (a, b)) in first.changes().iter().zip(second.changes()).enumerate() {
         let at = format!("changes[{index}]");
-        note(a.primary.currency != b.primary.currency, format!("{at}.currency_code"));
+        note(
+            a.primary.currency != b.primary.currency,
+            format!("{at}.currency_code"),
+        );
         note(
             a.primary.delta.available != b.primary.delta.available,
             format!("{at}.available_delta"),
         );
-        note(a.primary.delta.frozen != b.primary.delta.frozen, format!("{at}.frozen_delta"));
+        note(
+            a.primary.delta.frozen != b.primary.delta.frozen,
+            format!("{at}.frozen_delta"),
+        );
         note(a.fallback != b.fallback, format!("{at}.fallback"));
     }
     fields

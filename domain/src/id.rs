@@ -99,6 +99,9 @@ impl FencingToken {
     }
 }
 
+const SIMPLE_LENGTH: usize = uuid::fmt::Simple::LENGTH;
+const HYPHENATED_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -117,6 +120,10 @@ macro_rules! uuid_id {
             /// # Errors
             /// [`NotAUuid`] when the text is neither.
             pub fn parse(text: &str) -> Result<Self, NotAUuid> {
+                // The uuid crate also reads `{…}` and `urn:uuid:…`: other spellings of one id.
+                if !matches!(text.len(), SIMPLE_LENGTH | HYPHENATED_LENGTH) {
+                    return Err(NotAUuid);
+                }
                 Uuid::try_parse(text).map(Self).map_err(|_| NotAUuid)
             }
 
@@ -146,3 +153,86 @@ uuid_id!(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a UUID")]
 pub struct NotAUuid;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_below_its_smallest_number_is_refused() {
+        assert_eq!(AccountId::try_new(0), Err(IdError { value: 0, min: 1 }));
+        assert_eq!(
+            AccountId::try_new(i64::MIN),
+            Err(IdError {
+                value: i64::MIN,
+                min: 1
+            })
+        );
+        assert_eq!(AccountId::try_new(1), Ok(AccountId::MIN));
+        assert_eq!(UserId::try_new(0), Err(IdError { value: 0, min: 1 }));
+        assert_eq!(ShardId::try_new(-1), Err(IdError { value: -1, min: 0 }));
+        assert_eq!(ShardId::try_new(0), Ok(ShardId::MIN));
+        assert_eq!(PartitionId::try_new(-1), Err(IdError { value: -1, min: 0 }));
+        assert_eq!(LayoutEpoch::try_new(0), Err(IdError { value: 0, min: 1 }));
+        assert_eq!(Offset::try_new(-1), Err(IdError { value: -1, min: 0 }));
+        assert_eq!(
+            BalanceVersion::try_new(-1),
+            Err(IdError { value: -1, min: 0 })
+        );
+        assert_eq!(
+            FencingToken::try_new(-1),
+            Err(IdError { value: -1, min: 0 })
+        );
+    }
+
+    #[test]
+    fn counters_go_up_by_one_and_stop_at_their_end_rather_than_wrap() {
+        let last = i64::MAX;
+        assert_eq!(Offset::MIN.next().value(), 1);
+        assert_eq!(
+            BalanceVersion::MIN.next().map(BalanceVersion::value),
+            Some(1)
+        );
+        assert_eq!(FencingToken::MIN.next().map(FencingToken::value), Some(1));
+        assert_eq!(Offset::try_new(last).map(|o| o.next().value()), Ok(last));
+        assert_eq!(
+            BalanceVersion::try_new(last).map(BalanceVersion::next),
+            Ok(None)
+        );
+        assert_eq!(
+            FencingToken::try_new(last).map(FencingToken::next),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn a_log_id_is_read_in_the_two_forms_it_may_have_and_no_other() {
+        let rows: &[(&str, bool)] = &[
+            ("0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b", true),
+            ("0190A1B2-C3D4-7E5F-8A6B-7C8D9E0F1A2B", true),
+            ("0190a1b2c3d47e5f8a6b7c8d9e0f1a2b", true),
+            ("", false),
+            ("0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2", false),
+            ("0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2g", false),
+            ("0190a1b2c-3d4-7e5f-8a6b-7c8d9e0f1a2b", false),
+            ("{0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b}", false),
+            ("urn:uuid:0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b", false),
+            (" 0190a1b2c3d47e5f8a6b7c8d9e0f1a2", false),
+        ];
+        for (text, accepted) in rows {
+            assert_eq!(LogId::parse(text).is_ok(), *accepted, "{text:?}");
+        }
+        let printed = "0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b";
+        assert_eq!(
+            LogId::parse(&printed.replace('-', "")).unwrap().to_string(),
+            printed
+        );
+    }
+
+    #[test]
+    fn log_ids_sort_as_the_time_they_were_made() {
+        let earlier = LogId::parse("0190a1b2-c3d4-7fff-bfff-ffffffffffff").unwrap();
+        let later = LogId::parse("0190a1b2-c3d5-7000-8000-000000000000").unwrap();
+        assert!(earlier < later);
+    }
+}

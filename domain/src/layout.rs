@@ -55,8 +55,13 @@ impl Layout {
         let mut shards = Vec::new();
         let mut first_partition = 0;
         for (index, pool) in pools.iter().enumerate() {
-            if pools[..index].iter().any(|earlier| earlier.name == pool.name) {
-                return Err(LayoutError::RepeatedPool { pool: pool.name.clone() });
+            if pools[..index]
+                .iter()
+                .any(|earlier| earlier.name == pool.name)
+            {
+                return Err(LayoutError::RepeatedPool {
+                    pool: pool.name.clone(),
+                });
             }
             if pool.partitions == 0 || pool.partitions > pool.shards {
                 return Err(LayoutError::PartitionsOfPool {
@@ -65,14 +70,16 @@ impl Layout {
                     partitions: pool.partitions,
                 });
             }
-            if shards.len() + pool.shards > SHARDS_MAX {
+            // Subtracted, not added: what an operator types must not wrap around the bound.
+            if pool.shards > SHARDS_MAX - shards.len() {
                 return Err(LayoutError::TooManyShards);
             }
             for position in 0..pool.shards {
                 // A block of neighbouring shards shares a partition: a leader's rows lie together.
                 let block = position * pool.partitions / pool.shards;
                 shards.push(Shard {
-                    shard_id: id(shards.len()).and_then(|v| ShardId::try_new(v).ok())
+                    shard_id: id(shards.len())
+                        .and_then(|v| ShardId::try_new(v).ok())
                         .ok_or(LayoutError::TooManyShards)?,
                     pool: pool.name.clone(),
                     partition: id(first_partition + block)
@@ -85,26 +92,31 @@ impl Layout {
         if first_partition > PARTITIONS_MAX {
             return Err(LayoutError::TooManyPartitions);
         }
-        Ok(Self { epoch: LayoutEpoch::MIN, partition_count: first_partition, shards })
+        Ok(Self {
+            epoch: LayoutEpoch::MIN,
+            partition_count: first_partition,
+            shards,
+        })
     }
 
     /// A layout read back from storage.
     ///
     /// # Errors
-    /// [`LayoutError::Corrupt`] when shards have gaps or point past the partition count.
+    /// [`LayoutError::Corrupt`] when it is not what [`Layout::lay_out`] promises: shards without
+    /// gaps, those of a pool side by side, partitions of one pool each, every partition with a
+    /// shard, all within the bounds.
     pub fn restore(
         epoch: LayoutEpoch,
         partition_count: usize,
         mut shards: Vec<Shard>,
     ) -> Result<Self, LayoutError> {
         shards.sort_by_key(|shard| shard.shard_id);
-        let sound = !shards.is_empty()
-            && shards.iter().enumerate().all(|(index, shard)| {
-                id(index) == Some(shard.shard_id.value())
-                    && usize::try_from(shard.partition.value()).is_ok_and(|p| p < partition_count)
-            });
-        if sound {
-            Ok(Self { epoch, partition_count, shards })
+        if is_sound(partition_count, &shards) {
+            Ok(Self {
+                epoch,
+                partition_count,
+                shards,
+            })
         } else {
             Err(LayoutError::Corrupt)
         }
@@ -144,7 +156,11 @@ impl Layout {
     /// The shards that the partition carries, in order.
     #[must_use]
     pub fn shards_of(&self, partition: PartitionId) -> Vec<ShardId> {
-        self.shards.iter().filter(|s| s.partition == partition).map(|s| s.shard_id).collect()
+        self.shards
+            .iter()
+            .filter(|s| s.partition == partition)
+            .map(|s| s.shard_id)
+            .collect()
     }
 
     /// The names of the pools, in the order of their shards.
@@ -162,14 +178,49 @@ impl Layout {
         let range = self.shards_of_pool(pool)?;
         let count = u64::try_from(range.len()).ok()?;
         let position = usize::try_from(mix(account.value().unsigned_abs()) % count).ok()?;
-        self.shards.get(range.start + position).map(|shard| shard.shard_id)
+        self.shards
+            .get(range.start + position)
+            .map(|shard| shard.shard_id)
     }
 
     fn shards_of_pool(&self, pool: &PoolName) -> Option<Range<usize>> {
         let start = self.shards.iter().position(|shard| &shard.pool == pool)?;
-        let length = self.shards[start..].iter().take_while(|shard| &shard.pool == pool).count();
+        let length = self.shards[start..]
+            .iter()
+            .take_while(|shard| &shard.pool == pool)
+            .count();
         Some(start..start + length)
     }
+}
+
+/// Whether stored shards, sorted by number, keep every promise of a layout.
+fn is_sound(partition_count: usize, shards: &[Shard]) -> bool {
+    if shards.is_empty() || shards.len() > SHARDS_MAX || partition_count > PARTITIONS_MAX {
+        return false;
+    }
+    let mut pool_of_partition: Vec<Option<&PoolName>> = vec![None; partition_count];
+    for (index, shard) in shards.iter().enumerate() {
+        let numbered_without_gap = id(index) == Some(shard.shard_id.value());
+        let pool_begins = index == 0 || shards[index - 1].pool != shard.pool;
+        let pool_begins_again = pool_begins
+            && shards[..index]
+                .iter()
+                .any(|earlier| earlier.pool == shard.pool);
+        let Some(pool) = usize::try_from(shard.partition.value())
+            .ok()
+            .and_then(|partition| pool_of_partition.get_mut(partition))
+        else {
+            return false;
+        };
+        // A pool may live on a server of its own, and a batch of one partition is one transaction.
+        let shared_by_pools = pool
+            .replace(&shard.pool)
+            .is_some_and(|other| other != &shard.pool);
+        if !numbered_without_gap || pool_begins_again || shared_by_pools {
+            return false;
+        }
+    }
+    pool_of_partition.iter().all(Option::is_some)
 }
 
 fn id(index: usize) -> Option<i32> {
@@ -198,7 +249,9 @@ pub enum LayoutError {
         pool: PoolName,
     },
     /// Every partition of a pool needs a shard.
-    #[error("pool {pool} has {shards} shards and {partitions} partitions; it needs 1 or more partitions and at least one shard for each")]
+    #[error(
+        "pool {pool} has {shards} shards and {partitions} partitions; it needs 1 or more partitions and at least one shard for each"
+    )]
     PartitionsOfPool {
         /// The pool.
         pool: PoolName,
@@ -214,6 +267,6 @@ pub enum LayoutError {
     #[error("a layout has at most {PARTITIONS_MAX} partitions")]
     TooManyPartitions,
     /// What storage holds is no layout.
-    #[error("the stored layout has gaps or points past its partitions")]
+    #[error("the stored layout is damaged: gaps, a scattered pool, or partitions that fit no pool")]
     Corrupt,
 }

@@ -69,7 +69,10 @@ impl HeldLease {
     /// A lease just granted; `requested_at` is the time *before* the request was sent.
     #[must_use]
     pub const fn granted(times: LeaseTimes, requested_at: Monotonic) -> Self {
-        Self { times, confirmed_from: requested_at }
+        Self {
+            times,
+            confirmed_from: requested_at,
+        }
     }
 
     /// The lease after a confirmed renewal that was requested at `requested_at`.
@@ -77,7 +80,10 @@ impl HeldLease {
     /// A confirmation that arrives late never moves the count back.
     #[must_use]
     pub fn renewed(self, requested_at: Monotonic) -> Self {
-        Self { confirmed_from: self.confirmed_from.max(requested_at), ..self }
+        Self {
+            confirmed_from: self.confirmed_from.max(requested_at),
+            ..self
+        }
     }
 
     /// Whether the holder may still begin a write.
@@ -90,5 +96,98 @@ impl HeldLease {
     #[must_use]
     pub fn step_down_at(self) -> Monotonic {
         self.confirmed_from.plus(self.times.step_down_after())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn millis(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    fn at(value: u64) -> Monotonic {
+        Monotonic::from_start(millis(value))
+    }
+
+    fn times(ttl: u64) -> LeaseTimes {
+        LeaseTimes::try_new(millis(ttl)).unwrap()
+    }
+
+    #[test]
+    fn a_lease_of_nine_seconds_beats_every_three_and_steps_down_at_six() {
+        let times = times(9_000);
+        assert_eq!(times.ttl(), millis(9_000));
+        assert_eq!(times.heartbeat_every(), millis(3_000));
+        assert_eq!(times.step_down_after(), millis(6_000));
+    }
+
+    #[test]
+    fn lengths_outside_the_bounds_are_refused() {
+        let nanosecond = Duration::from_nanos(1);
+        let rows = [
+            (Duration::ZERO, false),
+            (LeaseTimes::TTL_MIN - nanosecond, false),
+            (LeaseTimes::TTL_MIN, true),
+            (LeaseTimes::TTL_MAX, true),
+            (LeaseTimes::TTL_MAX + nanosecond, false),
+            (Duration::MAX, false),
+        ];
+        for (ttl, accepted) in rows {
+            let expected = if accepted {
+                Ok(ttl)
+            } else {
+                Err(LeaseTtlError { ttl })
+            };
+            assert_eq!(LeaseTimes::try_new(ttl).map(LeaseTimes::ttl), expected);
+        }
+    }
+
+    #[test]
+    fn the_holder_is_sure_up_to_two_thirds_and_not_at_them() {
+        let lease = HeldLease::granted(times(9_000), at(1_000));
+        assert_eq!(lease.step_down_at(), at(7_000));
+        assert!(lease.is_sure_at(at(1_000)));
+        assert!(lease.is_sure_at(at(6_999)));
+        assert!(!lease.is_sure_at(at(7_000)));
+        assert!(!lease.is_sure_at(Monotonic::from_start(Duration::MAX)));
+    }
+
+    #[test]
+    fn a_confirmation_that_arrives_late_never_moves_the_count_back() {
+        let lease = HeldLease::granted(times(9_000), at(5_000));
+        assert_eq!(lease.renewed(at(2_000)), lease);
+        assert_eq!(lease.renewed(at(6_000)).step_down_at(), at(12_000));
+    }
+
+    proptest! {
+        /// The server starts its TTL when the request arrives, so no earlier than it was sent.
+        #[test]
+        fn the_holders_certainty_ends_before_the_servers_lease_does(
+            ttl in 300u64..300_000,
+            renewals in proptest::collection::vec((0u64..10_000, 0u64..20_000), 1..10),
+            probe in 0u64..2_000_000,
+        ) {
+            let mut clock = 0;
+            let mut lease: Option<HeldLease> = None;
+            let mut server_lease_ends = Duration::ZERO;
+            for (pause, delay_to_server) in renewals {
+                clock += pause;
+                server_lease_ends = server_lease_ends.max(millis(clock + delay_to_server + ttl));
+                lease = Some(match lease {
+                    None => HeldLease::granted(times(ttl), at(clock)),
+                    Some(held) => held.renewed(at(clock)),
+                });
+            }
+            let lease = lease.unwrap();
+            prop_assert!(lease.step_down_at() < Monotonic::from_start(server_lease_ends));
+            if millis(probe) >= server_lease_ends {
+                prop_assert!(!lease.is_sure_at(at(probe)));
+            }
+            // Two beats fit before the holder gives up: one lost beat is no lost lease.
+            prop_assert!(times(ttl).heartbeat_every() * 2 <= times(ttl).step_down_after());
+        }
     }
 }

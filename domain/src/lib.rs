@@ -5,6 +5,7 @@
 //!
 //! | noun | file |
 //! |---|---|
+//! | whose balances these are | [`account`] |
 //! | exact decimal money | [`amount`] |
 //! | typed ids and bounded texts | [`id`], [`text`] |
 //! | registered currencies | [`currency`] |
@@ -18,6 +19,7 @@
 //! | who may write | [`fencing`], [`lease`], [`quota`] |
 //! | account → shard → partition | [`layout`] |
 
+pub mod account;
 pub mod amount;
 pub mod balance;
 pub mod book;

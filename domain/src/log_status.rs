@@ -3,12 +3,15 @@
 /// Where a change log row stands.
 ///
 /// ```text
-///          apply            redrive
-///   INIT ────────▶ APPLIED  ┌───────┐
-///    │ │  reject            ▼       │
-///    │ └─────────▶ REJECTED ◀── INIT ◀── PARKED
-///    │    park                discard ──▶ REJECTED
-///    └──────────▶ PARKED
+///           apply
+///   INIT ───────────▶ APPLIED
+///   ▲  │    reject
+///   │  ├────────────▶ REJECTED
+///   │  │ park            ▲
+///   │  ▼                 │
+///   │ PARKED ────────────┘
+///   │  │      discard
+///   └──┘ redrive
 /// ```
 ///
 /// Only `APPLIED` and `REJECTED` are final: a result, once given, never changes.
@@ -94,4 +97,53 @@ pub struct ForbiddenTransition {
     pub from: LogStatus,
     /// What was to happen.
     pub transition: LogTransition,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogStatus::{Applied, Init, Parked, Rejected};
+    use super::LogTransition::{Apply, Discard, Park, Redrive, Reject};
+    use super::*;
+
+    #[test]
+    fn the_whole_table_of_statuses_and_transitions_is_as_designed() {
+        let transitions = [Apply, Reject, Park, Redrive, Discard];
+        let rows = [
+            (
+                Init,
+                [Some(Applied), Some(Rejected), Some(Parked), None, None],
+            ),
+            (Applied, [None; 5]),
+            (Rejected, [None; 5]),
+            (Parked, [None, None, None, Some(Init), Some(Rejected)]),
+        ];
+        for (from, afters) in rows {
+            for (transition, after) in transitions.into_iter().zip(afters) {
+                let expected = after.ok_or(ForbiddenTransition { from, transition });
+                assert_eq!(from.after(transition), expected, "{from:?} {transition:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn stored_numbers_are_pinned_and_no_other_number_is_a_status() {
+        let statuses = [Init, Applied, Rejected, Parked];
+        assert_eq!(statuses.map(LogStatus::number), [0, 1, 2, 3]);
+        for status in statuses {
+            assert_eq!(LogStatus::from_number(status.number()), Some(status));
+        }
+        for number in [-1, 4, i16::MIN, i16::MAX] {
+            assert_eq!(LogStatus::from_number(number), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn final_is_exactly_what_no_transition_leaves() {
+        for status in [Init, Applied, Rejected, Parked] {
+            let can_leave = [Apply, Reject, Park, Redrive, Discard]
+                .into_iter()
+                .any(|transition| status.after(transition).is_ok());
+            assert_eq!(status.is_final(), !can_leave, "{status:?}");
+        }
+    }
 }

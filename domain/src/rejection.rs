@@ -114,21 +114,43 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InsufficientAvailable { currency, asked, available, credit }
-                if credit.is_zero() =>
-            {
+            Self::InsufficientAvailable {
+                currency,
+                asked,
+                available,
+                credit,
+            } if credit.is_zero() => {
                 write!(f, "asked for {asked} {currency}, {available} available")
             }
-            Self::InsufficientAvailable { currency, asked, available, credit } => {
-                write!(f, "asked for {asked} {currency}, {available} available and {credit} credit")
+            Self::InsufficientAvailable {
+                currency,
+                asked,
+                available,
+                credit,
+            } => {
+                write!(
+                    f,
+                    "asked for {asked} {currency}, {available} available and {credit} credit"
+                )
             }
-            Self::InsufficientFrozen { currency, asked, frozen } => {
-                write!(f, "asked for {asked} {currency} of the frozen part, {frozen} frozen")
+            Self::InsufficientFrozen {
+                currency,
+                asked,
+                frozen,
+            } => {
+                write!(
+                    f,
+                    "asked for {asked} {currency} of the frozen part, {frozen} frozen"
+                )
             }
             Self::BalanceOverflow { currency } => {
                 write!(f, "the {currency} balance would leave the range of amounts")
             }
-            Self::RuleRefused { currency, rule, message } => {
+            Self::RuleRefused {
+                currency,
+                rule,
+                message,
+            } => {
                 write!(f, "rule {rule} refuses the change in {currency}: {message}")
             }
         }
@@ -161,5 +183,106 @@ impl fmt::Display for EventRejection {
             Some(fallback) => write!(f, "; fallback: {fallback}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd() -> CurrencyCode {
+        CurrencyCode::parse("USD").unwrap()
+    }
+
+    fn amount(text: &str) -> Amount {
+        Amount::parse(text).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_codes_are_pinned_for_ever() {
+        let numbers = RejectionCode::ALL.map(|code| (code, code.number()));
+        let pinned = [
+            (RejectionCode::InsufficientAvailable, 1),
+            (RejectionCode::InsufficientFrozen, 2),
+            (RejectionCode::BalanceOverflow, 3),
+            (RejectionCode::RuleRefused, 4),
+            (RejectionCode::Discarded, 5),
+        ];
+        assert_eq!(numbers, pinned);
+        for (code, number) in pinned {
+            assert_eq!(RejectionCode::from_number(number), Some(code));
+        }
+        assert_eq!(RejectionCode::from_number(0), None);
+        assert_eq!(RejectionCode::from_number(6), None);
+    }
+
+    #[test]
+    fn a_refusal_tells_a_person_its_code_currency_and_figures() {
+        let insufficient = |credit: &str| Rejection::InsufficientAvailable {
+            currency: usd(),
+            asked: amount("100"),
+            available: amount("40.5"),
+            credit: amount(credit),
+        };
+        let frozen = Rejection::InsufficientFrozen {
+            currency: usd(),
+            asked: amount("3"),
+            frozen: amount("2"),
+        };
+        let overflow = Rejection::BalanceOverflow { currency: usd() };
+        let rule = Rejection::RuleRefused {
+            currency: usd(),
+            rule: "daily-limit",
+            message: "1200 of 1000 today".to_owned(),
+        };
+        let rows = [
+            (insufficient("0"), 1, "asked for 100 USD, 40.5 available"),
+            (
+                insufficient("50"),
+                1,
+                "asked for 100 USD, 40.5 available and 50 credit",
+            ),
+            (frozen, 2, "asked for 3 USD of the frozen part, 2 frozen"),
+            (
+                overflow,
+                3,
+                "the USD balance would leave the range of amounts",
+            ),
+            (
+                rule,
+                4,
+                "rule daily-limit refuses the change in USD: 1200 of 1000 today",
+            ),
+        ];
+        for (rejection, number, text) in rows {
+            assert_eq!(rejection.code().number(), number, "{text}");
+            assert_eq!(rejection.currency(), usd(), "{text}");
+            assert_eq!(rejection.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_events_refusal_names_the_change_and_both_branches_and_has_the_primarys_code() {
+        let primary = Rejection::InsufficientFrozen {
+            currency: usd(),
+            asked: amount("3"),
+            frozen: amount("2"),
+        };
+        let mut rejection = EventRejection {
+            change_index: 2,
+            primary,
+            fallback: None,
+        };
+        assert_eq!(
+            rejection.to_string(),
+            "changes[2]: asked for 3 USD of the frozen part, 2 frozen"
+        );
+        rejection.fallback = Some(Rejection::BalanceOverflow { currency: usd() });
+        assert!(
+            rejection
+                .to_string()
+                .ends_with("; fallback: the USD balance would leave the range of amounts")
+        );
+        assert_eq!(rejection.code(), RejectionCode::InsufficientFrozen);
     }
 }

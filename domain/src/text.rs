@@ -27,7 +27,10 @@ pub(crate) fn check(text: &str, max: usize) -> Result<(), TextError> {
         return Err(TextError::Empty);
     }
     if text.len() > max {
-        return Err(TextError::TooLong { length: text.len(), max });
+        return Err(TextError::TooLong {
+            length: text.len(),
+            max,
+        });
     }
     if text.chars().any(char::is_control) {
         return Err(TextError::ControlCharacter);
@@ -93,3 +96,60 @@ bounded_text!(
 bounded_text!(
     /// The name of a pool of shards, e.g. `retail`.
     PoolName, 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_text_is_visible_trimmed_and_within_its_bound() {
+        let rows: &[(&str, Result<(), TextError>)] = &[
+            ("a", Ok(())),
+            ("12345678", Ok(())),
+            ("a b", Ok(())),
+            ("\u{4f60}\u{597d}", Ok(())),
+            ("", Err(TextError::Empty)),
+            ("123456789", Err(TextError::TooLong { length: 9, max: 8 })),
+            // Three characters, nine bytes: the bound counts what is stored.
+            (
+                "\u{4f60}\u{4f60}\u{4f60}",
+                Err(TextError::TooLong { length: 9, max: 8 }),
+            ),
+            ("a\0", Err(TextError::ControlCharacter)),
+            ("a\nb", Err(TextError::ControlCharacter)),
+            ("\u{7f}", Err(TextError::ControlCharacter)),
+            ("\u{85}", Err(TextError::ControlCharacter)),
+            (" a", Err(TextError::SurroundingSpace)),
+            ("a ", Err(TextError::SurroundingSpace)),
+            ("a\u{3000}", Err(TextError::SurroundingSpace)),
+            (" ", Err(TextError::SurroundingSpace)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(check(text, 8), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_text_has_the_bound_that_its_column_has() {
+        let longest = |max: usize| "k".repeat(max);
+        macro_rules! bound {
+            ($($name:ident = $max:expr),+) => {$(
+                assert_eq!($name::LENGTH_MAX, $max);
+                assert_eq!($name::parse(&longest($max)).unwrap().as_str(), longest($max));
+                assert_eq!(
+                    $name::parse(&longest($max + 1)),
+                    Err(TextError::TooLong { length: $max + 1, max: $max })
+                );
+            )+};
+        }
+        bound!(
+            EventId = 128,
+            EventType = 64,
+            SourceService = 64,
+            OrderId = 128,
+            ChangeId = 64,
+            IdempotencyKey = 128,
+            PoolName = 32
+        );
+    }
+}

@@ -52,3 +52,27 @@ impl Monotonic {
         Self(self.0.saturating_add(duration))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_arithmetic_saturates_at_both_ends() {
+        let start = Monotonic::from_start(Duration::ZERO);
+        let later = start.plus(Duration::from_secs(3));
+        assert_eq!(later.since(start), Duration::from_secs(3));
+        assert_eq!(start.since(later), Duration::ZERO);
+        assert_eq!(
+            later.plus(Duration::MAX),
+            Monotonic::from_start(Duration::MAX)
+        );
+    }
+
+    #[test]
+    fn a_timestamp_keeps_its_microseconds() {
+        for micros in [i64::MIN, -1, 0, 1_700_000_000_000_001, i64::MAX] {
+            assert_eq!(Timestamp::from_unix_micros(micros).unix_micros(), micros);
+        }
+    }
+}

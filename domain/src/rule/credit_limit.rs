@@ -38,6 +38,9 @@ impl BalanceRule for CreditLimit {
     }
 
     fn credit_limit(&self, account: AccountId, currency: CurrencyCode) -> Amount {
-        self.limits.get(&(account, currency)).copied().unwrap_or(Amount::ZERO)
+        self.limits
+            .get(&(account, currency))
+            .copied()
+            .unwrap_or(Amount::ZERO)
     }
 }

@@ -1,6 +1,9 @@
 //! Nobody spends what is not there.
 
 use super::{BalanceRule, RuleContext};
+use crate::amount::Amount;
+use crate::balance::{Balance, Delta};
+use crate::currency::CurrencyCode;
 use crate::rejection::Rejection;
 
 /// `frozen` never goes below zero, `available` never below zero minus the credit granted.
@@ -13,6 +16,39 @@ pub struct NonNegative;
 impl NonNegative {
     /// The name in settings.
     pub const NAME: &'static str = "non-negative";
+
+    /// What the balance lacks for the change, if anything. Asked of the balance before, so that
+    /// it has an answer even for a change whose result no amount could hold.
+    pub(crate) fn lack(
+        currency: CurrencyCode,
+        before: Balance,
+        delta: Delta,
+        credit: Amount,
+    ) -> Option<Rejection> {
+        let floor = credit.negated();
+        if falls_below(floor, before.available, delta.available) {
+            return Some(Rejection::InsufficientAvailable {
+                currency,
+                asked: delta.available.negated(),
+                available: before.available,
+                credit,
+            });
+        }
+        if falls_below(Amount::ZERO, before.frozen, delta.frozen) {
+            return Some(Rejection::InsufficientFrozen {
+                currency,
+                asked: delta.frozen.negated(),
+                frozen: before.frozen,
+            });
+        }
+        None
+    }
+}
+
+/// Whether the delta lowers the part, and below the floor. A sum beyond the range of amounts is
+/// below every floor.
+fn falls_below(floor: Amount, part: Amount, delta: Amount) -> bool {
+    delta.is_negative() && part.checked_add(delta).is_none_or(|after| after < floor)
 }
 
 impl BalanceRule for NonNegative {
@@ -21,22 +57,13 @@ impl BalanceRule for NonNegative {
     }
 
     fn check(&self, context: &RuleContext<'_>) -> Result<(), Rejection> {
-        let RuleContext { delta, before, after, credit, currency, .. } = *context;
-        if delta.available.is_negative() && after.available < credit.negated() {
-            return Err(Rejection::InsufficientAvailable {
-                currency,
-                asked: delta.available.negated(),
-                available: before.available,
-                credit,
-            });
-        }
-        if delta.frozen.is_negative() && after.frozen.is_negative() {
-            return Err(Rejection::InsufficientFrozen {
-                currency,
-                asked: delta.frozen.negated(),
-                frozen: before.frozen,
-            });
-        }
-        Ok(())
+        let RuleContext {
+            currency,
+            before,
+            delta,
+            credit,
+            ..
+        } = *context;
+        Self::lack(currency, before, delta, credit).map_or(Ok(()), Err)
     }
 }

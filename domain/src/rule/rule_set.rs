@@ -17,19 +17,26 @@ impl BalanceRuleSet {
     /// The set of [`NonNegative`] alone.
     #[must_use]
     pub fn non_negative() -> Self {
-        Self { rules: vec![Arc::new(NonNegative)] }
+        Self {
+            rules: vec![Arc::new(NonNegative)],
+        }
     }
 
     /// A set of these rules, asked in this order.
     ///
     /// # Errors
     /// [`RuleSetError`] when the first is not [`NonNegative`] or a name stands twice.
-    pub fn try_new(rules: Vec<Arc<dyn BalanceRule>>) -> Result<Self, RuleSetError> {
-        if rules.first().map(|rule| rule.name()) != Some(NonNegative::NAME) {
-            return Err(RuleSetError::NonNegativeIsNotFirst);
+    pub fn try_new(mut rules: Vec<Arc<dyn BalanceRule>>) -> Result<Self, RuleSetError> {
+        match rules.first_mut() {
+            // The genuine rule takes the place, so that none can pass for it by its name alone.
+            Some(first) if first.name() == NonNegative::NAME => *first = Arc::new(NonNegative),
+            _ => return Err(RuleSetError::NonNegativeIsNotFirst),
         }
         for (index, rule) in rules.iter().enumerate() {
-            if rules[..index].iter().any(|earlier| earlier.name() == rule.name()) {
+            if rules[..index]
+                .iter()
+                .any(|earlier| earlier.name() == rule.name())
+            {
                 return Err(RuleSetError::Repeated { rule: rule.name() });
             }
         }
