@@ -69,6 +69,20 @@ postgres_ready() {
     "$(postgres_bin)/pg_isready" -q -t 2 -h 127.0.0.1 -p "$POSTGRES_PORT"
 }
 
+# A killed server leaves lock files with its pid. PostgreSQL passes over them once that process is
+# gone, but takes one for alive that has ended and was not yet collected by its parent, which in a
+# container may never happen. Such a process can't write: its lock files are removed.
+postgres_bury() {
+    local home=$1 pid tries
+    pid=$(head -n 1 "$home/data/postmaster.pid" 2>/dev/null) || return 0
+    for tries in {1..20}; do
+        [ -d "/proc/$pid" ] || return 0
+        ! start_ticks "$pid" >/dev/null || return 0
+        [ "$tries" -eq 20 ] || sleep 0.1
+    done
+    rm -f "$home/data/postmaster.pid" "$home/.s.PGSQL.$POSTGRES_PORT.lock"
+}
+
 postgres_start() {
     local home bin
     bin=$(postgres_bin) || fail "PostgreSQL is not installed"
@@ -77,8 +91,7 @@ postgres_start() {
     require_free_port PostgreSQL "$POSTGRES_PORT"
     # Copied at each start, so that a changed file takes effect at the next one.
     install -m 644 "$SERVERS_SCRIPTS/postgres/axs.conf" "$home/data/axs.conf"
-    # A crash, or a kill by a fault test, leaves this file; postgres refuses it only if a
-    # live server owns it.
+    postgres_bury "$home"
     say "starting PostgreSQL on 127.0.0.1:$POSTGRES_PORT"
     if [ "$(id -u)" -eq 0 ]; then
         # setpriv replaces itself, so that the recorded pid is the server's own.
