@@ -1,0 +1,34 @@
+//! Who has an account, and where it lives.
+
+use super::store_error::StoreError;
+use async_trait::async_trait;
+use axs_domain::account::Account;
+use axs_domain::id::AccountId;
+use shaku::Interface;
+
+/// What became of an account that was to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenOutcome {
+    /// It is open now.
+    Opened(Account),
+    /// It was open before; compare it with what was asked.
+    Existed(Account),
+}
+
+/// Keeps accounts.
+///
+/// # Contract
+/// - Outcomes stand in the order of the arguments; duplicates inside one call are allowed.
+/// - An account once open keeps its user, pool and shard.
+///
+/// # Errors
+/// [`StoreError`]; opening again settles what is unknown.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait AccountDirectory: Interface {
+    /// Opens accounts that are not open yet.
+    async fn open(&self, accounts: Vec<Account>) -> Result<Vec<OpenOutcome>, StoreError>;
+
+    /// The accounts among `ids` that are open, in no order.
+    async fn find(&self, ids: Vec<AccountId>) -> Result<Vec<Account>, StoreError>;
+}

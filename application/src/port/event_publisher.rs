@@ -1,0 +1,70 @@
+//! Publishing to the events topic, in order.
+
+use async_trait::async_trait;
+use axs_domain::id::{AccountId, Offset, PartitionId};
+use bytes::Bytes;
+use shaku::Interface;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A record to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundRecord {
+    /// Where to.
+    pub partition: PartitionId,
+    /// The record's key.
+    pub account_id: AccountId,
+    /// The envelope.
+    pub payload: Bytes,
+}
+
+/// Why a record was not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The producer's queue is full. Wait for deliveries, then try the same record again.
+    #[error("the producer's queue is full")]
+    QueueFull,
+    /// The producer can't publish any more. The event stays in the log, where the relay finds it.
+    #[error("the producer has failed: {0}")]
+    Failed(String),
+}
+
+/// The delivery report of one record, when it comes.
+#[derive(Debug)]
+pub struct Delivery(oneshot::Receiver<Result<Offset, PublishError>>);
+
+impl Delivery {
+    /// A delivery, and the end through which the adapter reports it.
+    #[must_use]
+    pub fn pending() -> (oneshot::Sender<Result<Offset, PublishError>>, Self) {
+        let (report, delivery) = oneshot::channel();
+        (report, Self(delivery))
+    }
+
+    /// Waits for the report. There is no timeout: callers have deadlines, records don't.
+    ///
+    /// # Errors
+    /// [`PublishError::Failed`]; whether the record was written is unknown.
+    pub async fn report(self) -> Result<Offset, PublishError> {
+        self.0.await.unwrap_or_else(|_| Err(PublishError::Failed("the producer is gone".into())))
+    }
+}
+
+/// Publishes records.
+///
+/// # Contract
+/// - Records of a partition land in the order in which they were enqueued, through retries and
+///   outages; none is given up while the process lives.
+/// - `enqueue` never blocks.
+///
+/// # Errors
+/// [`PublishError`].
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait EventPublisher: Interface {
+    /// Hands a record to the producer.
+    fn enqueue(&self, record: OutboundRecord) -> Result<Delivery, PublishError>;
+
+    /// Waits until everything enqueued is delivered; `false` when the time ends first.
+    async fn flush(&self, timeout: Duration) -> bool;
+}

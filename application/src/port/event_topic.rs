@@ -1,0 +1,50 @@
+//! What the broker says of the events topic.
+
+use async_trait::async_trait;
+use axs_domain::id::{Offset, PartitionId};
+use shaku::Interface;
+
+/// The topic as the broker describes it. Compared with the layout, never trusted instead of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// The cluster's id; `None` when the broker gives none.
+    pub cluster_id: Option<String>,
+    /// Its partitions; `None` when there is no such topic.
+    pub partition_count: Option<usize>,
+}
+
+/// The log of a partition, from its first record that is kept to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogBounds {
+    /// The offset of the oldest record kept.
+    pub start: Offset,
+    /// The offset that the next record will get.
+    pub end: Offset,
+}
+
+/// The broker is away or did not answer in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Kafka at {brokers} is unavailable: {reason}")]
+pub struct BrokerError {
+    /// The bootstrap addresses.
+    pub brokers: String,
+    /// What the client library said.
+    pub reason: String,
+}
+
+/// Describes and makes the events topic.
+///
+/// # Errors
+/// [`BrokerError`]; ask again.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait EventTopic: Interface {
+    /// The topic's description.
+    async fn describe(&self) -> Result<TopicDescription, BrokerError>;
+
+    /// The bounds of a partition's log.
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError>;
+
+    /// Makes the topic with this many partitions; `false` when it existed.
+    async fn create(&self, partition_count: usize) -> Result<bool, BrokerError>;
+}

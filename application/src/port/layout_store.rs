@@ -1,0 +1,36 @@
+//! The stored layout: the only map from shard to partition that anybody uses.
+
+use super::store_error::StoreError;
+use async_trait::async_trait;
+use axs_domain::layout::Layout;
+use shaku::Interface;
+
+/// The layout with the topic and the cluster that it was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLayout {
+    /// Shards and partitions.
+    pub layout: Layout,
+    /// The events topic.
+    pub events_topic: String,
+    /// The id of the Kafka cluster that held the topic when the layout was made; `None` when the
+    /// broker gave none. Another id later means another cluster: nobody may lead on it.
+    pub cluster_id: Option<String>,
+}
+
+/// Keeps the layout.
+///
+/// # Contract
+/// - `create` stores the layout, one leader row and one lease row for each partition, and the
+///   range partitions of the tables, all or nothing; it never replaces an existing layout.
+///
+/// # Errors
+/// [`StoreError`].
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait LayoutStore: Interface {
+    /// The layout, if one was made.
+    async fn load(&self) -> Result<Option<StoredLayout>, StoreError>;
+
+    /// Makes the layout; `false` when one existed already, which then stands unchanged.
+    async fn create(&self, layout: StoredLayout) -> Result<bool, StoreError>;
+}

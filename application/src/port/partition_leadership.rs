@@ -1,0 +1,71 @@
+//! Who leads a partition, as PostgreSQL decides it.
+
+use super::store_error::StoreError;
+use async_trait::async_trait;
+use axs_domain::fencing::Claim;
+use axs_domain::id::{Offset, OwnerId, PartitionId};
+use shaku::Interface;
+use std::time::Duration;
+
+/// What an attempt to lead came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeOver {
+    /// The partition is led under this claim.
+    Taken {
+        /// What to show with every write.
+        claim: Claim,
+        /// Where to read on.
+        stored_offset: Offset,
+        /// Up to where results and cache writes are known to be out.
+        results_offset: Offset,
+    },
+    /// Somebody's lease stands.
+    Held,
+}
+
+/// The leader and lease of one partition, as anybody may see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaderView {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// Who holds its lease, if it has not ended.
+    pub held_by: Option<OwnerId>,
+    /// The stored offset.
+    pub stored_offset: Offset,
+}
+
+/// Gives and takes leadership.
+///
+/// # Contract
+/// - `take_over` succeeds only when the lease is free, ended or already the caller's. It raises
+///   the token in one UPDATE that waits for the old leader's open transaction, so that its last
+///   commit is seen; a backend of the old leader that does not end is ended.
+/// - The lease is a row of its own: a renewal never waits behind a batch.
+/// - All times are by PostgreSQL's clock.
+///
+/// # Errors
+/// [`StoreError`]: nothing is known; count the lease as not renewed.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait PartitionLeadership: Interface {
+    /// Tries to lead a partition.
+    async fn take_over(
+        &self,
+        partition: PartitionId,
+        owner: OwnerId,
+        ttl: Duration,
+    ) -> Result<TakeOver, StoreError>;
+
+    /// Renews leases; gives the partitions whose lease is still the claim's.
+    async fn renew(
+        &self,
+        claims: Vec<(PartitionId, Claim)>,
+        ttl: Duration,
+    ) -> Result<Vec<PartitionId>, StoreError>;
+
+    /// Gives a lease up at once. Nothing happens when the claim no longer stands.
+    async fn release(&self, partition: PartitionId, claim: Claim) -> Result<(), StoreError>;
+
+    /// Every partition's leader, in the order of the partitions.
+    async fn leaders(&self) -> Result<Vec<LeaderView>, StoreError>;
+}

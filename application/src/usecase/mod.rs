@@ -1,0 +1,1 @@
+//! What AXS does, one verb phrase a file.
