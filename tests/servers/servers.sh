@@ -38,6 +38,26 @@ kafka_is_external() {
         "$(sed -n 's/^export AXS_MOCK_BROKERS=//p' "$ENV_FILE" 2>/dev/null)"
 }
 
+# A given server that does not answer is named now rather than in the middle of a test. Only the
+# connection is tried: which protocol and secrets lie behind it is the caller's affair.
+# Usage: require_external NAME ADDRESS DEFAULT_PORT, the address being a URL or a list host:port,...
+require_external() {
+    local name=$1 place=$2 host port
+    place=${place#*://}
+    place=${place##*@}
+    place=${place%%[/?,]*}
+    host=${place%:*}
+    port=$3
+    case $place in
+        # A socket's folder and an IPv6 address can't be tried by bash's TCP: taken on trust.
+        '' | *%2[Ff]* | *'['*) return 0 ;;
+        *:*) port=${place##*:} ;;
+    esac
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "$port" 2>/dev/null ||
+        fail "$name at $host:$port, given in the environment, does not answer"
+}
+
 # The pid of a server that we started; a fault test may have restarted it meanwhile.
 show_pid() { live_pid "$1" || printf '%s' '-'; }
 
@@ -88,8 +108,13 @@ write_environment() {
                 ;;
         esac
     } >"$ENV_FILE.part"
+    # The address of a server of the caller's may hold a real password.
+    chmod 600 "$ENV_FILE.part"
     mv "$ENV_FILE.part" "$ENV_FILE"
 }
+
+# An address as it may be shown: without its password.
+without_password() { sed 's|://\([^:@/]*\):[^@]*@|://\1:***@|' <<<"$1"; }
 
 show_row() { printf '[servers]   %-10s %-9s %-8s %s\n' "$@" >&2; }
 
@@ -98,9 +123,11 @@ show_table() (
     # shellcheck source=/dev/null
     . "$ENV_FILE"
     show_row server kind pid address
-    show_row PostgreSQL "$AXS_TEST_DATABASE_KIND" "$(show_pid postgres)" "$AXS_TEST_DATABASE_URL"
-    [ -z "$AXS_TEST_DATABASE_SOCKET_URL" ] || show_row '' '' '' "$AXS_TEST_DATABASE_SOCKET_URL"
-    show_row Redis "$AXS_TEST_REDIS_KIND" "$(show_pid redis)" "$AXS_TEST_REDIS_URL"
+    show_row PostgreSQL "$AXS_TEST_DATABASE_KIND" "$(show_pid postgres)" \
+        "$(without_password "$AXS_TEST_DATABASE_URL")"
+    [ -z "$AXS_TEST_DATABASE_SOCKET_URL" ] ||
+        show_row '' '' '' "$(without_password "$AXS_TEST_DATABASE_SOCKET_URL")"
+    show_row Redis "$AXS_TEST_REDIS_KIND" "$(show_pid redis)" "$(without_password "$AXS_TEST_REDIS_URL")"
     case $AXS_TEST_KAFKA_KIND in
         mock) show_row Kafka mock "$(show_pid mock)" "$AXS_TEST_KAFKA_BROKERS" ;;
         *) show_row Kafka "$AXS_TEST_KAFKA_KIND" "$(show_pid kafka)" "$AXS_TEST_KAFKA_BROKERS" ;;

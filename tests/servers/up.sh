@@ -62,10 +62,19 @@ mock_reason=''
 lock_servers
 load_ports
 install_missing
-postgres_is_external || start_unless_running postgres
-redis_is_external || start_unless_running redis
+if postgres_is_external; then
+    require_external PostgreSQL "$AXS_TEST_DATABASE_URL" 5432
+else
+    start_unless_running postgres
+fi
+if redis_is_external; then
+    require_external Redis "$AXS_TEST_REDIS_URL" 6379
+else
+    start_unless_running redis
+fi
 choose_kafka
 case $kafka_kind in
+    external) require_external Kafka "$AXS_TEST_KAFKA_BROKERS" 9092 ;;
     apache)
         mock_stop
         start_unless_running kafka

@@ -23,7 +23,7 @@ fetch_kafka_jars() {
     rm -rf "$part" "$KAFKA_JARS"
     mkdir -p "$part"
     say "fetching Apache Kafka's jars by Maven (about 100 MB the first time)"
-    mvn -B -q -f "$SERVERS_SCRIPTS/kafka/pom.xml" dependency:copy-dependencies \
+    mvn -B -q -Dstyle.color=never -f "$SERVERS_SCRIPTS/kafka/pom.xml" dependency:copy-dependencies \
         -DincludeScope=runtime -DoutputDirectory="$part" </dev/null >"$LOG_DIR/maven.log" 2>&1 9>&- || {
         say "Maven failed; the last lines of $LOG_DIR/maven.log:"
         tail -n 5 "$LOG_DIR/maven.log" >&2
