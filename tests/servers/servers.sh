@@ -66,6 +66,9 @@ put_variable() { printf 'export %s=%q\n' "$1" "$2"; }
 # Usage: write_environment KIND_OF_KAFKA
 write_environment() {
     local kafka_kind=$1
+    # The address of a server of the caller's may hold a real password: for the owner only.
+    rm -f "$ENV_FILE.part"
+    install -m 600 /dev/null "$ENV_FILE.part"
     {
         echo '# Written by make up; source it in a shell to run tests by hand.'
         put_variable AXS_TEST_SERVERS "$SERVERS_HOME"
@@ -108,12 +111,11 @@ write_environment() {
                 ;;
         esac
     } >"$ENV_FILE.part"
-    # The address of a server of the caller's may hold a real password.
-    chmod 600 "$ENV_FILE.part"
     mv "$ENV_FILE.part" "$ENV_FILE"
 }
 
 # An address as it may be shown: without its password.
+# shellcheck disable=SC2001 # the shell's own substitution has no groups
 without_password() { sed 's|://\([^:@/]*\):[^@]*@|://\1:***@|' <<<"$1"; }
 
 show_row() { printf '[servers]   %-10s %-9s %-8s %s\n' "$@" >&2; }
