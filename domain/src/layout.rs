@@ -48,6 +48,10 @@ impl Layout {
     ///
     /// # Errors
     /// [`LayoutError`] names the pool and the number that is wrong.
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "a verb, the one an operator uses; it lays pools out and may refuse"
+    )]
     pub fn lay_out(pools: &[PoolSpec]) -> Result<Self, LayoutError> {
         if pools.is_empty() {
             return Err(LayoutError::NoPools);

@@ -1,0 +1,12 @@
+//! One file for each subject; one claim for each test.
+
+mod amount;
+mod batch;
+mod conservation;
+mod credit;
+mod decision;
+mod event;
+mod fallback;
+mod fingerprint;
+mod layout;
+mod rule_set;

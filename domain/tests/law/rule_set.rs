@@ -1,0 +1,138 @@
+//! The set of rules: ordered, named, and never without the first.
+
+use crate::support::builder::{account, amount, code, event_of, told_alone};
+use crate::support::rule::{Generous, RefuseExactly};
+use axs_domain::rule::{BalanceRule, BalanceRuleSet, CreditLimit, NonNegative, RuleSetError};
+use std::sync::Arc;
+
+fn refuse(name: &'static str, available_delta: &str) -> Arc<dyn BalanceRule> {
+    Arc::new(RefuseExactly {
+        name,
+        available_delta: amount(available_delta),
+    })
+}
+
+fn generous(name: &'static str, credit: &str) -> Arc<dyn BalanceRule> {
+    Arc::new(Generous {
+        name,
+        credit: amount(credit),
+    })
+}
+
+#[test]
+fn a_set_begins_with_non_negative_and_names_no_rule_twice() {
+    let non_negative = || -> Arc<dyn BalanceRule> { Arc::new(NonNegative) };
+    let rows: Vec<(Vec<Arc<dyn BalanceRule>>, Result<Vec<&str>, RuleSetError>)> = vec![
+        (vec![], Err(RuleSetError::NonNegativeIsNotFirst)),
+        (
+            vec![refuse("a", "1")],
+            Err(RuleSetError::NonNegativeIsNotFirst),
+        ),
+        (
+            vec![refuse("a", "1"), non_negative()],
+            Err(RuleSetError::NonNegativeIsNotFirst),
+        ),
+        (vec![non_negative()], Ok(vec!["non-negative"])),
+        (
+            vec![non_negative(), refuse("b", "1"), refuse("a", "1")],
+            Ok(vec!["non-negative", "b", "a"]),
+        ),
+        (
+            vec![non_negative(), non_negative()],
+            Err(RuleSetError::Repeated {
+                rule: "non-negative",
+            }),
+        ),
+        (
+            vec![
+                non_negative(),
+                refuse("a", "1"),
+                refuse("b", "1"),
+                refuse("a", "2"),
+            ],
+            Err(RuleSetError::Repeated { rule: "a" }),
+        ),
+    ];
+    for (rules, expected) in rows {
+        let seen = BalanceRuleSet::try_new(rules.clone());
+        assert_eq!(
+            seen.map(|set| set.names().collect::<Vec<_>>()),
+            expected,
+            "{rules:?}"
+        );
+    }
+}
+
+#[test]
+fn the_names_in_settings_are_pinned() {
+    assert_eq!(NonNegative.name(), "non-negative");
+    assert_eq!(CreditLimit::default().name(), "credit-limit");
+    assert_eq!(
+        BalanceRuleSet::non_negative().names().collect::<Vec<_>>(),
+        ["non-negative"]
+    );
+}
+
+#[test]
+fn the_first_rule_that_refuses_is_the_one_told() {
+    let set = |first, second| {
+        BalanceRuleSet::try_new(vec![
+            Arc::new(NonNegative),
+            refuse(first, "-1"),
+            refuse(second, "-1"),
+        ])
+        .unwrap()
+    };
+    let spend = || event_of(1).change("USD", "-1", "0");
+    let rich = [("USD", "5", "0", 1)];
+    assert_eq!(
+        told_alone(spend(), &rich, &set("a", "b")),
+        "no: changes[0]: rule a refuses the change in USD: not -1"
+    );
+    assert_eq!(
+        told_alone(spend(), &rich, &set("b", "a")),
+        "no: changes[0]: rule b refuses the change in USD: not -1"
+    );
+    assert_eq!(
+        told_alone(spend(), &[("USD", "0", "0", 1)], &set("a", "b")),
+        "no: changes[0]: asked for 1 USD, 0 available"
+    );
+}
+
+#[test]
+fn no_rule_passes_for_non_negative_by_its_name() {
+    let impostor = generous(NonNegative::NAME, "1000");
+    let rules = BalanceRuleSet::try_new(vec![impostor]).unwrap();
+    assert_eq!(
+        told_alone(
+            event_of(1).change("USD", "-1", "0"),
+            &[("USD", "0", "0", 1)],
+            &rules
+        ),
+        "no: changes[0]: asked for 1 USD, 0 available"
+    );
+}
+
+#[test]
+fn the_largest_credit_that_a_rule_grants_counts() {
+    let set = |credits: [&str; 2]| {
+        BalanceRuleSet::try_new(vec![
+            Arc::new(NonNegative),
+            generous("a", credits[0]),
+            generous("b", credits[1]),
+        ])
+        .unwrap()
+    };
+    let rows = [
+        (["3", "8"], "8"),
+        (["8", "3"], "8"),
+        (["-3", "-8"], "0"),
+        (["0", "-1"], "0"),
+    ];
+    for (credits, expected) in rows {
+        let granted = set(credits).credit_limit(account(1), code("USD"));
+        assert_eq!(granted, amount(expected), "{credits:?}");
+    }
+    let none = BalanceRuleSet::non_negative().credit_limit(account(1), code("USD"));
+    assert_eq!(none, amount("0"));
+}

@@ -1,0 +1,53 @@
+//! Rules that only tests need.
+
+use axs_domain::amount::Amount;
+use axs_domain::currency::CurrencyCode;
+use axs_domain::id::AccountId;
+use axs_domain::rejection::Rejection;
+use axs_domain::rule::{BalanceRule, RuleContext};
+
+/// Refuses a change whose available delta is exactly this amount: a refusal for a reason that is
+/// not funds.
+#[derive(Debug)]
+pub struct RefuseExactly {
+    pub name: &'static str,
+    pub available_delta: Amount,
+}
+
+impl BalanceRule for RefuseExactly {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn check(&self, context: &RuleContext<'_>) -> Result<(), Rejection> {
+        if context.delta.available == self.available_delta {
+            return Err(Rejection::RuleRefused {
+                currency: context.currency,
+                rule: self.name,
+                message: format!("not {}", self.available_delta),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Calls itself whatever it likes, refuses nothing, and grants everybody this credit.
+#[derive(Debug)]
+pub struct Generous {
+    pub name: &'static str,
+    pub credit: Amount,
+}
+
+impl BalanceRule for Generous {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn check(&self, _context: &RuleContext<'_>) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    fn credit_limit(&self, _account: AccountId, _currency: CurrencyCode) -> Amount {
+        self.credit
+    }
+}
