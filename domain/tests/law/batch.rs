@@ -140,9 +140,8 @@ proptest! {
         prop_assert!(entries.keys().eq(decision.writes.keys()));
         for (key, entries) in &entries {
             let write = decision.writes[key];
-            let mut expected = write.version_read.value();
-            for entry in entries {
-                expected += 1;
+            let first = write.version_read.value() + 1;
+            for (expected, entry) in (first..).zip(entries) {
                 prop_assert_eq!(entry.after.version.value(), expected);
             }
             prop_assert_eq!(write.after, entries[entries.len() - 1].after);

@@ -10,6 +10,14 @@ use axs_domain::rejection::RejectionCode;
 use axs_domain::rule::{BalanceRuleSet, CreditLimit, NonNegative};
 use std::sync::Arc;
 
+/// The claim, the event, the balances before it, and the outcome told.
+type Row = (
+    &'static str,
+    EventBuilder,
+    Vec<(&'static str, &'static str, &'static str, i64)>,
+    &'static str,
+);
+
 const MAX: &str = "999999999999999999.999999999999999999";
 
 /// Nobody may move exactly 13, in either direction; account 1 has a credit of 10 in EUR.
@@ -36,7 +44,7 @@ fn the_branch_taken_follows_from_why_the_primary_was_refused() {
             .change("BNB", asked, "0")
             .or_else("USD", "-2", "0")
     };
-    let rows: Vec<(&str, EventBuilder, Vec<(&str, &str, &str, i64)>, &str)> = vec![
+    let rows: Vec<Row> = vec![
         (
             "the primary has funds: the fallback is not looked at, not even loaded",
             fee("-1"),
@@ -147,7 +155,7 @@ fn the_branch_taken_follows_from_why_the_primary_was_refused() {
 
 #[test]
 fn a_fallback_sees_what_earlier_changes_of_its_event_did() {
-    let rows: Vec<(&str, EventBuilder, Vec<(&str, &str, &str, i64)>, &str)> = vec![
+    let rows: Vec<Row> = vec![
         (
             "an earlier change brings the money that the fallback takes",
             event_of(1)

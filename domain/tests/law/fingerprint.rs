@@ -98,11 +98,7 @@ fn what_a_retry_may_make_anew_is_no_content() {
     let original = full().build();
     for (field, edit) in rows {
         let edited = full().with(edit).build();
-        assert_eq!(
-            differing_fields(&original, &edited),
-            [String::new(); 0],
-            "{field}"
-        );
+        assert!(differing_fields(&original, &edited).is_empty(), "{field}");
         assert_eq!(
             Fingerprint::of(&original),
             Fingerprint::of(&edited),

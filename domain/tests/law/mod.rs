@@ -1,5 +1,6 @@
 //! One file for each subject; one claim for each test.
 
+mod agreement;
 mod amount;
 mod batch;
 mod conservation;

@@ -5,6 +5,8 @@ use crate::support::rule::{Generous, RefuseExactly};
 use axs_domain::rule::{BalanceRule, BalanceRuleSet, CreditLimit, NonNegative, RuleSetError};
 use std::sync::Arc;
 
+type Rules = Vec<Arc<dyn BalanceRule>>;
+
 fn refuse(name: &'static str, available_delta: &str) -> Arc<dyn BalanceRule> {
     Arc::new(RefuseExactly {
         name,
@@ -22,7 +24,7 @@ fn generous(name: &'static str, credit: &str) -> Arc<dyn BalanceRule> {
 #[test]
 fn a_set_begins_with_non_negative_and_names_no_rule_twice() {
     let non_negative = || -> Arc<dyn BalanceRule> { Arc::new(NonNegative) };
-    let rows: Vec<(Vec<Arc<dyn BalanceRule>>, Result<Vec<&str>, RuleSetError>)> = vec![
+    let rows: Vec<(Rules, Result<Vec<&str>, RuleSetError>)> = vec![
         (vec![], Err(RuleSetError::NonNegativeIsNotFirst)),
         (
             vec![refuse("a", "1")],
