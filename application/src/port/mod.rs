@@ -18,6 +18,7 @@ pub mod layout_store;
 pub mod leader_beat;
 pub mod log_id_generator;
 pub mod partition_leadership;
+pub mod readiness_probe;
 pub mod record_source;
 pub mod relay_source;
 pub mod schema_store;
