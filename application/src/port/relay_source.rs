@@ -30,6 +30,17 @@ pub struct RelayScan {
     pub limit: u32,
 }
 
+/// What one scan found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayPage {
+    /// Rows still INIT, oldest first.
+    pub rows: Vec<ChangeLogRecord>,
+    /// PostgreSQL's clock at the scan, less the grace. With fewer rows than the limit, no other
+    /// row of these shards after the cursor and up to this time was INIT: the next scan may begin
+    /// here even when nothing was found.
+    pub scanned_to: Timestamp,
+}
+
 /// Finds rows still INIT past a grace time.
 ///
 /// # Contract
@@ -41,8 +52,8 @@ pub struct RelayScan {
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait RelaySource: Interface {
-    /// Rows still INIT, oldest first.
-    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError>;
+    /// One page of rows still INIT.
+    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError>;
 
     /// Those among `rows` that are still INIT now, in the same order.
     async fn keep_init(&self, rows: Vec<ChangeLogRecord>) -> Result<Vec<ChangeLogRecord>, StoreError>;
