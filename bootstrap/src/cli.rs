@@ -1,0 +1,117 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// AXS: the balance core of an exchange or a fintech.
+#[derive(Debug, Parser)]
+#[command(name = "bootstrap", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// A settings file (TOML). Every key can also be set as AXS__SECTION__KEY.
+    #[arg(long, env = "AXS_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API: take requests, log them, publish them, answer reads.
+    Grpc,
+    /// Lead partitions: decide events in batches and write them.
+    Consumer,
+    /// Bring the database's schema to this version. Run it before the others; it is safe to repeat.
+    Migrate,
+    /// Lay out shards and partitions, or show the layout.
+    #[command(subcommand)]
+    Layout(LayoutCommand),
+    /// Open accounts, or show them.
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
+    /// Register currencies, or list them.
+    #[command(subcommand)]
+    Currencies(CurrenciesCommand),
+    /// Submit events from a file: one JSON object a line, fields as in axs.v1.BalanceChangeEvent.
+    Submit(SubmitArgs),
+    /// Check that balances, ledger entries, change logs, offsets and the cache agree.
+    Verify(VerifyArgs),
+}
+
+/// What to do with the layout.
+#[derive(Debug, Subcommand)]
+pub enum LayoutCommand {
+    /// Make the layout, once, and the events topic if the brokers don't have it.
+    Init {
+        /// A pool of shards: its name, shards and Kafka partitions, e.g. retail=36/9. May repeat.
+        #[arg(long = "pool", value_name = "NAME=SHARDS/PARTITIONS", required = true)]
+        pools: Vec<String>,
+    },
+    /// Show pools, shards, partitions and who leads them.
+    Show,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountsCommand {
+    /// Open an account.
+    Open {
+        /// Its id, 1 or more.
+        #[arg(long, value_name = "ID")]
+        account: i64,
+        /// The user that owns it, 1 or more.
+        #[arg(long, value_name = "ID")]
+        user: i64,
+        /// The pool of shards it is to live in.
+        #[arg(long, value_name = "NAME")]
+        pool: String,
+    },
+    /// Show an account and its balances, as committed.
+    Show {
+        /// Its id.
+        #[arg(long, value_name = "ID")]
+        account: i64,
+    },
+}
+
+/// What to do with currencies.
+#[derive(Debug, Subcommand)]
+pub enum CurrenciesCommand {
+    /// Register a currency, or switch a registered one on or off.
+    Register {
+        /// Its code, e.g. USDT.
+        #[arg(long)]
+        code: String,
+        /// Decimals that an amount of it may have, 0 to 18. Never changes.
+        #[arg(long)]
+        decimals: u8,
+        /// Take no new changes in it.
+        #[arg(long)]
+        inactive: bool,
+    },
+    /// List the registered currencies.
+    List,
+}
+
+/// How to submit a file.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The file; - for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// End when everything is logged, without waiting for the results.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for the results, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub wait_seconds: u64,
+}
+
+/// How to verify.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,38 @@
+//! The API's way from request to log to topic.
+
+use serde::Deserialize;
+use validator::Validate;
+
+/// The API's way from request to log to topic.
+#[derive(Debug, Clone, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct WriteSideSection {
+    /// Items of one request.
+    #[validate(range(min = 1, max = 10000))]
+    pub batch_items_max: usize,
+    /// Events of one commit to the change log.
+    #[validate(range(min = 1, max = 10000))]
+    pub commit_events_max: usize,
+    /// Events logged by this process and not yet reported by Kafka. When it is full, new work is
+    /// refused with RESOURCE_EXHAUSTED. At least `batch_items_max`.
+    #[validate(range(min = 100, max = 1000000))]
+    pub publish_window_events: usize,
+    /// How long a request waits for room in the window.
+    #[validate(range(min = 0, max = 60000))]
+    pub window_wait_ms: u64,
+    /// The delay that a refused client is told to wait.
+    #[validate(range(min = 1, max = 600000))]
+    pub retry_after_ms: u64,
+    /// How long a PUBLISHED request waits for Kafka's report.
+    #[validate(range(min = 1, max = 60000))]
+    pub published_wait_ms: u64,
+    /// Accounts whose shard this process remembers.
+    #[validate(range(min = 1, max = 100000000))]
+    pub account_cache_entries: usize,
+    /// How old this process's list of currencies may be.
+    #[validate(range(min = 100, max = 600000))]
+    pub currency_refresh_ms: u64,
+    /// How old this process's copy of the layout may be.
+    #[validate(range(min = 100, max = 600000))]
+    pub layout_refresh_ms: u64,
+}

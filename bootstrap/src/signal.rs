@@ -1,0 +1,45 @@
+//! Stopping: the first signal drains, the second one ends the process.
+
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// The exit code of a process that a signal ended before it had drained.
+const CUT_OFF: i32 = 130;
+
+/// Gives a token that the first SIGTERM or SIGINT cancels. A second signal, or the deadline after
+/// the first, ends the process at once: nothing is lost by that, only other processes' time.
+///
+/// # Errors
+/// When the system refuses signal handlers.
+pub fn shutdown(deadline: Duration) -> std::io::Result<CancellationToken> {
+    let mut signals = Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        let name = signals.next().await;
+        info!(signal = name, deadline_ms = deadline.as_millis(), "stopping: finishing what has begun");
+        stop.cancel();
+        tokio::select! {
+            name = signals.next() => warn!(signal = name, "second signal: ending at once"),
+            () = tokio::time::sleep(deadline) => warn!("the deadline for stopping has passed: ending"),
+        }
+        std::process::exit(CUT_OFF);
+    });
+    Ok(token)
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+}
