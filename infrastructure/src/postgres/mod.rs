@@ -1,0 +1,8 @@
+//! PostgreSQL: the truth.
+//!
+//! Ordinary queries go through sea-orm over the query pool. What is hot or set-based is raw SQL,
+//! one statement a file in `sql/`, each with its parameters and locks in its header.
+
+mod error;
+pub mod pool;
+pub mod schema_store;

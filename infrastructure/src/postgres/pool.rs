@@ -1,0 +1,321 @@
+//! The connections to PostgreSQL: three pools, so that one kind of work never waits for another.
+//!
+//! | pool | for | why it stands alone |
+//! |---|---|---|
+//! | writer | the batches of the processing side | a batch holds its connection for its whole transaction |
+//! | queries | logging, reads, whatever people ask for | a rush of requests must not delay a batch |
+//! | operations | leases, heartbeats, the registry, migrations | a slow batch or a rush must not cost a lease |
+
+use super::error::StoreName;
+use async_trait::async_trait;
+use axs_application::port::store_error::StoreError;
+use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
+use shaku::{Component, Interface};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool};
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// The pause between two attempts of [`Database::verify`].
+const VERIFY_PAUSE: Duration = Duration::from_millis(250);
+
+/// How a database URL may begin.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// How the server is reached, and within which bounds.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// `postgres://user:password@host:port/database`; a folder of a Unix socket may stand for the
+    /// host, percent-encoded.
+    pub url: String,
+    /// The most connections of the writer pool.
+    pub writer_connections: u32,
+    /// The most connections of the query pool.
+    pub query_connections: u32,
+    /// The most connections of the operations pool.
+    pub operations_connections: u32,
+    /// How long one attempt to connect may take in [`Database::verify`].
+    pub connect_timeout: Duration,
+    /// How long a caller waits for a connection of a pool, connecting included.
+    pub acquire_timeout: Duration,
+    /// How long the server works on one statement before it gives up.
+    pub statement_timeout: Duration,
+    /// How long the server lets a transaction wait for its next statement before it ends the
+    /// connection: a frozen process must not hold locks.
+    pub idle_in_transaction_timeout: Duration,
+    /// How long a connection lives before it is made anew.
+    pub max_lifetime: Duration,
+}
+
+/// The address is not printed: it may hold a password.
+impl fmt::Debug for DatabaseSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseSettings")
+            .field("writer_connections", &self.writer_connections)
+            .field("query_connections", &self.query_connections)
+            .field("operations_connections", &self.operations_connections)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("statement_timeout", &self.statement_timeout)
+            .field(
+                "idle_in_transaction_timeout",
+                &self.idle_in_transaction_timeout,
+            )
+            .field("max_lifetime", &self.max_lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address can't be read. The text names the reason and never the address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the database address can't be read: {reason}")]
+pub struct DatabaseUrlError {
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Gives the adapters their connections.
+///
+/// # Contract
+/// - Every session has its timeouts set, plans each statement for the values it is given, works in
+///   UTC and never compiles a plan (JIT costs more than these statements take).
+#[async_trait]
+pub trait Database: Interface {
+    /// Connections for batches.
+    fn writer(&self) -> &PgPool;
+
+    /// Connections for logging and reading.
+    fn queries(&self) -> &PgPool;
+
+    /// Connections for leases, heartbeats and migrations.
+    fn operations(&self) -> &PgPool;
+
+    /// The query pool, for sea-orm.
+    fn orm(&self) -> &DatabaseConnection;
+
+    /// The server's address without its password, for messages.
+    fn address(&self) -> &str;
+
+    /// Waits until the server lets us in, at most `within`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the address and the last reason.
+    async fn verify(&self, within: Duration) -> Result<(), StoreError>;
+}
+
+/// The pools, lazily connected: making them reaches for no server.
+#[derive(Clone)]
+pub struct PgPools {
+    writer: PgPool,
+    queries: PgPool,
+    operations: PgPool,
+    orm: DatabaseConnection,
+    connect: PgConnectOptions,
+    connect_timeout: Duration,
+    address: String,
+}
+
+impl PgPools {
+    /// Makes the pools. Must be called inside a Tokio runtime, which tends them.
+    ///
+    /// # Errors
+    /// [`DatabaseUrlError`] when the address can't be read.
+    pub fn try_new(settings: &DatabaseSettings) -> Result<Self, DatabaseUrlError> {
+        let refused = |reason: String| DatabaseUrlError { reason };
+        // The library reads any scheme as its own.
+        if !SCHEMES
+            .iter()
+            .any(|scheme| settings.url.starts_with(scheme))
+        {
+            return Err(refused(format!("it begins with none of {SCHEMES:?}")));
+        }
+        let connect = PgConnectOptions::from_str(&settings.url)
+            .map_err(|error| refused(error.to_string()))?
+            .application_name("axs")
+            .options(session_options(settings))
+            .disable_statement_logging();
+        let pool = |connections: u32| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(settings.acquire_timeout)
+                .max_lifetime(settings.max_lifetime)
+                .connect_lazy_with(connect.clone())
+        };
+        let queries = pool(settings.query_connections);
+        Ok(Self {
+            writer: pool(settings.writer_connections),
+            operations: pool(settings.operations_connections),
+            orm: SqlxPostgresConnector::from_sqlx_postgres_pool(queries.clone()),
+            queries,
+            address: printable_address(&connect),
+            connect_timeout: settings.connect_timeout,
+            connect,
+        })
+    }
+
+    /// Waits until every connection is given back and closed.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.queries.close().await;
+        self.operations.close().await;
+    }
+}
+
+/// [`Database`] over [`PgPools`].
+#[derive(Component)]
+#[shaku(interface = Database)]
+pub struct PgDatabase {
+    /// The pools.
+    #[shaku(default = unreachable!("the pools are given by whoever builds the container"))]
+    pools: PgPools,
+}
+
+impl PgDatabase {
+    /// The database behind these pools.
+    #[must_use]
+    pub const fn new(pools: PgPools) -> Self {
+        Self { pools }
+    }
+}
+
+#[async_trait]
+impl Database for PgDatabase {
+    fn writer(&self) -> &PgPool {
+        &self.pools.writer
+    }
+
+    fn queries(&self) -> &PgPool {
+        &self.pools.queries
+    }
+
+    fn operations(&self) -> &PgPool {
+        &self.pools.operations
+    }
+
+    fn orm(&self) -> &DatabaseConnection {
+        &self.pools.orm
+    }
+
+    fn address(&self) -> &str {
+        &self.pools.address
+    }
+
+    async fn verify(&self, within: Duration) -> Result<(), StoreError> {
+        let name = StoreName {
+            address: self.address(),
+        };
+        let until = Instant::now() + within;
+        loop {
+            // A pool's own wait hides the reason behind "timed out": connect without it.
+            let left = until.saturating_duration_since(Instant::now());
+            let attempt = async {
+                let mut connection = self.pools.connect.connect().await?;
+                connection.ping().await?;
+                connection.close().await
+            };
+            let bound = self.pools.connect_timeout.min(left);
+            let reason = match tokio::time::timeout(bound, attempt).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => name.sqlx(&error),
+                Err(_) => name.unavailable(format_args!("no answer within {bound:?}")),
+            };
+            if Instant::now() + VERIFY_PAUSE >= until {
+                return Err(reason);
+            }
+            tracing::warn!(%reason, "waiting for the database");
+            tokio::time::sleep(VERIFY_PAUSE).await;
+        }
+    }
+}
+
+/// What every session is told as it starts, in the packet that opens it: no round trip of its own.
+fn session_options(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
+    let millis = |duration: Duration| duration.as_millis().to_string();
+    vec![
+        ("statement_timeout", millis(settings.statement_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            millis(settings.idle_in_transaction_timeout),
+        ),
+        // A plan made for one row must not be reused for 20,000.
+        ("plan_cache_mode", "force_custom_plan".to_owned()),
+        ("jit", "off".to_owned()),
+        ("timezone", "UTC".to_owned()),
+        // A peer that vanished is noticed in less than half a minute, and its locks are freed.
+        ("tcp_keepalives_idle", "10".to_owned()),
+        ("tcp_keepalives_interval", "5".to_owned()),
+        ("tcp_keepalives_count", "3".to_owned()),
+    ]
+}
+
+fn printable_address(connect: &PgConnectOptions) -> String {
+    let database = connect.get_database().unwrap_or("");
+    let user = connect.get_username();
+    match connect.get_socket() {
+        Some(socket) => format!("postgres://{user}@{}/{database}", socket.display()),
+        None => format!(
+            "postgres://{user}@{}:{}/{database}",
+            connect.get_host(),
+            connect.get_port()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> DatabaseSettings {
+        DatabaseSettings {
+            url: url.to_owned(),
+            writer_connections: 1,
+            query_connections: 1,
+            operations_connections: 1,
+            connect_timeout: Duration::from_secs(1),
+            acquire_timeout: Duration::from_secs(1),
+            statement_timeout: Duration::from_secs(1),
+            idle_in_transaction_timeout: Duration::from_secs(1),
+            max_lifetime: Duration::from_secs(60),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_address_for_messages_has_no_password() {
+        let settings = settings("postgres://axs:secret@db.example:6432/ledger");
+        let database = PgDatabase::new(PgPools::try_new(&settings).unwrap());
+        assert_eq!(database.address(), "postgres://axs@db.example:6432/ledger");
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_no_url_is_refused_without_being_printed() {
+        let error = PgPools::try_new(&settings("axs:secret@nowhere"))
+            .err()
+            .unwrap();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_named_within_the_bound() {
+        // A port that was free a moment ago: nobody listens there.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let url = format!("postgres://axs:secret@127.0.0.1:{port}/ledger");
+        let database = PgDatabase::new(PgPools::try_new(&settings(&url)).unwrap());
+        let error = database
+            .verify(Duration::from_millis(600))
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!(
+                "postgres://axs@127.0.0.1:{port}/ledger is unavailable"
+            )),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

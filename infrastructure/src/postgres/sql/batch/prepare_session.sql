@@ -1,0 +1,46 @@
+-- What a writer's connection needs beyond what every session is told. Once for each connection:
+-- it belongs to the writer until it is closed.
+--
+-- Join order and method are taken out of the planner's hands: staging outside, the table's unique
+-- index inside. Its statistics are of another hour, and a wrong guess (a hash join over a whole
+-- table partition, a nested loop over one status) costs a hundred times more than it could win.
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_seqscan = off;
+SET jit = off;
+SET plan_cache_mode = force_custom_plan;
+SET client_min_messages = warning;
+-- One row for each staged fact. A part for each kind, so that a statement reads only its own.
+-- Rows go at COMMIT and at ROLLBACK; the table stays with the connection.
+CREATE TEMPORARY TABLE axs_staging (
+    kind smallint NOT NULL,
+    shard_id integer NOT NULL,
+    account_id bigint NOT NULL,
+    record_offset bigint,
+    log_id uuid,
+    idempotency_key text,
+    fingerprint bytea,
+    logged_at timestamptz,
+    status smallint,
+    reason_code smallint,
+    reason text,
+    change_index smallint,
+    branch smallint,
+    currency_code text,
+    version_read bigint,
+    version bigint,
+    available_delta numeric(36,18),
+    frozen_delta numeric(36,18),
+    available numeric(36,18),
+    frozen numeric(36,18)
+) PARTITION BY LIST (kind);
+CREATE TEMPORARY TABLE axs_staged_event PARTITION OF axs_staging FOR VALUES IN (0)
+    ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE axs_staged_entry PARTITION OF axs_staging FOR VALUES IN (1)
+    ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE axs_staged_move PARTITION OF axs_staging FOR VALUES IN (2)
+    ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE axs_staged_opening PARTITION OF axs_staging FOR VALUES IN (3)
+    ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE axs_staged_read PARTITION OF axs_staging FOR VALUES IN (4)
+    ON COMMIT DELETE ROWS;

@@ -1,0 +1,2 @@
+-- $1 owner.
+DELETE FROM consumers WHERE owner = $1
