@@ -2,6 +2,8 @@
 //!
 //! | server | module |
 //! |---|---|
-//! | PostgreSQL | [`postgres`] |
+//! | the process itself | [`process`] |
+//! | protobuf | [`codec`] |
 
-pub mod postgres;
+pub mod codec;
+pub mod process;
