@@ -16,6 +16,7 @@ pub mod event_publisher;
 pub mod event_topic;
 pub mod layout_store;
 pub mod leader_beat;
+pub mod ledger_audit;
 pub mod log_id_generator;
 pub mod partition_leadership;
 pub mod readiness_probe;

@@ -1,1 +1,11 @@
 //! What AXS does, one verb phrase a file.
+
+pub mod account_lookup;
+pub mod ack_level;
+pub mod currency_lookup;
+mod detached;
+pub mod event_state;
+pub mod layout_lookup;
+pub mod refusal;
+mod snapshot;
+pub mod verify_ledger;

@@ -1,0 +1,66 @@
+//! The cache against the database: read first, and never newer.
+
+use super::{Findings, VerifyLedgerService, VerifyReport};
+use crate::port::balance_store::AccountBalances;
+use crate::port::store_error::StoreError;
+use axs_domain::balance::VersionedBalance;
+use axs_domain::id::{AccountId, ShardId};
+
+impl VerifyLedgerService {
+    /// Compares the cached balances of accounts with the stored ones.
+    ///
+    /// The order of the two reads is the check: what the cache holds was committed before it was
+    /// read, so a later read of the database must show that version or a newer one.
+    pub(super) async fn verify_cache(
+        &self,
+        accounts: Vec<(ShardId, AccountId)>,
+        report: &mut VerifyReport,
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        let Some(compared) = report.cached_accounts else {
+            return Ok(());
+        };
+        let Ok(cached) = self.cache.read(accounts).await else {
+            report.cached_accounts = None;
+            return Ok(());
+        };
+        let hits: Vec<AccountBalances> = cached.into_iter().flatten().collect();
+        let keys = hits
+            .iter()
+            .map(|hit| (hit.shard_id, hit.account_id))
+            .collect();
+        let stored = self.store.load_accounts(keys).await?;
+        for (hit, stored) in hits.iter().zip(&stored) {
+            for finding in newer_in_cache(hit, stored) {
+                findings.add(finding);
+            }
+        }
+        report.cached_accounts = Some(compared + u64::try_from(hits.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+}
+
+/// Every balance that the cache holds in a newer version, or with other amounts in the same one.
+fn newer_in_cache(cached: &AccountBalances, stored: &AccountBalances) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (currency, in_cache) in &cached.balances {
+        let in_store = stored
+            .balances
+            .iter()
+            .find(|(code, _)| code == currency)
+            .map_or(VersionedBalance::ABSENT, |(_, balance)| *balance);
+        let account = cached.account_id;
+        if in_cache.version > in_store.version {
+            findings.push(format!(
+                "account {account} {currency}: the cache holds version {}, the database {}",
+                in_cache.version, in_store.version
+            ));
+        } else if in_cache.version == in_store.version && in_cache.balance != in_store.balance {
+            findings.push(format!(
+                "account {account} {currency}: cache and database differ at version {}",
+                in_store.version
+            ));
+        }
+    }
+    findings
+}
