@@ -4,4 +4,6 @@
 //! a verb phrase that drives ports (one file). Nothing here knows SQL, Redis, Kafka or gRPC.
 
 pub mod port;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod usecase;
