@@ -137,21 +137,23 @@ fn the_order_of_changes_is_content() {
     assert_ne!(Fingerprint::of(&full().build()), Fingerprint::of(&swapped));
 }
 
+/// Without lengths before the texts, these two would be one string of bytes: the `b` moves from
+/// the type into the account's first byte, and so on, until the user's last byte is an `A`.
 #[test]
-fn neighbouring_texts_cannot_be_cut_elsewhere() {
-    let named = |event_type: &str, service: &str| {
-        let event_type = EventType::parse(event_type).unwrap();
-        let source_service = SourceService::parse(service).unwrap();
-        Fingerprint::of(
-            &full()
-                .with(|p| {
-                    p.event_type = event_type;
-                    p.source_service = source_service;
-                })
-                .build(),
-        )
+fn no_field_runs_over_into_the_next() {
+    let named = |event_type: &str, account_number, user_number, service: &str| {
+        full()
+            .with(|p| {
+                p.event_type = EventType::parse(event_type).unwrap();
+                p.account_id = account(account_number);
+                p.user_id = UserId::try_new(user_number).unwrap();
+                p.source_service = SourceService::parse(service).unwrap();
+            })
+            .build()
     };
-    assert_ne!(named("ab", "c"), named("a", "bc"));
+    let one = named("ab", 0x01, 0x41, "s");
+    let other = named("a", 0x6200_0000_0000_0000, 0x0100_0000_0000_0000, "As");
+    assert_ne!(Fingerprint::of(&one), Fingerprint::of(&other));
 }
 
 /// Computed apart from this code, by Python's hashlib over the layout that the module documents.

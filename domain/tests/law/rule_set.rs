@@ -1,8 +1,10 @@
 //! The set of rules: ordered, named, and never without the first.
 
-use crate::support::builder::{account, amount, code, event_of, told_alone};
-use crate::support::rule::{Generous, RefuseExactly};
+use crate::support::builder::{account, amount, book_of, code, event_of, told_alone};
+use crate::support::rule::{Generous, RefuseExactly, Witness};
+use axs_domain::decision::decide;
 use axs_domain::rule::{BalanceRule, BalanceRuleSet, CreditLimit, NonNegative, RuleSetError};
+use axs_domain::time::Timestamp;
 use std::sync::Arc;
 
 type Rules = Vec<Arc<dyn BalanceRule>>;
@@ -137,4 +139,40 @@ fn the_largest_credit_that_a_rule_grants_counts() {
     }
     let none = BalanceRuleSet::non_negative().credit_limit(account(1), code("USD"));
     assert_eq!(none, amount("0"));
+}
+
+#[test]
+fn a_rule_is_shown_each_attempt_with_the_time_its_event_was_logged() {
+    let witness = Arc::new(Witness::default());
+    let credit = CreditLimit::new([(account(1), code("EUR"), amount("3"))]);
+    let rules = BalanceRuleSet::try_new(vec![
+        Arc::new(NonNegative),
+        Arc::new(credit),
+        witness.clone(),
+    ])
+    .unwrap();
+    let first = event_of(1)
+        .change("USD", "5", "0")
+        .change("USD", "-2", "2")
+        .build();
+    let second = event_of(1)
+        .change("BTC", "-1", "0")
+        .or_else("EUR", "-3", "0")
+        .build();
+    let at = Timestamp::from_unix_micros;
+    let book = book_of(&[
+        ("USD", "1", "0", 1),
+        ("BTC", "0", "0", 0),
+        ("EUR", "0", "0", 0),
+    ]);
+    decide([(&first, at(10)), (&second, at(7))], &book, &rules).unwrap();
+    // The attempt in BTC lacked funds: the first rule refused it and no later one was asked.
+    assert_eq!(
+        *witness.shown.lock().unwrap(),
+        [
+            "account 1 at 10us: USD 1/0 by 5/0 to 6/0, credit 0",
+            "account 1 at 10us: USD 6/0 by -2/2 to 4/2, credit 0",
+            "account 1 at 7us: EUR 0/0 by -3/0 to -3/0, credit 3",
+        ]
+    );
 }

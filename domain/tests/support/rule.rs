@@ -5,6 +5,7 @@ use axs_domain::currency::CurrencyCode;
 use axs_domain::id::AccountId;
 use axs_domain::rejection::Rejection;
 use axs_domain::rule::{BalanceRule, RuleContext};
+use std::sync::Mutex;
 
 /// Refuses a change whose available delta is exactly this amount: a refusal for a reason that is
 /// not funds.
@@ -49,5 +50,41 @@ impl BalanceRule for Generous {
 
     fn credit_limit(&self, _account: AccountId, _currency: CurrencyCode) -> Amount {
         self.credit
+    }
+}
+
+/// Refuses nothing and writes down what it was shown, one line for each attempt.
+#[derive(Debug, Default)]
+pub struct Witness {
+    pub shown: Mutex<Vec<String>>,
+}
+
+impl BalanceRule for Witness {
+    fn name(&self) -> &'static str {
+        "witness"
+    }
+
+    fn check(&self, context: &RuleContext<'_>) -> Result<(), Rejection> {
+        let RuleContext {
+            event,
+            logged_at,
+            currency,
+            delta,
+            before,
+            after,
+            credit,
+        } = context;
+        let line = format!(
+            "account {} at {logged_at}: {currency} {}/{} by {}/{} to {}/{}, credit {credit}",
+            event.account_id(),
+            before.available,
+            before.frozen,
+            delta.available,
+            delta.frozen,
+            after.available,
+            after.frozen,
+        );
+        self.shown.lock().unwrap().push(line);
+        Ok(())
     }
 }
