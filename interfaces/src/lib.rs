@@ -1,1 +1,4 @@
-//! AXS.
+//! Driving adapters: what calls AXS.
+
+pub mod grpc;
+pub mod ops;

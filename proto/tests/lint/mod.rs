@@ -1,7 +1,5 @@
-//! The contract keeps the rules that buf calls STANDARD, and documents every element.
-//!
 //! The rules are checked over the descriptor set, with its source information, so that no tool
-//! but cargo is needed. Each test names the rule it stands for.
+//! but cargo is needed.
 
 use prost::Message;
 use prost_types::field_descriptor_proto::Type;

@@ -1,0 +1,4 @@
+//! The contract keeps the rules that buf calls STANDARD, and documents every element.
+
+#[cfg(test)]
+mod lint;
