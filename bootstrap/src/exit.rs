@@ -25,7 +25,10 @@ pub enum Ending {
 pub struct UsageError(pub String);
 
 /// Turns an ending into an exit code and prints errors with their causes.
-#[expect(clippy::print_stderr, reason = "the last word of a command goes to the person who ran it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command goes to the person who ran it"
+)]
 pub fn code_of(ending: Result<Ending, anyhow::Error>) -> ExitCode {
     match ending {
         Ok(Ending::Fine) => ExitCode::SUCCESS,

@@ -10,7 +10,9 @@ use tracing_subscriber::EnvFilter;
 pub fn start(section: &LogSection) -> Result<(), SettingsError> {
     let filter = EnvFilter::try_new(&section.filter)
         .map_err(|error| SettingsError::Invalid(vec![format!("log.filter: {error}")]))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match section.format {
         LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
 fn run(cli: &cli::Cli) -> Result<exit::Ending, anyhow::Error> {
     let settings = settings::Settings::load(cli.config.as_deref())?;
     logging::start(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let ending = runtime.block_on(command::run(&cli.command, settings));
     // What still hangs on a dead server must not hold the process: everything that matters was
     // awaited above.

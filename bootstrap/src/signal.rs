@@ -14,12 +14,19 @@ const CUT_OFF: i32 = 130;
 /// # Errors
 /// When the system refuses signal handlers.
 pub fn shutdown(deadline: Duration) -> std::io::Result<CancellationToken> {
-    let mut signals = Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? };
+    let mut signals = Signals {
+        term: signal(SignalKind::terminate())?,
+        int: signal(SignalKind::interrupt())?,
+    };
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
         let name = signals.next().await;
-        info!(signal = name, deadline_ms = deadline.as_millis(), "stopping: finishing what has begun");
+        info!(
+            signal = name,
+            deadline_ms = deadline.as_millis(),
+            "stopping: finishing what has begun"
+        );
         stop.cancel();
         tokio::select! {
             name = signals.next() => warn!(signal = name, "second signal: ending at once"),

@@ -26,6 +26,8 @@ pub struct GrpcSection {
 impl GrpcSection {
     /// What the bounds alone can't say.
     pub(super) fn problems(&self) -> Vec<String> {
-        super::ops::listen_problem("grpc.listen", &self.listen).into_iter().collect()
+        super::ops::listen_problem("grpc.listen", &self.listen)
+            .into_iter()
+            .collect()
     }
 }

@@ -91,19 +91,18 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] names the key.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
-            .prefix_separator("__")
-            .separator("__");
-        Self::from_layers(file.map(Path::to_path_buf), environment)
+        Self::from_layers(file.map(Path::to_path_buf), environment())
     }
 
     fn from_layers(file: Option<PathBuf>, environment: Environment) -> Result<Self, SettingsError> {
-        let mut builder =
-            Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         if let Some(path) = file {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
-        let layers = builder.add_source(environment).build().map_err(unreadable)?;
+        let layers = builder
+            .add_source(environment)
+            .build()
+            .map_err(unreadable)?;
         let settings: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
             let path = error.path().to_string();
             SettingsError::Unreadable(format!("{path}: {}", error.into_inner()))
@@ -134,8 +133,33 @@ impl Settings {
         problems.extend(self.grpc.problems());
         problems.extend(self.ops.problems());
         problems.extend(self.rules.problems());
-        if problems.is_empty() { Ok(()) } else { Err(SettingsError::Invalid(problems)) }
+        // The relay must not look at a row whose transaction may still be under way.
+        if self.processing.relay_grace_ms <= self.database.statement_timeout_ms {
+            problems.push(format!(
+                "processing.relay_grace_ms is {}; it must be above database.statement_timeout_ms, {}",
+                self.processing.relay_grace_ms, self.database.statement_timeout_ms
+            ));
+        }
+        if self.write_side.publish_window_events < self.write_side.batch_items_max {
+            problems.push(format!(
+                "write_side.publish_window_events is {}; it must hold a request of write_side.batch_items_max, {}",
+                self.write_side.publish_window_events, self.write_side.batch_items_max
+            ));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(SettingsError::Invalid(problems))
+        }
     }
+}
+
+/// The environment's layer. Values stay texts until a key asks for something else, so that a
+/// password such as 007 keeps its zeros.
+fn environment() -> Environment {
+    Environment::with_prefix(ENVIRONMENT_PREFIX)
+        .prefix_separator("__")
+        .separator("__")
 }
 
 fn unreadable(error: ConfigError) -> SettingsError {
@@ -167,3 +191,6 @@ fn describe(section: &str, errors: &ValidationErrors, problems: &mut Vec<String>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,14 +17,15 @@ pub struct OpsSection {
 impl OpsSection {
     /// What the bounds alone can't say.
     pub(super) fn problems(&self) -> Vec<String> {
-        listen_problem("ops.listen", &self.listen).into_iter().collect()
+        listen_problem("ops.listen", &self.listen)
+            .into_iter()
+            .collect()
     }
 }
 
 /// What is wrong with an address to listen on, if anything.
 pub(super) fn listen_problem(key: &str, listen: &str) -> Option<String> {
-    listen
-        .parse::<std::net::SocketAddr>()
-        .err()
-        .map(|_| format!("{key} is {listen:?}; expected an address and a port such as 127.0.0.1:9090"))
+    listen.parse::<std::net::SocketAddr>().err().map(|_| {
+        format!("{key} is {listen:?}; expected an address and a port such as 127.0.0.1:9090")
+    })
 }

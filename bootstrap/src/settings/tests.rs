@@ -1,0 +1,123 @@
+use super::*;
+use std::collections::HashMap;
+use std::io::Write;
+
+fn load(environment: &[(&str, &str)], file: Option<&str>) -> Result<Settings, SettingsError> {
+    let variables: HashMap<String, String> = environment
+        .iter()
+        .map(|(key, value)| ((*key).into(), (*value).into()))
+        .collect();
+    let mut on_disk = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    on_disk
+        .write_all(file.unwrap_or_default().as_bytes())
+        .unwrap();
+    let source = super::environment().source(Some(variables));
+    Settings::from_layers(file.map(|_| on_disk.path().to_path_buf()), source)
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    load(&[], None).unwrap();
+}
+
+#[test]
+fn a_later_layer_wins_key_by_key() {
+    let file = "[lease]\nttl_ms = 3000\nstandby_poll_ms = 200\n";
+    let settings = load(&[("AXS__LEASE__TTL_MS", "6000")], Some(file)).unwrap();
+    assert_eq!(
+        (settings.lease.ttl_ms, settings.lease.standby_poll_ms),
+        (6000, 200)
+    );
+}
+
+#[test]
+fn what_is_wrong_is_an_error_that_names_the_key() {
+    let cases: [(&[(&str, &str)], Option<&str>, &str); 14] = [
+        (&[("AXS__LEASE__TTL_MS", "10")], None, "lease.ttl_ms"),
+        (&[("AXS__LEASE__TTL_MS", "soon")], None, "lease.ttl_ms"),
+        (&[("AXS__LEASE__TTL", "3000")], None, "lease.ttl"),
+        (&[("AXS__LEES__TTL_MS", "3000")], None, "lees"),
+        (
+            &[("AXS__DATABASE__URL", "mysql://h/db")],
+            None,
+            "database.url",
+        ),
+        (&[("AXS__CACHE__URL", "localhost")], None, "cache.url"),
+        (
+            &[("AXS__CACHE__KEY_PREFIX", "a{b}")],
+            None,
+            "cache.key_prefix",
+        ),
+        (&[("AXS__KAFKA__BROKERS", " ")], None, "kafka.brokers"),
+        (&[("AXS__GRPC__LISTEN", "50051")], None, "grpc.listen"),
+        (&[("AXS__LOG__FORMAT", "xml")], None, "log.format"),
+        (
+            &[],
+            Some("[kafka.properties]\n\"enable.idempotence\" = \"false\"\n"),
+            "enable.idempotence",
+        ),
+        (
+            &[],
+            Some("[[rules.credit_limits]]\naccount_id = 1\ncurrency = \"usd\"\nlimit = \"1\"\n"),
+            "rules.credit_limits[0].currency",
+        ),
+        (
+            &[],
+            Some("[[rules.credit_limits]]\naccount_id = 1\ncurrency = \"USD\"\nlimit = \"-1\"\n"),
+            "rules.credit_limits[0].limit",
+        ),
+        (
+            &[("AXS__PROCESSING__RELAY_GRACE_MS", "5000")],
+            None,
+            "processing.relay_grace_ms",
+        ),
+    ];
+    for (environment, file, expected) in cases {
+        let error = load(environment, file).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+    }
+}
+
+#[test]
+fn several_wrong_values_are_named_at_once() {
+    let error = load(
+        &[("AXS__LEASE__TTL_MS", "1"), ("AXS__OPS__LISTEN", "x")],
+        None,
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("lease.ttl_ms") && error.contains("ops.listen"),
+        "{error}"
+    );
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let environment = [
+        ("AXS__DATABASE__URL", "postgres://axs:hunter2@127.0.0.1/axs"),
+        ("AXS__CACHE__URL", "redis://:hunter2@127.0.0.1/"),
+    ];
+    let file = "[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n";
+    let settings = load(&environment, Some(file)).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert_eq!(
+        settings.kafka.properties["sasl.password"].expose(),
+        "hunter2"
+    );
+}
+
+#[test]
+fn every_default_is_documented_where_it_stands() {
+    let values: toml::Table = toml::from_str(DEFAULTS).unwrap();
+    let settings = load(&[], None).unwrap();
+    let printed = format!("{settings:?}");
+    for (section, keys) in &values {
+        for key in keys.as_table().unwrap().keys() {
+            assert!(
+                printed.contains(&format!("{key}:")),
+                "{section}.{key} is no setting"
+            );
+        }
+    }
+}
