@@ -1,0 +1,164 @@
+//! The writer's connections, each kept for the partition it last wrote.
+//!
+//! A connection carries staging tables, planner settings and, on the leader row, its backend's
+//! pid. So it is not given back to the pool between batches: a partition that writes again gets
+//! the connection it had, and nothing has to be told again.
+
+use super::failure::{Phase, write_error};
+use super::settings::BatchWriterSettings;
+use axs_application::port::batch_writer::WriteError;
+use axs_domain::fencing::Claim;
+use axs_domain::id::PartitionId;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
+const RECORD_BACKEND: &str = include_str!("../sql/batch/record_backend.sql");
+
+/// A connection that is ready to write batches. Dropped, it is closed.
+pub(super) struct WriterSession {
+    connection: PoolConnection<Postgres>,
+    /// For which claim the leader row holds this backend's pid.
+    recorded: Option<(PartitionId, Claim)>,
+    opened_at: Instant,
+}
+
+impl WriterSession {
+    /// The connection.
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// Sees to it that the leader row holds this backend's pid, committed.
+    ///
+    /// # Errors
+    /// [`WriteError::Fenced`] when the claim no longer stands; [`WriteError::Retryable`].
+    pub(super) async fn record_backend(
+        &mut self,
+        partition: PartitionId,
+        claim: Claim,
+    ) -> Result<(), WriteError> {
+        if self.recorded == Some((partition, claim)) {
+            return Ok(());
+        }
+        let recorded = sqlx::query(RECORD_BACKEND)
+            .bind(partition.value())
+            .bind(claim.token.value())
+            .bind(claim.owner.uuid())
+            .execute(&mut *self.connection)
+            .await
+            .map_err(|error| write_error(&error, Phase::BeforeCommit))?;
+        if recorded.rows_affected() == 0 {
+            return Err(WriteError::Fenced);
+        }
+        self.recorded = Some((partition, claim));
+        Ok(())
+    }
+}
+
+/// The connections of one writer: as many as its pool may have.
+pub(super) struct Sessions {
+    pool: PgPool,
+    settings: BatchWriterSettings,
+    slots: Arc<Semaphore>,
+    /// The least recently used first.
+    idle: Mutex<Vec<WriterSession>>,
+}
+
+/// A session taken out, and the right to have one.
+pub(super) struct TakenSession {
+    /// The session.
+    pub(super) session: WriterSession,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Sessions {
+    pub(super) fn new(pool: PgPool, settings: BatchWriterSettings) -> Self {
+        let count = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        Self {
+            pool,
+            settings,
+            slots: Arc::new(Semaphore::new(count)),
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The partition's own session, or a new one, or, when the pool is full, the one that was
+    /// idle for longest.
+    ///
+    /// # Errors
+    /// [`WriteError::Retryable`]. The caller bounds the wait.
+    pub(super) async fn take(&self, partition: PartitionId) -> Result<TakenSession, WriteError> {
+        let slot = Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(|closed| WriteError::Retryable(closed.to_string()))?;
+        let session = match self.take_idle(partition) {
+            Some(session) => session,
+            None => self
+                .open()
+                .await
+                .map_err(|error| write_error(&error, Phase::BeforeCommit))?,
+        };
+        Ok(TakenSession {
+            session,
+            _slot: slot,
+        })
+    }
+
+    /// Keeps a session, out of any transaction, for the next batch.
+    pub(super) fn put_back(&self, taken: TakenSession) {
+        self.idle().push(taken.session);
+    }
+
+    fn take_idle(&self, partition: PartitionId) -> Option<WriterSession> {
+        let age_max = self.settings.connection_age_max;
+        let mut idle = self.idle();
+        idle.retain(|session| session.opened_at.elapsed() < age_max);
+        let own = idle
+            .iter()
+            .rposition(|session| session.recorded.is_some_and(|(p, _)| p == partition));
+        let is_full = self.pool.size() >= self.pool.options().get_max_connections();
+        match own {
+            Some(index) => Some(idle.remove(index)),
+            None if is_full && !idle.is_empty() => Some(idle.remove(0)),
+            None => None,
+        }
+    }
+
+    async fn open(&self) -> Result<WriterSession, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        // Its settings are the writer's: nobody else may have it afterwards.
+        connection.close_on_drop();
+        let settings = &self.settings;
+        let bounds = format!(
+            "SET statement_timeout = {}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = {}; SET temp_buffers = '{}MB'",
+            millis(settings.statement_timeout),
+            millis(settings.lock_timeout),
+            millis(settings.idle_in_transaction_timeout),
+            settings.staging_megabytes,
+        );
+        connection.execute(AssertSqlSafe(bounds)).await?;
+        sqlx::raw_sql(PREPARE_SESSION)
+            .execute(&mut *connection)
+            .await?;
+        Ok(WriterSession {
+            connection,
+            recorded: None,
+            opened_at: Instant::now(),
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<WriterSession>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// At least 1: PostgreSQL takes 0 for no bound at all.
+pub(crate) fn millis(duration: Duration) -> u128 {
+    duration.as_millis().max(1)
+}

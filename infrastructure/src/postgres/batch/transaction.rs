@@ -1,0 +1,301 @@
+//! One batch, one transaction: the statements in their order.
+
+use super::failure::{Phase, leaves_connection_sound, write_error};
+use super::session::WriterSession;
+use super::settings::BatchWriterSettings;
+use super::staging::{self, Extent};
+use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt};
+use axs_domain::fencing::{Claim, Fence};
+use axs_domain::id::{FencingToken, Offset, OwnerId};
+use axs_domain::time::Timestamp;
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
+use sqlx::{Executor, PgConnection, Row};
+use std::fmt;
+use uuid::Uuid;
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const FENCE: &str = include_str!("../sql/batch/fence.sql");
+const APPLY: &str = include_str!("../sql/batch/apply.sql");
+const INSERT_DEAD_LETTERS: &str = include_str!("../sql/batch/insert_dead_letters.sql");
+const STORE_OFFSET: &str = include_str!("../sql/batch/store_offset.sql");
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The verdict is final.
+    Because(WriteError),
+    /// The rows reached are not those that were staged, or the database refused them: the culprit
+    /// is still to be found.
+    Unexplained(WriteError),
+    /// The connection is of no further use.
+    Broken(WriteError),
+}
+
+impl Stop {
+    fn before_commit(error: &sqlx::Error) -> Self {
+        Self::at(error, Phase::BeforeCommit)
+    }
+
+    fn at(error: &sqlx::Error, phase: Phase) -> Self {
+        let verdict = write_error(error, phase);
+        if leaves_connection_sound(error) {
+            Self::Because(verdict)
+        } else {
+            Self::Broken(verdict)
+        }
+    }
+}
+
+/// Writes the batch and commits. After any [`Stop`] but [`Stop::Broken`] the transaction is rolled
+/// back and the session can go on.
+pub(super) async fn write(
+    session: &mut WriterSession,
+    batch: &DecidedBatch,
+    settings: &BatchWriterSettings,
+) -> Result<WriteReceipt, Stop> {
+    let connection = session.connection();
+    match tokio::time::timeout(settings.batch_timeout, fill(connection, batch)).await {
+        Ok(Ok(receipt)) => commit(connection, settings).await.map(|()| receipt),
+        Ok(Err(stop)) => Err(roll_back(connection, settings, stop).await),
+        Err(_) => Err(Stop::Broken(WriteError::Retryable(format!(
+            "the batch took longer than {:?}",
+            settings.batch_timeout
+        )))),
+    }
+}
+
+/// Everything but COMMIT.
+async fn fill(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
+    begin_staged(connection, batch, Extent::Whole).await?;
+    admit(connection, batch).await?;
+    let receipt = apply(connection, batch).await?;
+    insert_dead_letters(connection, batch).await?;
+    store_offset(connection, batch).await?;
+    Ok(receipt)
+}
+
+/// Opens a transaction and stages the batch in it, before anything is locked.
+pub(super) async fn begin_staged(
+    connection: &mut PgConnection,
+    batch: &DecidedBatch,
+    extent: Extent,
+) -> Result<(), Stop> {
+    connection
+        .execute(BEGIN)
+        .await
+        .map_err(|error| Stop::before_commit(&error))?;
+    // Whatever happens inside a COPY, the connection is not trusted afterwards.
+    staging::stage(connection, batch, extent)
+        .await
+        .map_err(|error| Stop::Broken(write_error(&error, Phase::BeforeCommit)))
+}
+
+/// Locks the leader row and checks claim and offset.
+pub(super) async fn admit(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
+    let row = sqlx::query(FENCE)
+        .bind(batch.partition.value())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(|error| Stop::before_commit(&error))?;
+    let stored = admitted_offset(row.as_ref(), batch.claim).map_err(Stop::Because)?;
+    if stored != batch.offset_before {
+        return Err(Stop::Because(WriteError::Moved(format!(
+            "the stored offset of partition {} is {stored}, the batch begins at {}",
+            batch.partition, batch.offset_before
+        ))));
+    }
+    Ok(())
+}
+
+/// The stored offset of a leader row, if the row admits the claim.
+pub(super) fn admitted_offset(row: Option<&PgRow>, claim: Claim) -> Result<Offset, WriteError> {
+    // No leader row: no layout has this partition, so nobody may write to it.
+    let row = row.ok_or(WriteError::Fenced)?;
+    let read = || -> Result<(Fence, Offset), sqlx::Error> {
+        let decode = |error| sqlx::Error::Decode(Box::new(error));
+        let fence = Fence {
+            token: FencingToken::try_new(row.try_get("fencing_token")?).map_err(decode)?,
+            owner: row.try_get::<Option<Uuid>, _>("owner")?.map(OwnerId::new),
+        };
+        Ok((
+            fence,
+            Offset::try_new(row.try_get("stored_offset")?).map_err(decode)?,
+        ))
+    };
+    let (fence, stored) = read().map_err(|error| write_error(&error, Phase::BeforeCommit))?;
+    fence.admit(claim).map_err(|_| WriteError::Fenced)?;
+    Ok(stored)
+}
+
+/// How many rows each part of `apply.sql` is to reach, or reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reach {
+    moved: usize,
+    opened: usize,
+    stood: usize,
+    finalised: usize,
+    entered: usize,
+}
+
+impl Reach {
+    fn wanted(batch: &DecidedBatch) -> Self {
+        let opened = batch
+            .writes
+            .iter()
+            .filter(|w| staging::is_opening(w))
+            .count();
+        Self {
+            moved: batch.writes.len() - opened,
+            opened,
+            stood: batch.reads.len(),
+            finalised: batch.events.len(),
+            entered: batch.events.iter().map(|e| staging::entries(e).len()).sum(),
+        }
+    }
+
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let count = |column: &str| -> Result<usize, sqlx::Error> {
+            let count: i64 = row.try_get(column)?;
+            usize::try_from(count).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+        };
+        Ok(Self {
+            moved: count("moved")?,
+            opened: count("opened")?,
+            stood: count("stood")?,
+            finalised: count("finalised")?,
+            entered: count("entered")?,
+        })
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            moved,
+            opened,
+            stood,
+            finalised,
+            entered,
+        } = self;
+        write!(
+            f,
+            "{moved} moved, {opened} opened, {stood} stood, {finalised} finalised, {entered} entered"
+        )
+    }
+}
+
+async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
+    let shards = shard_numbers(batch);
+    // Not kept as a prepared statement: a plan made for 200 staged rows must never meet 20,000.
+    let row = sqlx::query(APPLY)
+        .bind(batch.partition.value())
+        .bind(&shards)
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| match Stop::before_commit(&error) {
+            // A redelivered event brings its ledger entries a second time.
+            Stop::Because(refusal @ WriteError::RefusedData { .. }) => Stop::Unexplained(refusal),
+            other => other,
+        })?;
+    let reached = Reach::read(&row).map_err(|error| Stop::before_commit(&error))?;
+    let wanted = Reach::wanted(batch);
+    if reached != wanted {
+        return Err(Stop::Unexplained(WriteError::Moved(format!(
+            "wanted {wanted}; reached {reached}"
+        ))));
+    }
+    let decided_at: DateTime<Utc> = row
+        .try_get("decided_at")
+        .map_err(|error| Stop::before_commit(&error))?;
+    Ok(WriteReceipt {
+        decided_at: Timestamp::from_unix_micros(decided_at.timestamp_micros()),
+    })
+}
+
+/// The partition's shards as a parameter.
+pub(super) fn shard_numbers(batch: &DecidedBatch) -> Vec<i32> {
+    batch.shards.iter().map(|shard| shard.value()).collect()
+}
+
+async fn insert_dead_letters(
+    connection: &mut PgConnection,
+    batch: &DecidedBatch,
+) -> Result<(), Stop> {
+    let letters = &batch.dead_letters;
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let offsets: Vec<i64> = letters.iter().map(|l| l.offset.value()).collect();
+    let log_ids: Vec<Option<Uuid>> = letters
+        .iter()
+        .map(|letter| letter.log_id.map(|id| id.uuid()))
+        .collect();
+    let reasons: Vec<&str> = letters.iter().map(|l| l.reason.word()).collect();
+    let messages: Vec<&str> = letters.iter().map(|l| l.message.as_str()).collect();
+    let record_keys: Vec<&[u8]> = letters.iter().map(|l| l.record_key.as_ref()).collect();
+    let payloads: Vec<&[u8]> = letters.iter().map(|l| l.payload.as_ref()).collect();
+    sqlx::query(INSERT_DEAD_LETTERS)
+        .bind(batch.partition.value())
+        .bind(offsets)
+        .bind(log_ids)
+        .bind(reasons)
+        .bind(messages)
+        .bind(record_keys)
+        .bind(payloads)
+        .persistent(false)
+        .execute(&mut *connection)
+        .await
+        .map(|_| ())
+        .map_err(|error| Stop::before_commit(&error))
+}
+
+async fn store_offset(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
+    let stored = sqlx::query(STORE_OFFSET)
+        .bind(batch.partition.value())
+        .bind(batch.claim.token.value())
+        .bind(batch.claim.owner.uuid())
+        .bind(batch.offset_before.value())
+        .bind(batch.offset_after.value())
+        .execute(&mut *connection)
+        .await
+        .map_err(|error| Stop::before_commit(&error))?
+        .rows_affected();
+    if stored == 1 {
+        Ok(())
+    } else {
+        // Impossible under the fence's lock; then nothing that was checked can be believed.
+        Err(Stop::Because(WriteError::Fenced))
+    }
+}
+
+async fn commit(connection: &mut PgConnection, settings: &BatchWriterSettings) -> Result<(), Stop> {
+    match tokio::time::timeout(settings.commit_timeout, connection.execute("COMMIT")).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Stop::at(&error, Phase::Commit)),
+        Err(_) => Err(Stop::Broken(WriteError::OutcomeUnknown(format!(
+            "no answer to COMMIT within {:?}",
+            settings.commit_timeout
+        )))),
+    }
+}
+
+/// Rolls back after a stop; a connection that can't is broken, which changes no verdict.
+pub(super) async fn roll_back(
+    connection: &mut PgConnection,
+    settings: &BatchWriterSettings,
+    stop: Stop,
+) -> Stop {
+    if matches!(stop, Stop::Broken(_)) {
+        return stop;
+    }
+    let rolled_back =
+        tokio::time::timeout(settings.batch_timeout, connection.execute("ROLLBACK")).await;
+    match (rolled_back, stop) {
+        (Ok(Ok(_)), stop) => stop,
+        (_, Stop::Because(verdict) | Stop::Unexplained(verdict) | Stop::Broken(verdict)) => {
+            Stop::Broken(verdict)
+        }
+    }
+}
