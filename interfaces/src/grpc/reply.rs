@@ -1,0 +1,146 @@
+//! Results of use cases become messages of the contract.
+
+use super::field_path::FieldPath;
+use axs_application::port::change_log::{PARKED_REASON_CODE, RecordedReason};
+use axs_application::usecase::event_state::{EventState, LabelledEntry};
+use axs_application::usecase::refusal::{Refusal, RefusalCode};
+use axs_domain::change::{Branch, CurrencyDelta};
+use axs_domain::event::BalanceChangeEvent;
+use axs_domain::log_status::LogStatus;
+use axs_domain::rejection::RejectionCode;
+use axs_proto::v1;
+
+/// The name of a reason code that this build does not know: an older API beside a newer consumer.
+const UNKNOWN_REASON: &str = "UNKNOWN";
+
+/// A refusal of the item at `path`; the use case knows only paths inside the item.
+pub(super) fn refusal(path: &FieldPath<'_>, refusal: Refusal) -> v1::Refusal {
+    v1::Refusal {
+        code: refusal_code(refusal.code).into(),
+        message: refusal.message,
+        violations: refusal
+            .violations
+            .into_iter()
+            .map(|violation| v1::FieldViolation {
+                field: match violation.field.as_str() {
+                    "" => path.to_string(),
+                    inside => format!("{path}.{inside}"),
+                },
+                description: violation.description,
+            })
+            .collect(),
+    }
+}
+
+const fn refusal_code(code: RefusalCode) -> v1::RefusalCode {
+    match code {
+        RefusalCode::InvalidField => v1::RefusalCode::InvalidField,
+        RefusalCode::UnknownAccount => v1::RefusalCode::UnknownAccount,
+        RefusalCode::WrongUser => v1::RefusalCode::WrongUser,
+        RefusalCode::UnknownCurrency => v1::RefusalCode::UnknownCurrency,
+        RefusalCode::InactiveCurrency => v1::RefusalCode::InactiveCurrency,
+        RefusalCode::TooPrecise => v1::RefusalCode::TooPrecise,
+        RefusalCode::KeyReused => v1::RefusalCode::KeyReused,
+        RefusalCode::AlreadyExists => v1::RefusalCode::AlreadyExists,
+        RefusalCode::UnknownPool => v1::RefusalCode::UnknownPool,
+    }
+}
+
+/// Where an event stands.
+pub(super) fn event_state(state: EventState) -> v1::EventState {
+    v1::EventState {
+        status: event_status(state.status).into(),
+        reason: state.reason.map(reason),
+        entries: state.entries.iter().map(ledger_entry).collect(),
+        logged_at_usec: state.logged_at.unix_micros(),
+        decided_at_usec: state.decided_at.map_or(0, |at| at.unix_micros()),
+    }
+}
+
+const fn event_status(status: LogStatus) -> v1::EventStatus {
+    match status {
+        LogStatus::Init => v1::EventStatus::Pending,
+        LogStatus::Applied => v1::EventStatus::Applied,
+        LogStatus::Rejected => v1::EventStatus::Rejected,
+        LogStatus::Parked => v1::EventStatus::Parked,
+    }
+}
+
+fn reason(reason: RecordedReason) -> v1::EventReason {
+    v1::EventReason {
+        code: i32::from(reason.code),
+        name: reason_name(reason.code).to_owned(),
+        message: reason.message,
+    }
+}
+
+fn reason_name(code: i16) -> &'static str {
+    if code == PARKED_REASON_CODE {
+        return "UNDECIDABLE";
+    }
+    match RejectionCode::from_number(code) {
+        Some(RejectionCode::InsufficientAvailable) => "INSUFFICIENT_AVAILABLE",
+        Some(RejectionCode::InsufficientFrozen) => "INSUFFICIENT_FROZEN",
+        Some(RejectionCode::BalanceOverflow) => "BALANCE_OVERFLOW",
+        Some(RejectionCode::RuleRefused) => "RULE_REFUSED",
+        Some(RejectionCode::Discarded) => "DISCARDED",
+        None => UNKNOWN_REASON,
+    }
+}
+
+fn ledger_entry(labelled: &LabelledEntry) -> v1::LedgerEntry {
+    let entry = &labelled.entry;
+    let after = entry.after;
+    v1::LedgerEntry {
+        // An event holds at most 64 changes.
+        change_index: i32::try_from(entry.change_index).unwrap_or(i32::MAX),
+        change_id: labelled.change_id.to_string(),
+        currency_code: entry.applied.currency.to_string(),
+        fallback_taken: entry.branch == Branch::Fallback,
+        available_delta: entry.applied.delta.available.to_string(),
+        frozen_delta: entry.applied.delta.frozen.to_string(),
+        available_after: after.balance.available.to_string(),
+        frozen_after: after.balance.frozen.to_string(),
+        version: after.version.value(),
+    }
+}
+
+/// An event as it was logged. Amounts are printed in their shortest exact form.
+pub(super) fn event(event: &BalanceChangeEvent) -> v1::BalanceChangeEvent {
+    v1::BalanceChangeEvent {
+        event_id: event.event_id().to_string(),
+        event_type: event.event_type().to_string(),
+        account_id: event.account_id().value(),
+        user_id: event.user_id().value(),
+        source_service: event.source_service().to_string(),
+        related_order_id: event
+            .related_order_id()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        idempotency_key: event.idempotency_key().to_string(),
+        created_msec: event.created_msec(),
+        changes: event
+            .changes()
+            .iter()
+            .map(|change| v1::BalanceChange {
+                change_id: change.change_id.to_string(),
+                currency_code: change.primary.currency.to_string(),
+                available_delta: change.primary.delta.available.to_string(),
+                frozen_delta: change.primary.delta.frozen.to_string(),
+                fallback: change.fallback.as_ref().map(fallback),
+            })
+            .collect(),
+    }
+}
+
+fn fallback(part: &CurrencyDelta) -> v1::BalanceChangeFallback {
+    v1::BalanceChangeFallback {
+        currency_code: part.currency.to_string(),
+        available_delta: part.delta.available.to_string(),
+        frozen_delta: part.delta.frozen.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "reply_tests.rs"]
+mod tests;
