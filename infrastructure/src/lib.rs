@@ -4,6 +4,8 @@
 //! |---|---|
 //! | the process itself | [`process`] |
 //! | protobuf | [`codec`] |
+//! | Kafka | [`kafka`] |
 
 pub mod codec;
+pub mod kafka;
 pub mod process;

@@ -1,0 +1,123 @@
+//! The events topic as the brokers describe it.
+
+use super::client::KafkaClient;
+use super::client_log::ClientLog;
+use super::settings::EventTopicSettings;
+use async_trait::async_trait;
+use axs_application::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
+use axs_domain::id::{Offset, PartitionId};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use shaku::Component;
+use std::time::Duration;
+
+/// How long a broker may take to describe a topic, to tell its bounds or to name its cluster.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the brokers may take to make a topic.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Describes and makes the events topic.
+#[derive(Component, Debug)]
+#[shaku(interface = EventTopic)]
+pub struct KafkaEventTopic {
+    /// Who asks.
+    #[shaku(default = unreachable!("the client is given by whoever builds the container"))]
+    client: KafkaClient,
+    /// How the topic is made.
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
+    settings: EventTopicSettings,
+}
+
+impl KafkaEventTopic {
+    /// The topic of the client's settings.
+    #[must_use]
+    pub const fn new(client: KafkaClient, settings: EventTopicSettings) -> Self {
+        Self { client, settings }
+    }
+}
+
+#[async_trait]
+impl EventTopic for KafkaEventTopic {
+    async fn describe(&self) -> Result<TopicDescription, BrokerError> {
+        self.client
+            .ask(|consumer, settings| {
+                let topic = &settings.events_topic;
+                let metadata = consumer.fetch_metadata(Some(topic), QUESTION_TIMEOUT)?;
+                let described = metadata.topics().iter().find(|it| it.name() == topic);
+                let partition_count = match described.map(|it| (it.error(), it.partitions())) {
+                    None => None,
+                    Some((None, partitions)) => Some(partitions.len()),
+                    Some((Some(error), _)) => match RDKafkaErrorCode::from(error) {
+                        RDKafkaErrorCode::UnknownTopicOrPartition
+                        | RDKafkaErrorCode::UnknownTopic => None,
+                        error => return Err(KafkaError::MetadataFetch(error)),
+                    },
+                };
+                Ok(TopicDescription {
+                    cluster_id: consumer.client().fetch_cluster_id(QUESTION_TIMEOUT),
+                    partition_count,
+                })
+            })
+            .await
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError> {
+        let (start, end) = self
+            .client
+            .ask(move |consumer, settings| {
+                consumer.fetch_watermarks(
+                    &settings.events_topic,
+                    partition.value(),
+                    QUESTION_TIMEOUT,
+                )
+            })
+            .await?;
+        let offset = |value| {
+            Offset::try_new(value).map_err(|problem| {
+                self.client.unavailable(&format_args!(
+                    "an offset of partition {partition} {problem}"
+                ))
+            })
+        };
+        Ok(LogBounds {
+            start: offset(start)?,
+            end: offset(end)?,
+        })
+    }
+
+    async fn create(&self, partition_count: usize) -> Result<bool, BrokerError> {
+        let count = i32::try_from(partition_count).map_err(|e| self.client.unavailable(&e))?;
+        let kafka = self.client.settings();
+        // Made for this one call: topics are made once in a deployment's life.
+        let admin: AdminClient<ClientLog> = kafka
+            .client_config()
+            .create_with_context(ClientLog)
+            .map_err(|error| self.client.unavailable(&error))?;
+        let min_insync = self.settings.min_insync_replicas.to_string();
+        let retention = self.settings.retention.as_millis().to_string();
+        let replication = TopicReplication::Fixed(self.settings.replication_factor.into());
+        let topic = NewTopic::new(&kafka.events_topic, count, replication)
+            .set("cleanup.policy", "delete")
+            .set("retention.ms", &retention)
+            .set("min.insync.replicas", &min_insync)
+            // An out-of-sync copy that becomes leader would forget acknowledged records.
+            .set("unclean.leader.election.enable", "false");
+        let options = AdminOptions::new()
+            .request_timeout(Some(CREATE_TIMEOUT))
+            .operation_timeout(Some(CREATE_TIMEOUT));
+        let results = admin
+            .create_topics([&topic], &options)
+            .await
+            .map_err(|error| self.client.unavailable(&error))?;
+        match results.into_iter().next() {
+            Some(Ok(_)) => Ok(true),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+            Some(Err((topic, error))) => Err(self
+                .client
+                .unavailable(&format_args!("topic {topic} can't be made: {error}"))),
+            None => Err(self.client.unavailable(&"no answer about the new topic")),
+        }
+    }
+}

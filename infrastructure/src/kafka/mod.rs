@@ -1,0 +1,23 @@
+//! Kafka, as the producing side knows it.
+//!
+//! | port | adapter |
+//! |---|---|
+//! | `EventPublisher` | [`KafkaEventPublisher`] |
+//! | `EventTopic` | [`KafkaEventTopic`] |
+//! | `ReadinessProbe` | [`KafkaProbe`] |
+//!
+//! Nothing here needs a live broker to be made: librdkafka connects, and connects again, by
+//! itself.
+
+mod client;
+mod client_log;
+mod event_publisher;
+mod event_topic;
+mod probe;
+mod settings;
+
+pub use client::KafkaClient;
+pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublisherParameters};
+pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
+pub use probe::{KafkaProbe, KafkaProbeParameters};
+pub use settings::{EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings};

@@ -1,0 +1,114 @@
+//! How Kafka is reached, and within which bounds.
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// After an outage a broker is found again within this time, not librdkafka's ten seconds.
+const RECONNECT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How Kafka is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// Bootstrap addresses, `host:port` with commas between them.
+    pub brokers: String,
+    /// The topic of the events.
+    pub events_topic: String,
+    /// The name under which the brokers know this process.
+    pub client_id: String,
+    /// Further properties of librdkafka, e.g. `security.protocol` and `sasl.password`. What this
+    /// crate sets for the sake of its promises can't be set here.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Values of properties are not printed: they may be passwords.
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("events_topic", &self.events_topic)
+            .field("client_id", &self.client_id)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}
+
+/// The bounds of the producer's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerSettings {
+    /// The most records that wait for their delivery report. At least the publish window, so that
+    /// a logged event can always be enqueued.
+    pub queue_records_max: u32,
+    /// The most KiB that those records hold.
+    pub queue_kib_max: u32,
+}
+
+/// How the events topic is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTopicSettings {
+    /// Copies of each partition.
+    pub replication_factor: u16,
+    /// Copies that must hold a record before it is acknowledged.
+    pub min_insync_replicas: u16,
+    /// How long the brokers keep a record. Longer than any outage of the processing side: a
+    /// record that is dropped before it was processed stops its partition.
+    pub retention: Duration,
+}
+
+/// librdkafka refuses the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the Kafka client for {brokers} can't be made: {reason}")]
+pub struct KafkaSettingsError {
+    /// The bootstrap addresses.
+    pub brokers: String,
+    /// What librdkafka said.
+    pub reason: String,
+}
+
+impl KafkaSettings {
+    /// The properties that every client shares.
+    pub(super) fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &self.client_id)
+            .set("statistics.interval.ms", "0")
+            .set("socket.keepalive.enable", "true")
+            .set(
+                "reconnect.backoff.max.ms",
+                RECONNECT_BACKOFF_MAX.as_millis().to_string(),
+            )
+            .set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+
+    pub(super) fn refused(&self, error: &KafkaError) -> KafkaSettingsError {
+        KafkaSettingsError {
+            brokers: self.brokers.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printing_the_settings_prints_no_password() {
+        let settings = KafkaSettings {
+            brokers: "127.0.0.1:9092".into(),
+            events_topic: "events".into(),
+            client_id: "axs".into(),
+            properties: BTreeMap::from([("sasl.password".into(), "hunter2".into())]),
+        };
+        let printed = format!("{settings:?}");
+        assert!(printed.contains("sasl.password"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}

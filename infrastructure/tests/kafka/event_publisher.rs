@@ -1,0 +1,210 @@
+//! Claims about publishing in order.
+
+use crate::support::{
+    NOWHERE, PATIENCE, QUEUE, brokers, new_topic, publisher, read, record, settings, unused_name,
+};
+use axs_application::port::event_publisher::{Delivery, EventPublisher, PublishError};
+use axs_infrastructure::kafka::{EventProducer, ProducerSettings};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const SMALL_QUEUE: ProducerSettings = ProducerSettings {
+    queue_records_max: 10,
+    queue_kib_max: 65_536,
+};
+
+#[tokio::test]
+async fn records_land_in_the_order_of_their_enqueueing_at_the_offsets_reported() {
+    const RECORDS: i64 = 20_000;
+    let kafka = new_topic(2).await;
+    let publisher = publisher(&kafka, QUEUE);
+    let mut deliveries: [Vec<Delivery>; 2] = [Vec::new(), Vec::new()];
+    for number in 0..RECORDS {
+        let partition = usize::from(number % 3 == 0);
+        let delivery = publisher
+            .enqueue(record(i32::from(number % 3 == 0), number))
+            .unwrap();
+        deliveries[partition].push(delivery);
+    }
+    assert!(publisher.flush(PATIENCE).await);
+    for (partition, deliveries) in deliveries.into_iter().enumerate() {
+        let count = deliveries.len();
+        for (position, delivery) in deliveries.into_iter().enumerate() {
+            let offset = delivery.report().await.unwrap();
+            assert_eq!(usize::try_from(offset.value()).unwrap(), position);
+        }
+        let found = read(&kafka, i32::try_from(partition).unwrap(), count);
+        let of_partition = (0..RECORDS).filter(|n| usize::from(n % 3 == 0) == partition);
+        for ((offset, key, payload), (position, number)) in
+            found.into_iter().zip(of_partition.enumerate())
+        {
+            assert_eq!(usize::try_from(offset).unwrap(), position);
+            assert_eq!(key, (number + 1).to_string());
+            assert_eq!(payload, format!("payload {number}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_producer_is_made_without_a_broker_and_keeps_what_it_is_given() {
+    let publisher = publisher(&settings(NOWHERE, "events"), QUEUE);
+    let delivery = publisher.enqueue(record(0, 1)).unwrap();
+    assert!(!publisher.flush(Duration::from_millis(300)).await);
+    let report = timeout(Duration::from_millis(300), delivery.report()).await;
+    assert!(report.is_err(), "no broker, yet a report: {report:?}");
+}
+
+#[tokio::test]
+async fn a_full_queue_gives_the_record_back_at_once() {
+    let publisher = publisher(&settings(NOWHERE, "events"), SMALL_QUEUE);
+    let mut accepted = Vec::new();
+    for number in 0..10 {
+        accepted.push(publisher.enqueue(record(0, number)).unwrap());
+    }
+    let before = Instant::now();
+    let refused = publisher.enqueue(record(0, 10));
+    // librdkafka's own waiting would take 100 ms and more.
+    assert!(before.elapsed() < Duration::from_millis(50));
+    assert_eq!(refused.err(), Some(PublishError::QueueFull));
+}
+
+#[tokio::test]
+async fn a_record_given_back_is_taken_after_deliveries_and_keeps_its_place() {
+    const RECORDS: usize = 500;
+    let kafka = new_topic(1).await;
+    let publisher = publisher(&kafka, SMALL_QUEUE);
+    let mut waiting = std::collections::VecDeque::new();
+    let mut given_back = 0;
+    for number in 0..RECORDS {
+        loop {
+            match publisher.enqueue(record(0, i64::try_from(number).unwrap())) {
+                Ok(delivery) => break waiting.push_back(delivery),
+                Err(error) => {
+                    assert_eq!(error, PublishError::QueueFull);
+                    given_back += 1;
+                    let oldest: Delivery = waiting.pop_front().expect("a full queue holds records");
+                    oldest.report().await.unwrap();
+                }
+            }
+        }
+    }
+    assert!(publisher.flush(PATIENCE).await);
+    assert!(given_back > 0);
+    for (number, (_, _, payload)) in read(&kafka, 0, RECORDS).into_iter().enumerate() {
+        assert_eq!(payload, format!("payload {number}"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_enqueued_during_an_outage_is_published_in_order_after_it() {
+    const RECORDS: usize = 2_000;
+    let kafka = new_topic(1).await;
+    // The producer begins at an address where a way to the broker opens only later.
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = way.local_addr().unwrap();
+    drop(way);
+    let behind = settings(&address.to_string(), &kafka.events_topic);
+    let publisher = publisher(&behind, QUEUE);
+    let deliveries: Vec<Delivery> = (0..RECORDS)
+        .map(|n| {
+            publisher
+                .enqueue(record(0, i64::try_from(n).unwrap()))
+                .unwrap()
+        })
+        .collect();
+    assert!(!publisher.flush(Duration::from_millis(500)).await);
+
+    let way = TcpListener::bind(address).await.unwrap();
+    let opened = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = way.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut broker = TcpStream::connect(brokers()).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut broker).await;
+            });
+        }
+    });
+    assert!(publisher.flush(PATIENCE).await);
+    for (position, delivery) in deliveries.into_iter().enumerate() {
+        let offset = delivery.report().await.unwrap();
+        assert_eq!(usize::try_from(offset.value()).unwrap(), position);
+    }
+    for (number, (_, _, payload)) in read(&kafka, 0, RECORDS).into_iter().enumerate() {
+        assert_eq!(payload, format!("payload {number}"));
+    }
+    opened.abort();
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_yet_is_waited_for() {
+    if crate::support::skipped("a_topic_that_is_not_there_yet_is_waited_for") {
+        return;
+    }
+    let kafka = settings(&brokers(), &unused_name());
+    let publisher = publisher(&kafka, QUEUE);
+    let delivery = publisher.enqueue(record(1, 1)).unwrap();
+    assert!(!publisher.flush(Duration::from_secs(1)).await);
+    let topic = crate::support::topic_of(&kafka);
+    axs_application::port::event_topic::EventTopic::create(&topic, 2)
+        .await
+        .unwrap();
+    let offset = timeout(PATIENCE, delivery.report()).await.unwrap();
+    assert_eq!(offset.unwrap().value(), 0);
+}
+
+#[tokio::test]
+async fn a_failed_delivery_closes_its_partition_and_no_other() {
+    let kafka = new_topic(1).await;
+    let publisher = publisher(&kafka, QUEUE);
+    // Enqueued before the producer knows the topic: refused only by the delivery report.
+    let lost = publisher.enqueue(record(7, 1)).unwrap();
+    let report = timeout(PATIENCE, lost.report()).await.unwrap();
+    assert!(matches!(report, Err(PublishError::Failed(_))), "{report:?}");
+    let next = publisher.enqueue(record(7, 2));
+    assert!(matches!(next, Err(PublishError::Failed(_))), "{next:?}");
+    assert!(!publisher.flush(PATIENCE).await, "a loss is no success");
+
+    let elsewhere = publisher.enqueue(record(0, 3)).unwrap();
+    let report = timeout(PATIENCE, elsewhere.report()).await.unwrap();
+    assert_eq!(report.unwrap().value(), 0);
+}
+
+#[tokio::test]
+async fn records_that_a_dropped_producer_still_held_are_reported_as_failed() {
+    let publisher = publisher(&settings(NOWHERE, "events"), QUEUE);
+    let delivery = publisher.enqueue(record(0, 1)).unwrap();
+    tokio::task::spawn_blocking(move || drop(publisher))
+        .await
+        .unwrap();
+    let report = timeout(PATIENCE, delivery.report()).await.unwrap();
+    assert!(matches!(report, Err(PublishError::Failed(_))), "{report:?}");
+}
+
+#[tokio::test]
+async fn settings_can_not_take_a_promise_back() {
+    let mut kafka = new_topic(1).await;
+    for (key, value) in [
+        ("acks", "0"),
+        ("message.timeout.ms", "1"),
+        ("linger.ms", "500"),
+    ] {
+        kafka.properties.insert(key.into(), value.into());
+    }
+    let publisher = publisher(&kafka, QUEUE);
+    // Without acknowledgement there would be no offset; within 1 ms there would be no delivery.
+    let delivery = publisher.enqueue(record(0, 1)).unwrap();
+    let report = timeout(PATIENCE, delivery.report()).await.unwrap();
+    assert_eq!(report.unwrap().value(), 0);
+}
+
+#[test]
+fn a_property_that_is_none_is_refused_with_its_name() {
+    let mut kafka = settings(NOWHERE, "events");
+    kafka
+        .properties
+        .insert("no.such.property".into(), "1".into());
+    let error = EventProducer::try_new(&kafka, QUEUE).unwrap_err();
+    assert!(error.to_string().contains("no.such.property"), "{error}");
+    assert!(error.to_string().contains(NOWHERE), "{error}");
+}
