@@ -7,5 +7,6 @@ mod detached;
 pub mod event_state;
 pub mod layout_lookup;
 pub mod refusal;
+pub mod process_partition;
 mod snapshot;
 pub mod verify_ledger;

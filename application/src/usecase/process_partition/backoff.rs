@@ -1,0 +1,36 @@
+//! Pauses between tries.
+
+use std::time::Duration;
+
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Growing pauses with jitter: the pause doubles up to a bound, and each is cut by up to half, so
+/// that those who failed together don't come back together.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Duration,
+    tries: u32,
+}
+
+impl Backoff {
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: PAUSE_FIRST,
+            tries: 0,
+        }
+    }
+
+    /// How many pauses were made.
+    pub(crate) const fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// Makes the next pause.
+    pub(crate) async fn pause(&mut self) {
+        let whole = self.next;
+        self.next = (whole * 2).min(PAUSE_MAX);
+        self.tries = self.tries.saturating_add(1);
+        tokio::time::sleep(whole.mul_f64(rand::random_range(0.5..=1.0))).await;
+    }
+}

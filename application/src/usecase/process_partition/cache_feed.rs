@@ -1,0 +1,126 @@
+//! Committed balances on their way to the cache, off the critical path.
+
+use super::backoff::Backoff;
+use crate::port::balance_cache::{BalanceCache, CommittedBalance};
+use axs_domain::balance::BalanceKey;
+use axs_domain::id::ShardId;
+use metrics::{counter, histogram};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The most balances that wait for the cache.
+const WAITING_MAX: usize = 200_000;
+/// The most balances of one cache write.
+const WRITE_MAX: usize = 5_000;
+
+/// The newest committed balances, waiting to be written to the cache.
+///
+/// Coalesced by balance: however slow the cache is, one waits at most once. Beyond a bound the
+/// rest is dropped and counted; a later commit or fill makes the cache right. The cache never
+/// stops a worker.
+pub(crate) struct CacheFeed {
+    cache: Arc<dyn BalanceCache>,
+    waiting: Mutex<HashMap<(ShardId, BalanceKey), CommittedBalance>>,
+    more: Notify,
+}
+
+impl CacheFeed {
+    pub(crate) fn new(cache: Arc<dyn BalanceCache>) -> Self {
+        Self {
+            cache,
+            waiting: Mutex::new(HashMap::new()),
+            more: Notify::new(),
+        }
+    }
+
+    /// Takes committed balances in. Never waits.
+    pub(crate) fn offer(&self, balances: impl IntoIterator<Item = CommittedBalance>) {
+        let mut dropped = 0;
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            for balance in balances {
+                let room = waiting.len() < WAITING_MAX;
+                match waiting.entry((balance.shard_id, balance.key)) {
+                    Entry::Occupied(mut entry) => {
+                        if entry.get().stored.version < balance.stored.version {
+                            entry.insert(balance);
+                        }
+                    }
+                    Entry::Vacant(entry) if room => {
+                        entry.insert(balance);
+                    }
+                    Entry::Vacant(_) => dropped += 1,
+                }
+            }
+        }
+        if dropped > 0 {
+            counter!("axs_cache_writes_dropped_total").increment(dropped);
+        }
+        self.more.notify_one();
+    }
+
+    /// Writes what waits until told to stop; a write that was begun is ended. What could not be
+    /// written waits again.
+    pub(crate) async fn run(&self, stop: CancellationToken) {
+        let mut backoff = Backoff::new();
+        while !stop.is_cancelled() {
+            let balances = self.take();
+            if balances.is_empty() {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.more.notified() => {}
+                }
+            } else if self.write(balances).await {
+                backoff = Backoff::new();
+            } else {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = backoff.pause() => {}
+                }
+            }
+        }
+    }
+
+    /// Writes what waits, once through; gives up at the first failure or when the time ends.
+    pub(crate) async fn flush(&self, timeout: Duration) {
+        let all = async {
+            loop {
+                let balances = self.take();
+                if balances.is_empty() || !self.write(balances).await {
+                    break;
+                }
+            }
+        };
+        // What is left at the end is as good as dropped: versions make a later write right.
+        let _ = tokio::time::timeout(timeout, all).await;
+    }
+
+    fn take(&self) -> Vec<CommittedBalance> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() <= WRITE_MAX {
+            return waiting.drain().map(|(_, balance)| balance).collect();
+        }
+        let keys: Vec<_> = waiting.keys().take(WRITE_MAX).copied().collect();
+        keys.iter().filter_map(|key| waiting.remove(key)).collect()
+    }
+
+    async fn write(&self, balances: Vec<CommittedBalance>) -> bool {
+        let began = Instant::now();
+        let written = self.cache.write(balances.clone()).await;
+        histogram!("axs_batch_seconds", "stage" => "cache").record(began.elapsed().as_secs_f64());
+        match written {
+            Ok(()) => true,
+            Err(failure) => {
+                counter!("axs_cache_write_failures_total").increment(1);
+                tracing::warn!(%failure, "balances wait for the cache");
+                self.offer(balances);
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The leader's memory of balances.
+
+use super::draft::ShardedKey;
+use axs_domain::balance::VersionedBalance;
+use lru::LruCache;
+use std::num::NonZeroUsize;
+
+/// Committed balances of one partition, the least recently used forgotten first. That a balance
+/// has no row is remembered too.
+///
+/// Authoritative while the claim stands, since nobody else may write; thrown away on any doubt.
+#[derive(Debug)]
+pub(super) struct BalanceMemory(LruCache<ShardedKey, VersionedBalance>);
+
+impl BalanceMemory {
+    pub(super) fn new(balances_max: NonZeroUsize) -> Self {
+        Self(LruCache::new(balances_max))
+    }
+
+    /// The balance, if remembered.
+    pub(super) fn recall(&mut self, key: &ShardedKey) -> Option<VersionedBalance> {
+        self.0.get(key).copied()
+    }
+
+    /// Remembers a committed balance.
+    pub(super) fn note(&mut self, key: ShardedKey, balance: VersionedBalance) {
+        self.0.put(key, balance);
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axs_domain::balance::BalanceKey;
+    use axs_domain::currency::CurrencyCode;
+    use axs_domain::id::{AccountId, ShardId};
+
+    fn key(account: i64) -> ShardedKey {
+        let key = BalanceKey {
+            account_id: AccountId::try_new(account).unwrap(),
+            currency: CurrencyCode::parse("USD").unwrap(),
+        };
+        (ShardId::MIN, key)
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_forgets_what_was_not_used_for_longest() {
+        let mut memory = BalanceMemory::new(NonZeroUsize::new(2).unwrap());
+        memory.note(key(1), VersionedBalance::ABSENT);
+        memory.note(key(2), VersionedBalance::ABSENT);
+        assert!(memory.recall(&key(1)).is_some());
+        memory.note(key(3), VersionedBalance::ABSENT);
+        assert_eq!(memory.recall(&key(2)), None);
+        assert!(memory.recall(&key(1)).is_some());
+    }
+
+    #[test]
+    fn a_balance_without_a_row_is_remembered_as_absent_and_forgotten_with_the_rest() {
+        let mut memory = BalanceMemory::new(NonZeroUsize::MIN);
+        memory.note(key(1), VersionedBalance::ABSENT);
+        assert_eq!(memory.recall(&key(1)), Some(VersionedBalance::ABSENT));
+        memory.forget();
+        assert_eq!(memory.recall(&key(1)), None);
+    }
+}

@@ -1,0 +1,6 @@
+//! Claims about the worker, on a store in memory and in paused time.
+
+mod bench;
+mod culprits;
+mod pipeline;
+mod trouble;
