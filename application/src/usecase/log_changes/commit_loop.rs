@@ -1,0 +1,202 @@
+//! The one task of a process that writes to the change log.
+
+use super::{LogError, LogOutcome, LogRequest};
+use crate::port::change_log::{AppendOutcome, ChangeLog, NewChangeLog};
+use crate::port::event_codec::{EnvelopeHeader, EventCodec};
+use crate::port::event_publisher::OutboundRecord;
+use crate::port::log_id_generator::LogIdGenerator;
+use crate::usecase::ack_level::AckLevel;
+use crate::usecase::detached::run_detached;
+use crate::usecase::log_changes::ChangeToLog;
+use crate::usecase::publish_events::{EventToPublish, Publication, PublishEvents, WindowPlace};
+use axs_domain::id::LogId;
+use axs_domain::time::Timestamp;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Gathers, commits, hands over, answers; again and again.
+pub(super) struct CommitLoop {
+    pub(super) change_log: Arc<dyn ChangeLog>,
+    pub(super) publishing: Arc<dyn PublishEvents>,
+    pub(super) codec: Arc<dyn EventCodec>,
+    pub(super) log_ids: Arc<dyn LogIdGenerator>,
+    pub(super) events_max: usize,
+    pub(super) intake: mpsc::UnboundedReceiver<LogRequest>,
+    /// A request that did not fit into the last commit: the first one of the next.
+    pub(super) carried: Option<LogRequest>,
+    pub(super) closing: CancellationToken,
+}
+
+impl CommitLoop {
+    /// Runs until the intake is closed and everything taken from it is answered. Errors of the
+    /// store end nothing: whoever waits is told, and the next commit is tried.
+    pub(super) async fn run(mut self) {
+        while let Some(first) = self.next().await {
+            let requests = self.gather(first);
+            self.commit(requests).await;
+        }
+    }
+
+    async fn next(&mut self) -> Option<LogRequest> {
+        if let Some(carried) = self.carried.take() {
+            return Some(carried);
+        }
+        if !self.intake.is_closed() {
+            tokio::select! {
+                request = self.intake.recv() => return request,
+                () = self.closing.cancelled() => self.intake.close(),
+            }
+        }
+        self.intake.recv().await
+    }
+
+    /// What waits now, in the order of arrival, up to the bound.
+    fn gather(&mut self, first: LogRequest) -> Vec<LogRequest> {
+        let mut events = first.changes.len();
+        let mut requests = vec![first];
+        while let Ok(request) = self.intake.try_recv() {
+            events += request.changes.len();
+            if events > self.events_max {
+                self.carried = Some(request);
+                break;
+            }
+            requests.push(request);
+        }
+        requests
+    }
+
+    async fn commit(&self, requests: Vec<LogRequest>) {
+        let rows: Vec<NewChangeLog> = requests
+            .iter()
+            .flat_map(|request| &request.changes)
+            .map(|change| self.row(change))
+            .collect();
+        let log_ids: Vec<LogId> = rows.iter().map(|row| row.log_id).collect();
+        let began = Instant::now();
+        let change_log = Arc::clone(&self.change_log);
+        // Detached from this task too, so that a panic in the store's adapter ends one commit and
+        // not the write side.
+        let appended = run_detached(async move { change_log.append(rows).await }).await;
+        metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
+        match appended {
+            Ok(outcomes) if outcomes.len() == log_ids.len() => {
+                report_events(log_ids.len());
+                self.settle(requests, log_ids.into_iter().zip(outcomes));
+            }
+            Ok(outcomes) => {
+                let reason = format!(
+                    "the change log answered {} outcomes for {} rows",
+                    outcomes.len(),
+                    log_ids.len()
+                );
+                fail(requests, &reason);
+            }
+            Err(error) => fail(requests, &error.to_string()),
+        }
+    }
+
+    fn row(&self, change: &ChangeToLog) -> NewChangeLog {
+        NewChangeLog {
+            log_id: self.log_ids.next_id(),
+            key: change.key.clone(),
+            fingerprint: change.fingerprint,
+            event: Arc::clone(&change.event),
+            payload: change.payload.clone(),
+        }
+    }
+
+    /// Hands what is newly logged to publishing, then answers: whoever has the answer and sends
+    /// the next event sends it behind this one.
+    fn settle(
+        &self,
+        requests: Vec<LogRequest>,
+        mut outcomes: impl Iterator<Item = (LogId, AppendOutcome)>,
+    ) {
+        let mut events = Vec::new();
+        let mut answers = Vec::with_capacity(requests.len());
+        for mut request in requests {
+            let mut logged = Vec::with_capacity(request.changes.len());
+            for change in request.changes {
+                match outcomes.next() {
+                    Some((log_id, AppendOutcome::Logged { logged_at })) => {
+                        let (waiter, publication) = match request.ack_level {
+                            AckLevel::Logged => (None, None),
+                            AckLevel::Published => {
+                                let (waiter, publication) = Publication::pending();
+                                (Some(waiter), Some(publication))
+                            }
+                        };
+                        if let Some(place) = request.places.split_one() {
+                            let mut event = self.outbound(change, log_id, logged_at, place);
+                            event.waiter = waiter;
+                            events.push(event);
+                        }
+                        logged.push(LogOutcome::Logged {
+                            log_id,
+                            logged_at,
+                            publication,
+                        });
+                    }
+                    Some((_, AppendOutcome::Known(record))) => {
+                        logged.push(LogOutcome::Known(record));
+                    }
+                    // The numbers were compared before.
+                    None => {}
+                }
+            }
+            // The places of known events go back with the request.
+            answers.push((request.answer, logged));
+        }
+        if !events.is_empty() {
+            self.publishing.publish(events);
+        }
+        for (answer, logged) in answers {
+            // A caller that went away finds its events by their keys.
+            let _ = answer.send(Ok(logged));
+        }
+    }
+
+    fn outbound(
+        &self,
+        change: ChangeToLog,
+        log_id: LogId,
+        logged_at: Timestamp,
+        place: WindowPlace,
+    ) -> EventToPublish {
+        let header = EnvelopeHeader {
+            log_id,
+            shard_id: change.key.shard_id,
+            layout_epoch: change.layout_epoch,
+            logged_at,
+            traceparent: change.traceparent,
+        };
+        EventToPublish {
+            record: OutboundRecord {
+                partition: change.partition,
+                account_id: change.key.account_id,
+                payload: self.codec.encode_envelope(header, change.payload),
+            },
+            key: change.key,
+            place,
+            waiter: None,
+        }
+    }
+}
+
+/// Tells everybody of a commit that its outcome is unknown. Nothing of it is published from here:
+/// rows that did commit are found by the relay. The places go back with the requests.
+fn fail(requests: Vec<LogRequest>, reason: &str) {
+    tracing::warn!(reason, requests = requests.len(), "a log commit failed");
+    for request in requests {
+        let _ = request
+            .answer
+            .send(Err(LogError::Unavailable(reason.to_owned())));
+    }
+}
+
+fn report_events(events: usize) {
+    let events = u32::try_from(events).unwrap_or(u32::MAX);
+    metrics::histogram!("axs_log_commit_events").record(f64::from(events));
+}

@@ -1,0 +1,249 @@
+//! Logging by group commit: what many requests bring at one time is written in one transaction.
+//!
+//! One task of a process gathers what waits, writes it in the order of arrival, and hands it to
+//! publishing in that same order before it begins the next transaction. While one transaction
+//! runs, the next one gathers: there is no artificial delay, so an idle system answers after one
+//! commit and a busy one fills its commits.
+//!
+//! Log ids are made by that task in the order of arrival. So the order of the log
+//! (`logged_at`, `log_id`), in which the relay publishes, is the order in which this process
+//! publishes.
+//!
+//! One transaction at a time, not two: with two, an event could commit, and reach the topic,
+//! before an earlier one of its account.
+
+mod commit_loop;
+
+use super::ack_level::AckLevel;
+use super::publish_events::{Publication, PublishEvents, ReserveError, WindowPlaces};
+use crate::port::change_log::{ChangeLog, ChangeLogKey, ChangeLogRecord};
+use crate::port::event_codec::EventCodec;
+use crate::port::log_id_generator::LogIdGenerator;
+use async_trait::async_trait;
+use axs_domain::event::BalanceChangeEvent;
+use axs_domain::fingerprint::Fingerprint;
+use axs_domain::id::{LayoutEpoch, LogId, PartitionId};
+use axs_domain::time::Timestamp;
+use bytes::Bytes;
+use commit_loop::CommitLoop;
+use shaku::{Component, Interface};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Bounds of the group commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Events written by one transaction; 1 or more. A request is never split, so one that is
+    /// larger is written alone.
+    pub commit_events_max: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            commit_events_max: 1_000,
+        }
+    }
+}
+
+/// A checked event that is to be logged.
+#[derive(Debug, Clone)]
+pub struct ChangeToLog {
+    /// Its key.
+    pub key: ChangeLogKey,
+    /// The fingerprint of its content.
+    pub fingerprint: Fingerprint,
+    /// The event.
+    pub event: Arc<BalanceChangeEvent>,
+    /// The event, encoded as it is kept.
+    pub payload: Bytes,
+    /// The partition that carries its shard.
+    pub partition: PartitionId,
+    /// The generation of the layout that said so.
+    pub layout_epoch: LayoutEpoch,
+    /// The W3C trace context of its request.
+    pub traceparent: Option<String>,
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum LogOutcome {
+    /// It is committed to the log, now.
+    Logged {
+        /// The id of its row.
+        log_id: LogId,
+        /// PostgreSQL's time of writing.
+        logged_at: Timestamp,
+        /// Its way to the topic, for [`AckLevel::Published`].
+        publication: Option<Publication>,
+    },
+    /// The account has a row with this key already.
+    Known(Box<ChangeLogRecord>),
+}
+
+/// Why a request as a whole was not logged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// It is unknown whether the events are in the log. The same keys sent again settle it.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Too much waits for the topic. Nothing was logged.
+    #[error("the backlog is full: {reason}")]
+    BacklogFull {
+        /// What is full, with its figures.
+        reason: String,
+        /// The pause before the next try.
+        retry_after: Duration,
+    },
+}
+
+impl From<ReserveError> for LogError {
+    fn from(error: ReserveError) -> Self {
+        let reason = error.to_string();
+        match error {
+            ReserveError::Full { retry_after, .. } => Self::BacklogFull {
+                reason,
+                retry_after,
+            },
+            // Waiting here would not help; sending to another process does.
+            ReserveError::Broken(_) => Self::Unavailable(reason),
+        }
+    }
+}
+
+/// Logs events, and hands those that are new to publishing.
+///
+/// # Contract
+/// - Outcomes stand in the order of the arguments.
+/// - Events of one call, and of calls one after another, are written and published in that order.
+/// - A caller that goes away once its events are taken changes nothing of what becomes of them.
+///
+/// # Errors
+/// [`LogError`]: for all events of the call alike.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait LogChanges: Interface {
+    /// Logs events. Must run inside a tokio runtime.
+    async fn log(
+        &self,
+        changes: Vec<ChangeToLog>,
+        ack_level: AckLevel,
+    ) -> Result<Vec<LogOutcome>, LogError>;
+
+    /// Takes no more events and waits until those that were taken are logged and handed to
+    /// publishing; `false` when the time ends first.
+    async fn drain(&self, deadline: Duration) -> bool;
+}
+
+/// Logs from one task of this process.
+#[derive(Component)]
+#[shaku(interface = LogChanges)]
+pub struct GroupCommit {
+    #[shaku(inject)]
+    change_log: Arc<dyn ChangeLog>,
+    #[shaku(inject)]
+    publishing: Arc<dyn PublishEvents>,
+    #[shaku(inject)]
+    codec: Arc<dyn EventCodec>,
+    #[shaku(inject)]
+    log_ids: Arc<dyn LogIdGenerator>,
+    /// The bounds of the group commit.
+    #[shaku(default)]
+    settings: LogSettings,
+    #[shaku(force_default)]
+    running: Running,
+}
+
+/// What begins with the first use: building the container is synchronous and knows no runtime.
+#[derive(Default)]
+struct Running {
+    intake: OnceLock<mpsc::UnboundedSender<LogRequest>>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// One caller's events, with the places they hold and the way back.
+struct LogRequest {
+    changes: Vec<ChangeToLog>,
+    places: WindowPlaces,
+    ack_level: AckLevel,
+    answer: oneshot::Sender<Result<Vec<LogOutcome>, LogError>>,
+}
+
+impl GroupCommit {
+    /// A group commit that begins with its first event.
+    #[must_use]
+    pub fn new(
+        change_log: Arc<dyn ChangeLog>,
+        publishing: Arc<dyn PublishEvents>,
+        codec: Arc<dyn EventCodec>,
+        log_ids: Arc<dyn LogIdGenerator>,
+        settings: LogSettings,
+    ) -> Self {
+        Self {
+            change_log,
+            publishing,
+            codec,
+            log_ids,
+            settings,
+            running: Running::default(),
+        }
+    }
+
+    fn intake(&self) -> &mpsc::UnboundedSender<LogRequest> {
+        self.running.intake.get_or_init(|| {
+            // Not bounded by itself: every request in it holds places of the publish window, so
+            // no more events wait here than the window has places.
+            let (intake, taken) = mpsc::unbounded_channel();
+            let commits = CommitLoop {
+                change_log: Arc::clone(&self.change_log),
+                publishing: Arc::clone(&self.publishing),
+                codec: Arc::clone(&self.codec),
+                log_ids: Arc::clone(&self.log_ids),
+                events_max: self.settings.commit_events_max,
+                intake: taken,
+                carried: None,
+                closing: self.running.closing.clone(),
+            };
+            self.running.tasks.spawn(commits.run());
+            intake
+        })
+    }
+}
+
+#[async_trait]
+impl LogChanges for GroupCommit {
+    async fn log(
+        &self,
+        changes: Vec<ChangeToLog>,
+        ack_level: AckLevel,
+    ) -> Result<Vec<LogOutcome>, LogError> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places = self.publishing.reserve(changes.len()).await?;
+        let (answer, answered) = oneshot::channel();
+        let request = LogRequest {
+            changes,
+            places,
+            ack_level,
+            answer,
+        };
+        let ending = || LogError::Unavailable("this process takes no more events".to_owned());
+        self.intake().send(request).map_err(|_| ending())?;
+        answered.await.unwrap_or_else(|_| Err(ending()))
+    }
+
+    async fn drain(&self, deadline: Duration) -> bool {
+        self.running.closing.cancel();
+        self.running.tasks.close();
+        timeout(deadline, self.running.tasks.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

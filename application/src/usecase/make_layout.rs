@@ -1,0 +1,242 @@
+//! Making the layout, once: pools of shards over the partitions of the topic.
+
+use super::detached::run_detached;
+use crate::port::event_topic::{BrokerError, EventTopic};
+use crate::port::layout_store::{LayoutStore, StoredLayout};
+use crate::port::store_error::StoreError;
+use async_trait::async_trait;
+use axs_domain::layout::{Layout, LayoutError, PoolSpec};
+use shaku::{Component, Interface};
+use std::sync::Arc;
+
+/// What an operator asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutPlan {
+    /// The pools in the order of their shards.
+    pub pools: Vec<PoolSpec>,
+    /// The events topic, the one that the topic's adapter is set to.
+    pub events_topic: String,
+}
+
+/// The layout that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutMade {
+    /// The layout.
+    pub layout: StoredLayout,
+    /// Whether this call made it; false when it stood before, just as planned.
+    pub created: bool,
+    /// Whether this call made the topic.
+    pub topic_created: bool,
+}
+
+/// Why no layout was made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MakeLayoutError {
+    /// The plan can't be laid out.
+    #[error(transparent)]
+    Plan(#[from] LayoutError),
+    /// Another layout stands. It is never replaced: accounts live by it.
+    #[error("another layout stands already: {difference}")]
+    OtherLayoutStands {
+        /// What differs, with both values.
+        difference: String,
+    },
+    /// The topic is not what the layout needs. Nothing was stored.
+    #[error("topic {topic} has {found} partitions; the layout needs {expected}")]
+    PartitionCountDiffers {
+        /// The topic.
+        topic: String,
+        /// Its partitions.
+        found: usize,
+        /// Partitions of the plan.
+        expected: usize,
+    },
+    /// The layout stands but its topic is gone: the events on it are lost with it. Restore it, or
+    /// let an operator decide from the log; nothing is made anew in silence.
+    #[error("the layout stands, but topic {topic} does not exist any more")]
+    TopicGone {
+        /// The topic.
+        topic: String,
+    },
+    /// The layout was made for another cluster.
+    #[error(
+        "the layout was made for Kafka cluster {expected}, but the broker is of cluster {found}"
+    )]
+    OtherCluster {
+        /// The layout's cluster.
+        expected: String,
+        /// The broker's cluster.
+        found: String,
+    },
+    /// The broker is away.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The store is away. Making it again settles what is unknown.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes the layout.
+///
+/// # Contract
+/// - Made once. Making it again with the same plan changes nothing; with another one it is refused.
+/// - The topic exists with exactly the layout's partitions before the layout is stored.
+///
+/// # Errors
+/// [`MakeLayoutError`]; after each of them the same call may be made again.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait MakeLayout: Interface {
+    /// Makes the layout of this plan, and the topic when it does not exist.
+    async fn make(&self, plan: LayoutPlan) -> Result<LayoutMade, MakeLayoutError>;
+}
+
+/// Makes the layout in the store, for the broker's topic.
+#[derive(Component)]
+#[shaku(interface = MakeLayout)]
+pub struct LayoutMaking {
+    #[shaku(inject)]
+    layouts: Arc<dyn LayoutStore>,
+    #[shaku(inject)]
+    topic: Arc<dyn EventTopic>,
+}
+
+impl LayoutMaking {
+    /// A making over this store and this topic.
+    #[must_use]
+    pub fn new(layouts: Arc<dyn LayoutStore>, topic: Arc<dyn EventTopic>) -> Self {
+        Self { layouts, topic }
+    }
+
+    /// A layout that stands must be the planned one, and its topic must be there as it was.
+    async fn check_standing(
+        &self,
+        standing: StoredLayout,
+        planned: &StoredLayout,
+    ) -> Result<LayoutMade, MakeLayoutError> {
+        if let Some(difference) = difference(&standing, planned) {
+            return Err(MakeLayoutError::OtherLayoutStands { difference });
+        }
+        let topic = self.topic.describe().await?;
+        if let (Some(expected), Some(found)) = (&standing.cluster_id, topic.cluster_id)
+            && *expected != found
+        {
+            return Err(MakeLayoutError::OtherCluster {
+                expected: expected.clone(),
+                found,
+            });
+        }
+        match topic.partition_count {
+            None => Err(MakeLayoutError::TopicGone {
+                topic: standing.events_topic,
+            }),
+            Some(found) => {
+                check_count(&standing, found)?;
+                Ok(LayoutMade {
+                    layout: standing,
+                    created: false,
+                    topic_created: false,
+                })
+            }
+        }
+    }
+
+    /// Makes the topic unless it is there; gives whether it did, and the cluster's id.
+    async fn ensure_topic(
+        &self,
+        planned: &StoredLayout,
+    ) -> Result<(bool, Option<String>), MakeLayoutError> {
+        let described = self.topic.describe().await?;
+        if let Some(found) = described.partition_count {
+            check_count(planned, found)?;
+            return Ok((false, described.cluster_id));
+        }
+        let count = planned.layout.partition_count();
+        let created = self.topic.create(count).await?;
+        // Somebody else may have made it meanwhile, with another number.
+        let described = self.topic.describe().await?;
+        check_count(planned, described.partition_count.unwrap_or(0))?;
+        Ok((created, described.cluster_id))
+    }
+}
+
+#[async_trait]
+impl MakeLayout for LayoutMaking {
+    async fn make(&self, plan: LayoutPlan) -> Result<LayoutMade, MakeLayoutError> {
+        let mut planned = StoredLayout {
+            layout: Layout::lay_out(&plan.pools)?,
+            events_topic: plan.events_topic,
+            cluster_id: None,
+        };
+        if let Some(standing) = self.layouts.load().await? {
+            return self.check_standing(standing, &planned).await;
+        }
+        let (topic_created, cluster_id) = self.ensure_topic(&planned).await?;
+        planned.cluster_id = cluster_id;
+        let (layouts, stored) = (Arc::clone(&self.layouts), planned.clone());
+        if run_detached(async move { layouts.create(stored).await }).await? {
+            return Ok(LayoutMade {
+                layout: planned,
+                created: true,
+                topic_created,
+            });
+        }
+        // Another operator was faster.
+        let standing = self
+            .layouts
+            .load()
+            .await?
+            .ok_or_else(|| StoreError::Corrupt {
+                store: "the layout store".to_owned(),
+                reason: "it refuses a layout because one stands, and has none".to_owned(),
+            })?;
+        self.check_standing(standing, &planned).await
+    }
+}
+
+fn check_count(layout: &StoredLayout, found: usize) -> Result<(), MakeLayoutError> {
+    let expected = layout.layout.partition_count();
+    if found == expected {
+        return Ok(());
+    }
+    Err(MakeLayoutError::PartitionCountDiffers {
+        topic: layout.events_topic.clone(),
+        found,
+        expected,
+    })
+}
+
+/// What differs between two layouts apart from epoch and cluster, which nobody plans.
+fn difference(standing: &StoredLayout, planned: &StoredLayout) -> Option<String> {
+    if standing.events_topic != planned.events_topic {
+        return Some(format!(
+            "its topic is {}, not {}",
+            standing.events_topic, planned.events_topic
+        ));
+    }
+    let (a, b) = (&standing.layout, &planned.layout);
+    if a.partition_count() != b.partition_count() {
+        return Some(format!(
+            "it has {} partitions, not {}",
+            a.partition_count(),
+            b.partition_count()
+        ));
+    }
+    if a.shards().len() != b.shards().len() {
+        return Some(format!(
+            "it has {} shards, not {}",
+            a.shards().len(),
+            b.shards().len()
+        ));
+    }
+    let mut pairs = a.shards().iter().zip(b.shards());
+    pairs.find(|(a, b)| a != b).map(|(a, b)| {
+        format!(
+            "its shard {} is of pool {} on partition {}, not of pool {} on partition {}",
+            a.shard_id, a.pool, a.partition, b.pool, b.partition
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

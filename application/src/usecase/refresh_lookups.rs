@@ -1,0 +1,122 @@
+//! Keeping what this process remembers of currencies and layout fresh.
+
+use super::currency_lookup::CurrencyLookup;
+use super::layout_lookup::LayoutLookup;
+use async_trait::async_trait;
+use shaku::{Component, Interface};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// How often the lookups are refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshSettings {
+    /// From the end of one refresh to the next: the age at which a currency that was switched off
+    /// elsewhere is noticed here, at the latest.
+    pub period: Duration,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Refreshes the lookups.
+///
+/// # Contract
+/// - A refresh that fails is told in the log and tried again after the period; what was known
+///   stays in use.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait RefreshLookups: Interface {
+    /// Refreshes until it is stopped; first at once, so that a process starts warm.
+    async fn run(&self, stop: CancellationToken);
+}
+
+/// Refreshes the lookups with a period.
+#[derive(Component)]
+#[shaku(interface = RefreshLookups)]
+pub struct PeriodicRefresh {
+    #[shaku(inject)]
+    currencies: Arc<dyn CurrencyLookup>,
+    #[shaku(inject)]
+    layouts: Arc<dyn LayoutLookup>,
+    /// How often.
+    #[shaku(default)]
+    settings: RefreshSettings,
+}
+
+impl PeriodicRefresh {
+    /// A refresh of these lookups.
+    #[must_use]
+    pub fn new(
+        currencies: Arc<dyn CurrencyLookup>,
+        layouts: Arc<dyn LayoutLookup>,
+        settings: RefreshSettings,
+    ) -> Self {
+        Self {
+            currencies,
+            layouts,
+            settings,
+        }
+    }
+
+    async fn refresh(&self) {
+        if let Err(error) = self.currencies.refreshed().await {
+            tracing::warn!(%error, "the currencies were not refreshed");
+        }
+        if let Err(error) = self.layouts.refreshed().await {
+            tracing::warn!(%error, "the layout was not refreshed");
+        }
+    }
+}
+
+#[async_trait]
+impl RefreshLookups for PeriodicRefresh {
+    async fn run(&self, stop: CancellationToken) {
+        let rounds = async {
+            loop {
+                self.refresh().await;
+                sleep(self.settings.period).await;
+            }
+        };
+        // Only reads: dropping them half-way is harmless.
+        let _ = stop.run_until_cancelled(rounds).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{away, stored_layout};
+    use crate::usecase::currency_lookup::MockCurrencyLookup;
+    use crate::usecase::layout_lookup::MockLayoutLookup;
+
+    #[tokio::test(start_paused = true)]
+    async fn lookups_are_refreshed_at_once_and_with_a_period_even_after_errors() {
+        let mut currencies = MockCurrencyLookup::new();
+        let mut layouts = MockLayoutLookup::new();
+        currencies
+            .expect_refreshed()
+            .times(3)
+            .returning(|| Err(away()));
+        layouts
+            .expect_refreshed()
+            .times(3)
+            .returning(|| Ok(Arc::new(stored_layout())));
+        let settings = RefreshSettings {
+            period: Duration::from_secs(5),
+        };
+        let refresh = PeriodicRefresh::new(Arc::new(currencies), Arc::new(layouts), settings);
+        let stop = CancellationToken::new();
+        let stopped = async {
+            sleep(Duration::from_secs(12)).await;
+            stop.cancel();
+        };
+        tokio::join!(refresh.run(stop.clone()), stopped);
+    }
+}

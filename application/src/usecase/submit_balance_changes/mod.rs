@@ -1,0 +1,359 @@
+//! Taking balance change events: checked one by one, logged together, answered one by one.
+
+mod acceptance;
+mod key_reuse;
+
+use super::account_lookup::AccountLookup;
+use super::ack_level::AckLevel;
+use super::currency_lookup::CurrencyLookup;
+use super::event_state::EventState;
+use super::layout_lookup::{LayoutLookup, LayoutLookupError};
+use super::log_changes::{ChangeToLog, LogChanges, LogError, LogOutcome};
+use super::publish_events::Publication;
+use super::refusal::{Refusal, RefusalCode};
+use crate::port::change_log::ChangeLogRecord;
+use crate::port::event_codec::EventCodec;
+use crate::port::layout_store::StoredLayout;
+use crate::port::store_error::StoreError;
+use acceptance::Acceptance;
+use async_trait::async_trait;
+use axs_domain::account::Account;
+use axs_domain::currency::{CurrencyCode, CurrencySet};
+use axs_domain::decision::balance_keys;
+use axs_domain::event::BalanceChangeEvent;
+use axs_domain::fingerprint::Fingerprint;
+use axs_domain::id::{AccountId, LogId};
+use axs_domain::log_status::LogStatus;
+use key_reuse::key_reused;
+use shaku::{Component, Interface};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Bounds of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubmitSettings {
+    /// Events of one request; 1 or more, at most the publish window.
+    pub batch_events_max: usize,
+    /// How long a request for [`AckLevel::Published`] waits for the topic.
+    pub published_wait: Duration,
+}
+
+impl Default for SubmitSettings {
+    fn default() -> Self {
+        Self {
+            batch_events_max: 1_000,
+            published_wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A logged event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedEvent {
+    /// The id of its change log row.
+    pub log_id: LogId,
+    /// Whether the key was known with the same content: the state is that of the first event.
+    pub duplicate: bool,
+    /// Whether the event is known to be on the topic. Always false for [`AckLevel::Logged`]. False
+    /// for [`AckLevel::Published`] means that the wait ended first: the event will be published,
+    /// and sending it again tells whether it was.
+    pub published: bool,
+    /// Where it stands.
+    pub state: EventState,
+}
+
+/// What became of one event. Paths in a refusal begin at the event, e.g.
+/// `changes[0].available_delta`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmitOutcome {
+    /// It is logged, now or earlier under the same key.
+    Accepted(Box<AcceptedEvent>),
+    /// It was not taken: no log row, no effect.
+    Refused(Refusal),
+}
+
+/// Why a request as a whole was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The outcome is unknown. Sending the same keys again settles it.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Nothing was logged. Try again after the pause.
+    #[error("{reason}")]
+    BacklogFull {
+        /// What is full, with its figures.
+        reason: String,
+        /// The pause.
+        retry_after: Duration,
+    },
+}
+
+impl From<StoreError> for SubmitError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<LogError> for SubmitError {
+    fn from(error: LogError) -> Self {
+        let text = error.to_string();
+        match error {
+            LogError::Unavailable(reason) => Self::Unavailable(reason),
+            LogError::BacklogFull { retry_after, .. } => Self::BacklogFull {
+                reason: text,
+                retry_after,
+            },
+        }
+    }
+}
+
+/// Takes balance change events.
+///
+/// # Contract
+/// - Outcomes stand in the order of the events. A refused event never fails its neighbours.
+/// - An accepted event is durably logged. Events of one account take effect in the order of the
+///   list; across requests, in the order in which one process took them, and across processes only
+///   when the earlier one was `published` before the later one was sent.
+/// - The same key with the same content is answered with the first event's state; with other
+///   content it is refused. Copies inside one list are no exception.
+/// - Dropping the future does not stop what was taken.
+///
+/// # Errors
+/// [`SubmitError`]; see there what the caller does.
+#[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
+#[async_trait]
+pub trait SubmitBalanceChanges: Interface {
+    /// Takes events that are sound in themselves. `traceparent` is the W3C trace context of the
+    /// request, which goes along to the topic.
+    async fn submit(
+        &self,
+        events: Vec<BalanceChangeEvent>,
+        ack_level: AckLevel,
+        traceparent: Option<String>,
+    ) -> Result<Vec<SubmitOutcome>, SubmitError>;
+}
+
+/// Checks events against accounts, currencies and layout, and logs those that pass.
+#[derive(Component)]
+#[shaku(interface = SubmitBalanceChanges)]
+pub struct BalanceChangeSubmission {
+    #[shaku(inject)]
+    accounts: Arc<dyn AccountLookup>,
+    #[shaku(inject)]
+    currencies: Arc<dyn CurrencyLookup>,
+    #[shaku(inject)]
+    layouts: Arc<dyn LayoutLookup>,
+    #[shaku(inject)]
+    codec: Arc<dyn EventCodec>,
+    #[shaku(inject)]
+    log: Arc<dyn LogChanges>,
+    /// The bounds of a submission.
+    #[shaku(default)]
+    settings: SubmitSettings,
+}
+
+/// An answer that is known but for the wait for the topic.
+type Answer = (SubmitOutcome, Option<Publication>);
+
+impl BalanceChangeSubmission {
+    /// A submission over these lookups and this log.
+    #[must_use]
+    pub fn new(
+        accounts: Arc<dyn AccountLookup>,
+        currencies: Arc<dyn CurrencyLookup>,
+        layouts: Arc<dyn LayoutLookup>,
+        codec: Arc<dyn EventCodec>,
+        log: Arc<dyn LogChanges>,
+        settings: SubmitSettings,
+    ) -> Self {
+        Self {
+            accounts,
+            currencies,
+            layouts,
+            codec,
+            log,
+            settings,
+        }
+    }
+
+    /// The currencies for these events: read anew when one of them names a code not known yet.
+    async fn currencies_for(
+        &self,
+        events: &[BalanceChangeEvent],
+    ) -> Result<Arc<CurrencySet>, StoreError> {
+        let known = self.currencies.current().await?;
+        let names_unknown = |code: CurrencyCode| known.find(code).is_none();
+        let mut codes = events.iter().flat_map(balance_keys).map(|k| k.currency);
+        if codes.any(names_unknown) {
+            return self.currencies.refreshed().await;
+        }
+        Ok(known)
+    }
+
+    /// The layout for these accounts: read anew when one lives on a shard not known yet.
+    async fn layout_for(
+        &self,
+        accounts: &HashMap<AccountId, Account>,
+    ) -> Result<Arc<StoredLayout>, LayoutLookupError> {
+        let known = self.layouts.current().await?;
+        let unknown = |a: &Account| known.layout.partition_of(a.shard_id).is_none();
+        if accounts.values().any(unknown) {
+            return self.layouts.refreshed().await;
+        }
+        Ok(known)
+    }
+
+    async fn check(
+        &self,
+        events: Vec<BalanceChangeEvent>,
+        traceparent: Option<String>,
+    ) -> Result<Vec<Result<ChangeToLog, Refusal>>, SubmitError> {
+        let ids = events.iter().map(BalanceChangeEvent::account_id).collect();
+        let accounts = self.accounts.find(ids).await?;
+        let layout = self
+            .layout_for(&accounts)
+            .await
+            .map_err(|error| SubmitError::Unavailable(error.to_string()))?;
+        let acceptance = Acceptance {
+            layout,
+            accounts,
+            currencies: self.currencies_for(&events).await?,
+            codec: self.codec.as_ref(),
+            traceparent,
+        };
+        events
+            .into_iter()
+            .map(|event| acceptance.check(event))
+            .collect()
+    }
+
+    fn answer(&self, submitted: &BalanceChangeEvent, outcome: LogOutcome, ack: AckLevel) -> Answer {
+        match outcome {
+            LogOutcome::Logged {
+                log_id,
+                logged_at,
+                publication,
+            } => {
+                let accepted = AcceptedEvent {
+                    log_id,
+                    duplicate: false,
+                    published: false,
+                    state: EventState::pending(logged_at),
+                };
+                (SubmitOutcome::Accepted(Box::new(accepted)), publication)
+            }
+            LogOutcome::Known(record) => (self.answer_known(submitted, *record, ack), None),
+        }
+    }
+
+    fn answer_known(
+        &self,
+        submitted: &BalanceChangeEvent,
+        record: ChangeLogRecord,
+        ack_level: AckLevel,
+    ) -> SubmitOutcome {
+        let first = self.codec.decode_payload(record.payload.clone());
+        if record.fingerprint != Fingerprint::of(submitted) {
+            return SubmitOutcome::Refused(key_reused(submitted, first.ok().as_ref()));
+        }
+        // The content is the same, so the submitted event has the same changes: only their labels
+        // may be others. They stand in where the first event can't be read.
+        let state = first
+            .and_then(|first| EventState::of(&record, &first))
+            .or_else(|error| {
+                tracing::error!(log_id = %record.log_id, %error, "a log row can't be read");
+                EventState::of(&record, submitted)
+            })
+            .unwrap_or_else(|_| EventState {
+                status: record.status,
+                reason: record.reason.clone(),
+                entries: Vec::new(),
+                logged_at: record.logged_at,
+                decided_at: record.decided_at,
+            });
+        let on_topic = record.status != LogStatus::Init || record.position.is_some();
+        SubmitOutcome::Accepted(Box::new(AcceptedEvent {
+            log_id: record.log_id,
+            duplicate: true,
+            published: ack_level == AckLevel::Published && on_topic,
+            state,
+        }))
+    }
+
+    /// One deadline for the whole request: what is published in time is marked so.
+    async fn await_publications(&self, answers: Vec<Answer>) -> Vec<SubmitOutcome> {
+        let deadline = Instant::now() + self.settings.published_wait;
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for (mut outcome, publication) in answers {
+            if let (SubmitOutcome::Accepted(accepted), Some(publication)) =
+                (&mut outcome, publication)
+            {
+                accepted.published = publication.wait_until(deadline).await;
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    fn too_many(&self, found: usize) -> SubmitOutcome {
+        let max = self.settings.batch_events_max;
+        SubmitOutcome::Refused(Refusal {
+            code: RefusalCode::InvalidField,
+            message: format!("the request holds {found} events; at most {max} are allowed"),
+            violations: Vec::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl SubmitBalanceChanges for BalanceChangeSubmission {
+    async fn submit(
+        &self,
+        events: Vec<BalanceChangeEvent>,
+        ack_level: AckLevel,
+        traceparent: Option<String>,
+    ) -> Result<Vec<SubmitOutcome>, SubmitError> {
+        if events.len() > self.settings.batch_events_max {
+            return Ok(vec![self.too_many(events.len()); events.len()]);
+        }
+        let checked = self.check(events, traceparent).await?;
+        let to_log: Vec<ChangeToLog> = checked.iter().flatten().cloned().collect();
+        let logged = self.log.log(to_log, ack_level).await?;
+        let mut logged = logged.into_iter();
+        let mut answers = Vec::with_capacity(checked.len());
+        for checked in checked {
+            answers.push(match checked {
+                Err(refusal) => (SubmitOutcome::Refused(refusal), None),
+                Ok(change) => match logged.next() {
+                    Some(outcome) => self.answer(&change.event, outcome, ack_level),
+                    None => {
+                        let reason = "the log answered fewer outcomes than events".to_owned();
+                        return Err(SubmitError::Unavailable(reason));
+                    }
+                },
+            });
+        }
+        let outcomes = self.await_publications(answers).await;
+        report(&outcomes);
+        Ok(outcomes)
+    }
+}
+
+fn report(outcomes: &[SubmitOutcome]) {
+    let mut counts = [("accepted", 0), ("duplicate", 0), ("refused", 0)];
+    for outcome in outcomes {
+        let kind = match outcome {
+            SubmitOutcome::Accepted(accepted) => usize::from(accepted.duplicate),
+            SubmitOutcome::Refused(_) => 2,
+        };
+        counts[kind].1 += 1;
+    }
+    for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        metrics::counter!("axs_submitted_events_total", "outcome" => outcome).increment(count);
+    }
+}
+
+#[cfg(test)]
+mod tests;
