@@ -1,9 +1,11 @@
 //! The one place where errors of the database libraries become errors of the ports.
 
+use super::pool::Database;
 use axs_application::port::store_error::StoreError;
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
+use std::fmt;
 
 /// SQLSTATE classes and codes after which the same question may get an answer later.
 ///
@@ -27,7 +29,14 @@ pub(crate) struct StoreName<'a> {
     pub(crate) address: &'a str,
 }
 
-impl StoreName<'_> {
+impl<'a> StoreName<'a> {
+    /// The name of the store behind these pools.
+    pub(crate) fn of(database: &'a dyn Database) -> Self {
+        Self {
+            address: database.address(),
+        }
+    }
+
     /// What an error of sqlx means to the caller of a port.
     pub(crate) fn sqlx(self, error: &sqlx::Error) -> StoreError {
         match error {
@@ -83,6 +92,16 @@ impl StoreName<'_> {
         }
     }
 
+    /// A column holds what can't be.
+    pub(crate) fn invalid(
+        self,
+        column: &str,
+        value: impl fmt::Display,
+        error: impl fmt::Display,
+    ) -> StoreError {
+        self.corrupt(format_args!("{column} {value}: {error}"))
+    }
+
     /// The store holds what can't be.
     pub(crate) fn corrupt(self, reason: impl ToString) -> StoreError {
         StoreError::Corrupt {
@@ -92,8 +111,8 @@ impl StoreName<'_> {
     }
 }
 
-impl std::fmt::Display for StoreName<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for StoreName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PostgreSQL at {}", self.address)
     }
 }

@@ -32,9 +32,7 @@ impl PgSchemaStore {
     }
 
     fn name(&self) -> StoreName<'_> {
-        StoreName {
-            address: self.database.address(),
-        }
+        StoreName::of(&*self.database)
     }
 
     fn pool(&self) -> &PgPool {

@@ -1,0 +1,167 @@
+//! The change log: the durable record of every request.
+//!
+//! `append` is one statement, hence one transaction and one commit: nothing is left open when its
+//! caller goes away. Of rows whose key is there already it reads what is there in statements of
+//! their own, after the commit.
+
+use super::change_log_record::{KeyColumns, read_records};
+use super::entity::balance_change_log;
+use super::error::StoreName;
+use super::pool::Database;
+use super::stored::{shard_bounds, timestamp};
+use async_trait::async_trait;
+use axs_application::port::change_log::{
+    AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
+};
+use axs_application::port::store_error::StoreError;
+use axs_domain::id::LogId;
+use axs_domain::text::IdempotencyKey;
+use axs_domain::time::Timestamp;
+use chrono::{DateTime, Utc};
+use sea_orm::EntityTrait;
+use shaku::Component;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// [`ChangeLog`] in the tables `balance_change_logs` and `balance_change_states`.
+#[derive(Component)]
+#[shaku(interface = ChangeLog)]
+pub struct PgChangeLog {
+    #[shaku(inject)]
+    database: Arc<dyn Database>,
+}
+
+impl PgChangeLog {
+    /// The change log of this database.
+    #[must_use]
+    pub fn new(database: Arc<dyn Database>) -> Self {
+        Self { database }
+    }
+
+    fn name(&self) -> StoreName<'_> {
+        StoreName::of(&*self.database)
+    }
+
+    async fn insert(&self, rows: &[NewChangeLog]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
+        let columns = KeyColumns::of(rows.iter().map(|row| &row.key));
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.log_id.uuid()).collect();
+        let fingerprints: Vec<&[u8]> = rows
+            .iter()
+            .map(|row| row.fingerprint.as_bytes().as_slice())
+            .collect();
+        let payloads: Vec<&[u8]> = rows.iter().map(|row| row.payload.as_ref()).collect();
+        let logged: Vec<(Uuid, DateTime<Utc>)> =
+            sqlx::query_as(include_str!("sql/change_log/append.sql"))
+                .bind(ids)
+                .bind(columns.shards)
+                .bind(columns.accounts)
+                .bind(columns.keys)
+                .bind(fingerprints)
+                .bind(payloads)
+                .fetch_all(self.database.queries())
+                .await
+                .map_err(|error| self.name().sqlx(&error))?;
+        Ok(logged
+            .into_iter()
+            .map(|(log_id, logged_at)| (log_id, timestamp(logged_at)))
+            .collect())
+    }
+}
+
+#[async_trait]
+impl ChangeLog for PgChangeLog {
+    async fn append(&self, rows: Vec<NewChangeLog>) -> Result<Vec<AppendOutcome>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let logged = self.insert(&rows).await?;
+        let met: Vec<ChangeLogKey> = rows
+            .iter()
+            .filter(|row| !logged.contains_key(&row.log_id.uuid()))
+            .map(|row| row.key.clone())
+            .collect();
+        let mut known = read_records(self.database.queries(), self.name(), &met)
+            .await?
+            .into_iter();
+        rows.iter()
+            .map(|row| match logged.get(&row.log_id.uuid()) {
+                Some(logged_at) => Ok(AppendOutcome::Logged {
+                    logged_at: *logged_at,
+                }),
+                // Met and gone: its key's window ended in between. Sending again logs it.
+                None => known
+                    .next()
+                    .flatten()
+                    .map(|record| AppendOutcome::Known(Box::new(record)))
+                    .ok_or_else(|| {
+                        self.name()
+                            .unavailable("a row with the same key went away while it was read")
+                    }),
+            })
+            .collect()
+    }
+
+    async fn find_by_log_id(&self, log_id: LogId) -> Result<Option<ChangeLogRecord>, StoreError> {
+        let found = balance_change_log::Entity::find_by_id(log_id.uuid())
+            .one(self.database.orm())
+            .await
+            .map_err(|error| self.name().orm(&error))?;
+        let Some(row) = found else {
+            return Ok(None);
+        };
+        let name = self.name();
+        let key = ChangeLogKey {
+            shard_id: name.shard_id(row.shard_id)?,
+            account_id: name.account_id(row.account_id)?,
+            idempotency_key: IdempotencyKey::parse(&row.idempotency_key)
+                .map_err(|error| name.invalid("idempotency_key", &row.idempotency_key, error))?,
+        };
+        // The key may have begun a new window since, under another log id.
+        Ok(self
+            .find_by_key(key)
+            .await?
+            .filter(|record| record.log_id == log_id))
+    }
+
+    async fn find_by_key(&self, key: ChangeLogKey) -> Result<Option<ChangeLogRecord>, StoreError> {
+        let mut found = read_records(self.database.queries(), self.name(), &[key]).await?;
+        Ok(found.pop().flatten())
+    }
+
+    async fn note_positions(&self, positions: Vec<PublishedPosition>) -> Result<u64, StoreError> {
+        // In the order of the key, as every statement locks; of a row published twice the later
+        // position counts.
+        let positions: BTreeMap<&ChangeLogKey, &PublishedPosition> = positions
+            .iter()
+            .map(|position| (&position.key, position))
+            .collect();
+        let columns = KeyColumns::of(positions.keys().copied());
+        let Some((lowest, highest)) = shard_bounds(&columns.shards) else {
+            return Ok(0);
+        };
+        let partitions: Vec<i32> = positions.values().map(|p| p.partition.value()).collect();
+        let offsets: Vec<i64> = positions.values().map(|p| p.offset.value()).collect();
+        let note = async {
+            let mut transaction = self
+                .database
+                .queries()
+                .begin_with(include_str!("sql/change_log/begin_note_positions.sql"))
+                .await?;
+            let noted = sqlx::query(include_str!("sql/change_log/note_positions.sql"))
+                .bind(columns.shards)
+                .bind(columns.accounts)
+                .bind(columns.keys)
+                .bind(partitions)
+                .bind(offsets)
+                .bind(lowest)
+                .bind(highest)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(noted.rows_affected())
+        };
+        note.await
+            .map_err(|error: sqlx::Error| self.name().sqlx(&error))
+    }
+}

@@ -1,0 +1,19 @@
+//! The layout: one row.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "layout")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub only_row: bool,
+    pub epoch: i32,
+    pub partition_count: i32,
+    pub events_topic: String,
+    pub cluster_id: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,34 @@
+-- Writes rows, status INIT, payload and state as one fact. Gives the id of each row written and
+-- the time written with it; a row that is missing from the answer met a row with its key.
+--
+-- $1 log ids, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads: arrays of one length.
+--
+-- One statement, so that it is a transaction of its own: one round trip, and nothing that a caller
+-- who goes away could leave open. Which rows the keys met is read by a statement of its own
+-- (states.sql): this one's snapshot can't see what it waited for.
+--
+-- Locks: the key's index entries, in the order of the key.
+WITH asked AS MATERIALIZED (
+    SELECT *
+      FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[], $6::bytea[])
+           WITH ORDINALITY
+           AS a (log_id, shard_id, account_id, idempotency_key, fingerprint, payload, position)
+),
+logged AS (
+    INSERT INTO balance_change_states
+           (log_id, shard_id, account_id, idempotency_key, fingerprint, logged_at)
+    SELECT log_id, shard_id, account_id, idempotency_key, fingerprint, now()
+      FROM asked
+     -- Do not remove: two writers with the same keys in two orders would deadlock. Of rows with one
+     -- key the first asked is logged.
+     ORDER BY shard_id, account_id, idempotency_key COLLATE "C", position
+    ON CONFLICT (shard_id, account_id, idempotency_key) DO NOTHING
+    RETURNING log_id
+)
+INSERT INTO balance_change_logs (log_id, account_id, shard_id, idempotency_key, payload)
+SELECT log_id, account_id, shard_id, idempotency_key, payload
+  FROM asked
+  JOIN logged USING (log_id)
+ -- Into the primary key from left to right.
+ ORDER BY log_id
+RETURNING log_id, now() AS logged_at
