@@ -4,8 +4,10 @@
 //! |---|---|
 //! | the process itself | [`process`] |
 //! | protobuf | [`codec`] |
+//! | PostgreSQL | [`postgres`] |
 //! | Kafka | [`kafka`] |
 
 pub mod codec;
 pub mod kafka;
+pub mod postgres;
 pub mod process;

@@ -6,6 +6,7 @@
 
 use super::failure::{Phase, write_error};
 use super::settings::BatchWriterSettings;
+use crate::postgres::no_delay;
 use axs_application::port::batch_writer::WriteError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::PartitionId;
@@ -133,6 +134,7 @@ impl Sessions {
         let mut connection = self.pool.acquire().await?;
         // Its settings are the writer's: nobody else may have it afterwards.
         connection.close_on_drop();
+        no_delay::set_on_connections_to(&self.pool.connect_options()).await;
         let settings = &self.settings;
         let bounds = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; \
