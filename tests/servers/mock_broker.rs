@@ -85,7 +85,9 @@ fn parse_arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments,
 fn parse_partitions(text: &str) -> Result<i32, String> {
     match text.parse() {
         Ok(partitions) if (1..=PARTITIONS_MAX).contains(&partitions) => Ok(partitions),
-        _ => Err(format!("partitions must be 1 to {PARTITIONS_MAX}, not '{text}'")),
+        _ => Err(format!(
+            "partitions must be 1 to {PARTITIONS_MAX}, not '{text}'"
+        )),
     }
 }
 
