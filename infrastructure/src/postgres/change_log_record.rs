@@ -129,8 +129,8 @@ struct FoundState {
 }
 
 #[derive(FromRow)]
-struct EntryRow {
-    log_id: Uuid,
+pub(crate) struct EntryRow {
+    pub(crate) log_id: Uuid,
     change_index: i16,
     branch: i16,
     currency_code: String,
@@ -142,7 +142,7 @@ struct EntryRow {
 }
 
 impl EntryRow {
-    fn entry(&self, name: StoreName<'_>) -> Result<LedgerEntry, StoreError> {
+    pub(crate) fn entry(&self, name: StoreName<'_>) -> Result<LedgerEntry, StoreError> {
         Ok(LedgerEntry {
             change_index: usize::try_from(self.change_index)
                 .map_err(|error| name.invalid("change_index", self.change_index, error))?,

@@ -14,6 +14,7 @@ mod entity;
 mod error;
 pub mod layout_store;
 pub mod leadership;
+pub mod ledger_audit;
 mod no_delay;
 pub mod numeric;
 pub mod pool;
