@@ -1,10 +1,15 @@
 //! Results of use cases become messages of the contract.
 
 use super::field_path::FieldPath;
+use super::violations::VIOLATIONS_MAX;
 use axs_application::port::change_log::{PARKED_REASON_CODE, RecordedReason};
 use axs_application::usecase::event_state::{EventState, LabelledEntry};
-use axs_application::usecase::refusal::{Refusal, RefusalCode};
+use axs_application::usecase::read_balances::{BalancesRead, ReadSource};
+use axs_application::usecase::refusal::{FieldViolation, Refusal, RefusalCode};
+use axs_domain::account::Account;
+use axs_domain::balance::VersionedBalance;
 use axs_domain::change::{Branch, CurrencyDelta};
+use axs_domain::currency::{Currency, CurrencyCode};
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::log_status::LogStatus;
 use axs_domain::rejection::RejectionCode;
@@ -15,17 +20,41 @@ const UNKNOWN_REASON: &str = "UNKNOWN";
 
 /// A refusal of the item at `path`; the use case knows only paths inside the item.
 pub(super) fn refusal(path: &FieldPath<'_>, refusal: Refusal) -> v1::Refusal {
+    refusal_with_paths(refusal, |inside| match inside {
+        "" => path.to_string(),
+        inside => format!("{path}.{inside}"),
+    })
+}
+
+/// A refusal whose paths are completed by `complete`.
+pub(super) fn refusal_with_paths(
+    refusal: Refusal,
+    complete: impl Fn(&str) -> String,
+) -> v1::Refusal {
+    let code = refusal_code(refusal.code).into();
+    let completed: Vec<FieldViolation> = refusal
+        .violations
+        .iter()
+        .take(VIOLATIONS_MAX)
+        .map(|violation| FieldViolation {
+            field: complete(&violation.field),
+            description: violation.description.clone(),
+        })
+        .collect();
+    // A message that lists the violations lists them by the paths that the client knows.
+    let listed = Refusal::of_fields(refusal.code, refusal.violations).message;
+    let message = if listed == refusal.message && !completed.is_empty() {
+        Refusal::of_fields(refusal.code, completed.clone()).message
+    } else {
+        refusal.message
+    };
     v1::Refusal {
-        code: refusal_code(refusal.code).into(),
-        message: refusal.message,
-        violations: refusal
-            .violations
+        code,
+        message,
+        violations: completed
             .into_iter()
             .map(|violation| v1::FieldViolation {
-                field: match violation.field.as_str() {
-                    "" => path.to_string(),
-                    inside => format!("{path}.{inside}"),
-                },
+                field: violation.field,
                 description: violation.description,
             })
             .collect(),
@@ -138,6 +167,48 @@ fn fallback(part: &CurrencyDelta) -> v1::BalanceChangeFallback {
         currency_code: part.currency.to_string(),
         available_delta: part.delta.available.to_string(),
         frozen_delta: part.delta.frozen.to_string(),
+    }
+}
+
+/// An open account.
+pub(super) fn account(account: &Account, created: bool) -> v1::Account {
+    v1::Account {
+        account_id: account.account_id.value(),
+        user_id: account.user_id.value(),
+        pool: account.pool.to_string(),
+        shard_id: account.shard_id.value(),
+        created,
+    }
+}
+
+/// A registered currency.
+pub(super) fn currency(currency: &Currency) -> v1::Currency {
+    v1::Currency {
+        code: currency.code().to_string(),
+        decimals: i32::from(currency.decimals()),
+        active: currency.is_active(),
+    }
+}
+
+/// The balances of an account.
+pub(super) fn balances(read: &BalancesRead) -> v1::AccountBalances {
+    let source = match read.source {
+        ReadSource::Cache => v1::ReadSource::Cache,
+        ReadSource::Database => v1::ReadSource::Database,
+    };
+    v1::AccountBalances {
+        account_id: read.account_id.value(),
+        balances: read.balances.iter().map(balance).collect(),
+        source: source.into(),
+    }
+}
+
+fn balance((currency, stored): &(CurrencyCode, VersionedBalance)) -> v1::Balance {
+    v1::Balance {
+        currency_code: currency.to_string(),
+        available: stored.balance.available.to_string(),
+        frozen: stored.balance.frozen.to_string(),
+        version: stored.version.value(),
     }
 }
 

@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::grpc::event_reader::read_event;
-use axs_application::usecase::refusal::FieldViolation;
 use axs_domain::amount::Amount;
-use axs_domain::balance::{Balance, Delta, VersionedBalance};
-use axs_domain::currency::CurrencyCode;
+use axs_domain::balance::{Balance, Delta};
 use axs_domain::decision::LedgerEntry;
 use axs_domain::id::BalanceVersion;
 use axs_domain::text::ChangeId;
@@ -33,6 +31,13 @@ fn the_paths_of_a_use_case_are_completed_from_the_requests_root() {
     assert_eq!(told.message, "why");
     let fields: Vec<_> = told.violations.iter().map(|v| v.field.as_str()).collect();
     assert_eq!(fields, ["events[5].changes[0].frozen_delta", "events[5]"]);
+}
+
+#[test]
+fn a_message_that_lists_the_violations_lists_them_by_their_completed_paths() {
+    let inside = Refusal::of_field(RefusalCode::UnknownPool, "pool", "is unknown");
+    let told = refusal(&PATH, inside);
+    assert_eq!(told.message, "events[5].pool is unknown");
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! The gRPC server: the service, health and reflection behind one bounded listener.
 
+use super::api::AccountBalanceApi;
 use super::listener::Listener;
 use super::request_metrics::RequestMetricsLayer;
 use super::settings::GrpcSettings;
 use crate::ops::readiness::ReadinessBoard;
-use axs_proto::v1::account_balance_service_server::{
-    AccountBalanceService, AccountBalanceServiceServer, SERVICE_NAME,
-};
+use axs_proto::v1::account_balance_service_server::SERVICE_NAME;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -94,13 +93,14 @@ impl GrpcServer {
     }
 
     /// Answers until `shutdown`; then takes no new connection, says NOT_SERVING, and lets what is
-    /// under way end within [`GrpcSettings::drain_timeout`].
+    /// under way end within [`GrpcSettings::drain_timeout`]: requests, and the work of clients that
+    /// went away.
     ///
     /// # Errors
     /// [`GrpcError`].
-    pub async fn serve<S: AccountBalanceService>(
+    pub async fn serve(
         self,
-        service: AccountBalanceServiceServer<S>,
+        api: Arc<dyn AccountBalanceApi>,
         board: Arc<ReadinessBoard>,
         shutdown: CancellationToken,
     ) -> Result<Drain, GrpcError> {
@@ -109,7 +109,8 @@ impl GrpcServer {
         let (reporter, health) = health_reporter();
         set_status(&reporter, ServingStatus::NotServing).await;
         let reporting = report_health(reporter, board, shutdown.clone());
-        let service = service
+        let service = api
+            .service()
             .max_decoding_message_size(settings.request_bytes_max)
             .max_encoding_message_size(settings.response_bytes_max);
         let serving = Server::builder()
@@ -128,11 +129,14 @@ impl GrpcServer {
                 shutdown.clone().cancelled_owned(),
             );
         let serving = async {
-            // Health never ends before the server does.
             tokio::select! {
-                ended = serving => ended,
+                ended = serving => ended?,
                 never = reporting => match never {},
             }
+            let under_way = api.under_way();
+            under_way.close();
+            under_way.wait().await;
+            Ok(())
         };
         within_drain(serving, &shutdown, settings.drain_timeout)
             .await

@@ -1,10 +1,12 @@
 //! Refusals of whole requests, as gRPC statuses that say what to do next.
 
+use super::violations::Violations;
 use axs_application::port::store_error::StoreError;
+use axs_proto::v1;
 use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 /// The domain of this service's error reasons, by `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "axs.v1";
@@ -17,6 +19,9 @@ pub const REASON_STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 
 /// The reason of a refusal for too many events under way.
 pub const REASON_BACKLOG_FULL: &str = "BACKLOG_FULL";
+
+/// The reason of a refusal for too many reads at once.
+pub const REASON_READS_BUSY: &str = "READS_BUSY";
 
 /// The reason of a fault that a person must look at.
 pub const REASON_CORRUPT: &str = "STORE_CORRUPT";
@@ -39,37 +44,84 @@ pub(super) fn invalid_argument(field: &str, description: &str) -> Status {
     )
 }
 
+/// Fields of the request itself are wrong, so that nothing was looked up.
+pub(super) fn invalid_fields(wrong: Violations) -> Status {
+    invalid_request(wrong.into_refusal())
+}
+
+/// The request itself is refused.
+pub(super) fn invalid_request(refusal: v1::Refusal) -> Status {
+    let violations: Vec<FieldViolation> = refusal
+        .violations
+        .into_iter()
+        .map(|violation| FieldViolation::new(violation.field, violation.description))
+        .collect();
+    Status::with_error_details(
+        Code::InvalidArgument,
+        refusal.message,
+        ErrorDetails::with_bad_request(violations),
+    )
+}
+
 /// Nothing was logged: too much is under way.
-pub(super) fn backlog_full(retry_after: Duration) -> Status {
-    let mut details = error_info(REASON_BACKLOG_FULL);
+pub(super) fn backlog_full(reason: &str, retry_after: Duration) -> Status {
+    let consequence = "nothing was logged";
+    exhausted(REASON_BACKLOG_FULL, reason, consequence, retry_after)
+}
+
+/// Nothing was read: too many read at once.
+pub(super) fn reads_busy(reason: &str, retry_after: Duration) -> Status {
+    let consequence = "nothing was read";
+    exhausted(REASON_READS_BUSY, reason, consequence, retry_after)
+}
+
+fn exhausted(reason: &str, cause: &str, consequence: &str, retry_after: Duration) -> Status {
+    let mut details = error_info(reason);
     details.set_retry_info(Some(retry_after));
+    let pause = retry_after.as_millis();
     Status::with_error_details(
         Code::ResourceExhausted,
-        format!(
-            "the backlog is full and nothing was logged; try again after {} ms",
-            retry_after.as_millis()
-        ),
+        format!("{cause}; {consequence}, try again after {pause} ms"),
         details,
+    )
+}
+
+/// Something that an operator sets up once is not there yet.
+pub(super) fn not_set_up(reason: &str) -> Status {
+    Status::failed_precondition(reason)
+}
+
+/// What was asked for is not in the log, as far as is known.
+pub(super) fn event_not_found() -> Status {
+    Status::not_found(
+        "no such event is in the log; that settles nothing while a request that carried it may be \
+         under way: sending the same key again does",
     )
 }
 
 /// A store failed.
 pub(super) fn store_failed(error: &StoreError, effect: Effect) -> Status {
-    match (error, effect) {
-        (StoreError::Unavailable { .. }, Effect::Reads) => Status::with_error_details(
+    match error {
+        StoreError::Unavailable { .. } => unavailable(&error.to_string(), effect),
+        StoreError::Corrupt { .. } => corrupt(&error.to_string()),
+    }
+}
+
+/// A store is away, too slow or too busy.
+pub(super) fn unavailable(reason: &str, effect: Effect) -> Status {
+    match effect {
+        Effect::Reads => Status::with_error_details(
             Code::Unavailable,
-            format!("{error}; reading again is safe"),
+            format!("{reason}; reading again is safe"),
             error_info(REASON_STORE_UNAVAILABLE),
         ),
-        (StoreError::Unavailable { .. }, Effect::Writes) => {
-            outcome_unknown(Code::Unavailable, &error.to_string())
-        }
-        (StoreError::Corrupt { .. }, _) => Status::with_error_details(
-            Code::DataLoss,
-            error.to_string(),
-            error_info(REASON_CORRUPT),
-        ),
+        Effect::Writes => outcome_unknown(Code::Unavailable, reason),
     }
+}
+
+/// A store holds something impossible.
+pub(super) fn corrupt(reason: &str) -> Status {
+    Status::with_error_details(Code::DataLoss, reason, error_info(REASON_CORRUPT))
 }
 
 /// The request took too long; what it began goes on.
@@ -158,8 +210,12 @@ mod tests {
 
     #[test]
     fn a_full_backlog_carries_the_delay_to_wait() {
-        let status = backlog_full(Duration::from_millis(250));
+        let status = backlog_full("8 of 8 are under way", Duration::from_millis(250));
         assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(
+            status.message(),
+            "8 of 8 are under way; nothing was logged, try again after 250 ms"
+        );
         let retry = status.get_details_retry_info().unwrap();
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(250)));
         assert_eq!(reason(&status).as_deref(), Some(REASON_BACKLOG_FULL));
