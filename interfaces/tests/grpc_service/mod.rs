@@ -1,0 +1,8 @@
+mod accounts;
+mod balances;
+mod cancellation;
+mod currencies;
+mod event;
+mod harness;
+mod server;
+mod submit;
