@@ -2,7 +2,18 @@
 //!
 //! One program for both: what a leader may write is one promise, kept by two adapters.
 
+mod consumer_registry;
+mod culprits;
+mod fencing;
 mod fixture;
+mod guards;
+mod leadership;
+mod numeric;
+mod plan;
+mod rival_session;
+mod severing_proxy;
+mod settlement;
 #[path = "../support/mod.rs"]
 mod support;
 mod writing;
+mod zombie;

@@ -45,20 +45,16 @@ async fn look(
     transaction::begin_staged(connection, batch, Extent::Guards).await?;
     transaction::admit(connection, batch).await?;
     let failed = |error: sqlx::Error| Stop::Because(write_error(&error, Phase::BeforeCommit));
-    let culprits = culprits(connection, batch).await.map_err(failed)?;
+    let culprits = culprits(connection).await.map_err(failed)?;
     if !culprits.is_empty() {
         return Ok(Some(WriteError::Culprits(culprits)));
     }
-    let moved = moved_balance(connection, batch).await.map_err(failed)?;
+    let moved = moved_balance(connection).await.map_err(failed)?;
     Ok(moved.map(WriteError::Moved))
 }
 
-async fn culprits(
-    connection: &mut PgConnection,
-    batch: &DecidedBatch,
-) -> Result<Vec<Culprit>, sqlx::Error> {
+async fn culprits(connection: &mut PgConnection) -> Result<Vec<Culprit>, sqlx::Error> {
     let rows = sqlx::query(FIND_CULPRITS)
-        .bind(transaction::shard_numbers(batch))
         .persistent(false)
         .fetch_all(connection)
         .await?;
@@ -76,12 +72,8 @@ async fn culprits(
         .collect()
 }
 
-async fn moved_balance(
-    connection: &mut PgConnection,
-    batch: &DecidedBatch,
-) -> Result<Option<String>, sqlx::Error> {
+async fn moved_balance(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
     let row = sqlx::query(FIND_MOVED_BALANCE)
-        .bind(transaction::shard_numbers(batch))
         .persistent(false)
         .fetch_optional(connection)
         .await?;

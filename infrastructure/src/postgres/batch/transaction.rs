@@ -186,11 +186,9 @@ impl fmt::Display for Reach {
 }
 
 async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
-    let shards = shard_numbers(batch);
     // Not kept as a prepared statement: a plan made for 200 staged rows must never meet 20,000.
     let row = sqlx::query(APPLY)
         .bind(batch.partition.value())
-        .bind(&shards)
         .persistent(false)
         .fetch_one(&mut *connection)
         .await
@@ -212,11 +210,6 @@ async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wr
     Ok(WriteReceipt {
         decided_at: Timestamp::from_unix_micros(decided_at.timestamp_micros()),
     })
-}
-
-/// The partition's shards as a parameter.
-pub(super) fn shard_numbers(batch: &DecidedBatch) -> Vec<i32> {
-    batch.shards.iter().map(|shard| shard.value()).collect()
 }
 
 async fn insert_dead_letters(

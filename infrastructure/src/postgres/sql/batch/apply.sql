@@ -1,8 +1,10 @@
--- $1 partition, $2 the partition's shards. Gives how many rows each part reached, and the one
--- time of the decision. Under the fence nobody else writes these balances, so the versions found
--- in this statement's snapshot stand until COMMIT.
+-- $1 partition. Gives how many rows each part reached, and the one time of the decision. Under the
+-- fence nobody else writes these balances, so the versions found in this statement's snapshot
+-- stand until COMMIT.
 --
--- `shard_id = ANY ($2)` prunes the table partitions while planning.
+-- Each row's table partition is found while running. Naming the shards (`shard_id = ANY …`) would
+-- prune while planning too, but goes into the index condition, and made the look-ups a fifth to
+-- a half slower.
 WITH
 moved AS (
     UPDATE account_balances b
@@ -11,7 +13,6 @@ moved AS (
      WHERE b.shard_id = s.shard_id
        AND b.account_id = s.account_id
        AND b.currency_code = s.currency_code
-       AND b.shard_id = ANY ($2)
        -- The guard: the balance stands where the batch was decided. Tested on the row that the
        -- key found, and opaque, so that the planner builds no hopes on it.
        AND CASE WHEN b.version = s.version_read THEN true ELSE false END
@@ -29,13 +30,12 @@ opened AS (
 stood AS (
     SELECT count(*) AS reached
       FROM axs_staged_read s
-     WHERE s.version = COALESCE(
+     WHERE s.version_read = COALESCE(
         (SELECT b.version
            FROM account_balances b
           WHERE b.shard_id = s.shard_id
             AND b.account_id = s.account_id
-            AND b.currency_code = s.currency_code
-            AND b.shard_id = ANY ($2)), 0)
+            AND b.currency_code = s.currency_code), 0)
 ),
 finalised AS (
     -- Staged in the order of the key, the order in which the offset hint locks too.
@@ -50,7 +50,6 @@ finalised AS (
      WHERE l.shard_id = s.shard_id
        AND l.account_id = s.account_id
        AND l.idempotency_key = s.idempotency_key
-       AND l.shard_id = ANY ($2)
        -- Found by the key alone; only then is the row looked at. Inside CASE the planner can't
        -- believe, by old statistics, that no row is INIT, nor reach for another index.
        AND CASE WHEN l.status = 0

@@ -1,6 +1,6 @@
--- $1 the partition's shards. Which staged events are not what their log rows are, and how: 1 not
--- INIT, 2 no log row, 3 other content. Run under the fence, before anything is applied: what
--- apply.sql wrote in the same transaction would look final.
+-- Which staged events are not what their log rows are, and how: 1 not INIT, 2 no log row, 3 other
+-- content. Run under the fence, before anything is applied: what apply.sql wrote in the same
+-- transaction would look final.
 WITH compared AS (
     SELECT s.record_offset, s.shard_id, s.account_id, s.idempotency_key,
            CASE WHEN l.log_id IS NULL OR l.log_id <> s.log_id THEN 2
@@ -13,7 +13,6 @@ WITH compared AS (
         ON l.shard_id = s.shard_id
        AND l.account_id = s.account_id
        AND l.idempotency_key = s.idempotency_key
-       AND l.shard_id = ANY ($1)
 ),
 -- Of several sound copies of one event the first stays; the others are redeliveries.
 judged AS (

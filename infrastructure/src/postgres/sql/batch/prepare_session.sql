@@ -4,9 +4,14 @@
 -- Join order and method are taken out of the planner's hands: staging outside, the table's unique
 -- index inside. Its statistics are of another hour, and a wrong guess (a hash join over a whole
 -- table partition, a nested loop over one status) costs a hundred times more than it could win.
+-- Staging has no index, so it must be scanned: once, when it is outside, and again for every row
+-- of the table when it is inside, at the price of a disabled node each time, which nothing can
+-- lower while no node may keep its rows.
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_material = off;
 SET jit = off;
 SET plan_cache_mode = force_custom_plan;
 SET client_min_messages = warning;
@@ -18,15 +23,15 @@ CREATE TEMPORARY TABLE axs_staging (
     account_id bigint NOT NULL,
     record_offset bigint,
     log_id uuid,
-    idempotency_key text,
+    idempotency_key text COLLATE "C",
     fingerprint bytea,
     logged_at timestamptz,
     status smallint,
     reason_code smallint,
-    reason text,
+    reason text COLLATE "C",
     change_index smallint,
     branch smallint,
-    currency_code text,
+    currency_code text COLLATE "C",
     version_read bigint,
     version bigint,
     available_delta numeric(36,18),
