@@ -1,4 +1,5 @@
 //! Driving adapters: what calls AXS.
 
+pub mod consumer;
 pub mod grpc;
 pub mod ops;

@@ -1,5 +1,12 @@
 //! The record source's contract, on a real broker.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in what it stands on too"
+)]
+
 mod support;
 
 use axs_application::port::record_source::RecordSource;
@@ -58,7 +65,9 @@ async fn many_assignments_one_after_another_each_begin_exactly_where_they_should
         if hop % 2 == 0 {
             source.unassign(partition(0)).await.unwrap();
         }
-        bystander.one_event().await;
+        if bystander.next() < 15_000 {
+            bystander.one_event().await;
+        }
     }
     bystander.up_to(20_000).await;
 }
