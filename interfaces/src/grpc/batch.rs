@@ -28,25 +28,25 @@ pub(super) fn check_count<T>(
     Ok(())
 }
 
-/// A batch whose items were read: some are sound, the others have their answer already.
+/// A batch whose items were read: some are sound, the others are refused already.
 #[derive(Debug)]
-pub(super) struct ReadBatch<T, A> {
+pub(super) struct ReadBatch<T, F> {
     /// The sound items, in the order of the request.
     sound: Vec<T>,
-    slots: Vec<Slot<A>>,
+    slots: Vec<Slot<F>>,
 }
 
 #[derive(Debug)]
-enum Slot<A> {
+enum Slot<F> {
     /// The item at this index of the request is sound.
     Sound,
-    /// The answer of an item that is not.
-    Answered(A),
+    /// The refusal of an item that is not.
+    Refused(F),
 }
 
-impl<T, A> ReadBatch<T, A> {
+impl<T, F> ReadBatch<T, F> {
     /// Reads every item with its index.
-    pub(super) fn read<I>(items: Vec<I>, mut read: impl FnMut(usize, I) -> Result<T, A>) -> Self {
+    pub(super) fn read<I>(items: Vec<I>, mut read: impl FnMut(usize, I) -> Result<T, F>) -> Self {
         let mut sound = Vec::with_capacity(items.len());
         let slots = items
             .into_iter()
@@ -56,7 +56,7 @@ impl<T, A> ReadBatch<T, A> {
                     sound.push(item);
                     Slot::Sound
                 }
-                Err(answer) => Slot::Answered(answer),
+                Err(refusal) => Slot::Refused(refusal),
             })
             .collect();
         Self { sound, slots }
@@ -72,9 +72,10 @@ impl<T, A> ReadBatch<T, A> {
     /// # Errors
     /// [`CountMismatch`] when there are not as many answers as there were sound items: giving
     /// them out would give an item another one's answer.
-    pub(super) fn merge<R>(
+    pub(super) fn merge<R, A>(
         self,
         results: Vec<R>,
+        mut refuse: impl FnMut(F) -> A,
         mut answer: impl FnMut(usize, R) -> A,
     ) -> Result<Vec<A>, CountMismatch> {
         let expected = self
@@ -94,7 +95,7 @@ impl<T, A> ReadBatch<T, A> {
             .into_iter()
             .enumerate()
             .map(|(index, slot)| match slot {
-                Slot::Answered(given) => Ok(given),
+                Slot::Refused(refusal) => Ok(refuse(refusal)),
                 Slot::Sound => {
                     let result = results.next().ok_or(mismatch)?;
                     Ok(answer(index, result))
@@ -141,13 +142,9 @@ mod tests {
         }
     }
 
-    fn odd_numbers_are_refused() -> ReadBatch<u32, String> {
+    fn odd_numbers_are_refused() -> ReadBatch<u32, usize> {
         ReadBatch::read(vec![4, 1, 6, 3, 8], |index, item| {
-            if item % 2 == 0 {
-                Ok(item)
-            } else {
-                Err(format!("item {index} is odd"))
-            }
+            if item % 2 == 0 { Ok(item) } else { Err(index) }
         })
     }
 
@@ -155,9 +152,11 @@ mod tests {
     fn answers_stand_in_the_order_of_the_request() {
         let mut batch = odd_numbers_are_refused();
         assert_eq!(batch.take_sound(), [4, 6, 8]);
-        let answers = batch.merge(vec!["four", "six", "eight"], |index, result| {
-            format!("item {index} is {result}")
-        });
+        let answers = batch.merge(
+            vec!["four", "six", "eight"],
+            |index| format!("item {index} is odd"),
+            |index, result| format!("item {index} is {result}"),
+        );
         assert_eq!(
             answers.unwrap(),
             [
@@ -173,7 +172,7 @@ mod tests {
     #[test]
     fn another_number_of_results_gives_nobody_a_strangers_answer() {
         for found in [2, 4] {
-            let merged = odd_numbers_are_refused().merge(vec![(); found], |_, ()| String::new());
+            let merged = odd_numbers_are_refused().merge(vec![(); found], |_| (), |_, ()| ());
             assert_eq!(merged, Err(CountMismatch { expected: 3, found }));
         }
     }

@@ -50,9 +50,8 @@ impl AccountBalanceService for AccountBalanceHandler {
         let ack_level = read_ack_level(request.ack_level)?;
         check_count("events", &request.events, self.batch_items_max)?;
         let at = |index| FieldPath::element("events", index);
-        let mut batch = ReadBatch::read(request.events, |index, event| {
-            read_event(&at(index), event).map_err(Outcome::Refused)
-        });
+        let mut batch =
+            ReadBatch::read(request.events, |index, event| read_event(&at(index), event));
         let events = batch.take_sound();
         let outcomes = if events.is_empty() {
             Vec::new()
@@ -63,7 +62,7 @@ impl AccountBalanceService for AccountBalanceHandler {
             submitted.map_err(|error| submit_failed(&error))?
         };
         let results = batch
-            .merge(outcomes, |index, outcome| match outcome {
+            .merge(outcomes, Outcome::Refused, |index, outcome| match outcome {
                 SubmitOutcome::Accepted(accepted) => Outcome::Accepted(v1::AcceptedEvent {
                     log_id: accepted.log_id.to_string(),
                     duplicate: accepted.duplicate,
@@ -94,7 +93,7 @@ impl AccountBalanceService for AccountBalanceHandler {
         check_count("accounts", &request.accounts, self.batch_items_max)?;
         let at = |index| FieldPath::element("accounts", index);
         let mut batch = ReadBatch::read(request.accounts, |index, account| {
-            read_new_account(&at(index), &account).map_err(Outcome::Refused)
+            read_new_account(&at(index), &account)
         });
         let accounts = batch.take_sound();
         let outcomes = if accounts.is_empty() {
@@ -106,7 +105,7 @@ impl AccountBalanceService for AccountBalanceHandler {
             opened.map_err(|error| open_failed(&error))?
         };
         let results = batch
-            .merge(outcomes, |index, outcome| match outcome {
+            .merge(outcomes, Outcome::Refused, |index, outcome| match outcome {
                 OpenAccountOutcome::Open { account, created } => {
                     Outcome::Account(reply::account(&account, created))
                 }
@@ -132,7 +131,7 @@ impl AccountBalanceService for AccountBalanceHandler {
         check_count("currencies", &request.currencies, self.batch_items_max)?;
         let at = |index| FieldPath::element("currencies", index);
         let mut batch = ReadBatch::read(request.currencies, |index, currency| {
-            read_currency(&at(index), &currency).map_err(Outcome::Refused)
+            read_currency(&at(index), &currency)
         });
         let currencies = batch.take_sound();
         let outcomes = if currencies.is_empty() {
@@ -144,7 +143,7 @@ impl AccountBalanceService for AccountBalanceHandler {
             registered.map_err(|error| status::store_failed(&error, Effect::Writes))?
         };
         let results = batch
-            .merge(outcomes, |index, outcome| match outcome {
+            .merge(outcomes, Outcome::Refused, |index, outcome| match outcome {
                 RegisterCurrencyOutcome::Registered(currency) => {
                     Outcome::Currency(reply::currency(&currency))
                 }
@@ -172,7 +171,7 @@ impl AccountBalanceService for AccountBalanceHandler {
         let currencies = read_currency_codes(&request.currency_codes)?;
         let at = |index| FieldPath::element("account_ids", index);
         let mut batch = ReadBatch::read(request.account_ids, |index, account_id| {
-            read_account_id(&at(index), account_id).map_err(Outcome::Refused)
+            read_account_id(&at(index), account_id)
         });
         let account_ids = batch.take_sound();
         let outcomes = if account_ids.is_empty() {
@@ -189,7 +188,7 @@ impl AccountBalanceService for AccountBalanceHandler {
             read.map_err(read_failed)?
         };
         let results = batch
-            .merge(outcomes, |index, outcome| match outcome {
+            .merge(outcomes, Outcome::Refused, |index, outcome| match outcome {
                 BalancesOutcome::Found(found) => Outcome::Balances(reply::balances(&found)),
                 // The use case was asked for the sound accounts alone, so its index is not the
                 // request's.
