@@ -118,7 +118,69 @@ impl fmt::Display for StoreName<'_> {
 }
 
 fn passes_by_itself(refusal: &dyn DatabaseError) -> bool {
-    refusal
-        .code()
-        .is_some_and(|code| TRY_LATER.iter().any(|prefix| code.starts_with(prefix)))
+    refusal.code().is_some_and(|code| may_pass(&code))
+}
+
+fn may_pass(code: &str) -> bool {
+    TRY_LATER.iter().any(|prefix| code.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_by_itself_is_told_from_what_a_person_must_look_at() {
+        let rows: &[(&str, bool)] = &[
+            ("08006", true),  // connection failure
+            ("25P03", true),  // idle in transaction for too long
+            ("25006", false), // read-only transaction
+            ("28P01", true),  // wrong password
+            ("3D000", true),  // no such database
+            ("40001", true),  // serialization failure
+            ("40P01", true),  // deadlock
+            ("53300", true),  // too many connections
+            ("53100", true),  // disk full
+            ("55P03", true),  // lock not available
+            ("57014", true),  // cancelled by a timeout
+            ("57P01", true),  // shut down by an administrator
+            ("57P03", true),  // still starting
+            ("22003", false), // a number out of range
+            ("23505", false), // a key that is there already
+            ("42P01", false), // no such table
+            ("42804", false), // a wrong type
+            ("XX001", false), // damaged data
+        ];
+        for (code, later) in rows {
+            assert_eq!(may_pass(code), *later, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_has_no_connection_in_time_is_unavailable_and_names_the_address() {
+        let name = StoreName {
+            address: "postgres://axs@db:5432/axs",
+        };
+        assert_eq!(
+            name.sqlx(&sqlx::Error::PoolTimedOut),
+            StoreError::Unavailable {
+                store: "PostgreSQL at postgres://axs@db:5432/axs".to_owned(),
+                reason: sqlx::Error::PoolTimedOut.to_string(),
+            }
+        );
+    }
+
+    #[test]
+    fn a_row_that_is_not_what_the_statement_promises_is_corrupt() {
+        let name = StoreName { address: "db" };
+        let errors = [
+            sqlx::Error::RowNotFound,
+            sqlx::Error::ColumnNotFound("version".to_owned()),
+        ];
+        for error in errors {
+            assert!(matches!(name.sqlx(&error), StoreError::Corrupt { .. }));
+            let orm = DbErr::Query(RuntimeErr::SqlxError(error.into()));
+            assert!(matches!(name.orm(&orm), StoreError::Corrupt { .. }));
+        }
+    }
 }

@@ -2,6 +2,17 @@
 //!
 //! One program for all of them: one link, and one place for what they share.
 
+mod account_directory;
+mod balance_store;
+mod change_log;
+mod change_log_partitions;
+mod currency_registry;
+mod event;
+mod laid_out;
+mod layout_store;
+mod plan;
+mod pool;
+mod relay_source;
 mod schema_store;
 #[path = "../support/mod.rs"]
 mod support;

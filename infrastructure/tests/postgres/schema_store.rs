@@ -66,26 +66,3 @@ async fn a_migration_makes_the_days_of_the_change_log_ahead() {
     })
     .await;
 }
-
-#[tokio::test]
-async fn a_session_has_its_timeouts_and_plans_for_the_values_it_is_given() {
-    on_database(async |test| {
-        for pool in [
-            test.database().writer(),
-            test.database().queries(),
-            test.database().operations(),
-        ] {
-            let shown: Vec<String> = sqlx::query_scalar(
-                "SELECT setting FROM pg_settings
-                  WHERE name IN ('idle_in_transaction_session_timeout', 'jit', 'plan_cache_mode',
-                                 'statement_timeout', 'TimeZone')
-                  ORDER BY name COLLATE \"C\"",
-            )
-            .fetch_all(pool)
-            .await
-            .unwrap();
-            assert_eq!(shown, ["UTC", "60000", "off", "force_custom_plan", "60000"]);
-        }
-    })
-    .await;
-}

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`on_database`] makes the database, migrates it, runs the claim, and drops the database
-//! whether the claim held or not. [`on_laid_out_database`] makes the layout too.
+//! whether the claim held or not.
 
 use axs_application::port::schema_store::SchemaStore;
 use axs_infrastructure::postgres::pool::{Database, DatabaseSettings, PgDatabase, PgPools};

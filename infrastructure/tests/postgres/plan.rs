@@ -1,0 +1,233 @@
+//! The plans of the hot statements: by index, at every size, whatever the statistics say.
+
+use crate::laid_out::on_laid_out_database;
+use crate::support::TestDatabase;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+/// The sizes of batches that are planned for.
+const SIZES: [i64; 4] = [1, 200, 5_000, 20_000];
+
+/// How the planner's knowledge may look.
+const KNOWLEDGE: [&str; 2] = [
+    // Tables that filled since they were last looked at.
+    "SELECT 1", "ANALYZE",
+];
+
+/// The plan of a statement from `sql/`, with its parameters replaced by arrays of this many rows.
+async fn plan(connection: &mut PgConnection, statement: &str) -> String {
+    sqlx::query(AssertSqlSafe(format!("EXPLAIN (COSTS OFF) {statement}")))
+        .fetch_all(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{statement}: {error}"))
+        .iter()
+        .map(|row| format!("{}\n", row.get::<String, _>(0)))
+        .collect()
+}
+
+/// The statement with `$1`, `$2` … replaced.
+fn with_values(statement: &str, values: &[String]) -> String {
+    // From the last to the first: `$1` is the beginning of `$10`.
+    values
+        .iter()
+        .enumerate()
+        .rev()
+        .fold(statement.to_owned(), |text, (index, value)| {
+            text.replace(&format!("${}", index + 1), value)
+        })
+}
+
+/// A literal array of `expression` over `n` from 1 to `size`, so that the planner sees its length.
+async fn array(test: &TestDatabase, expression: &str, of: &str, size: i64) -> String {
+    let text: String = sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT quote_literal(array_agg({expression} ORDER BY n)::text)
+           FROM generate_series(1, {size}) AS n"
+    )))
+    .fetch_one(test.database().queries())
+    .await
+    .unwrap();
+    format!("{text}::{of}[]")
+}
+
+/// The literal of a moment this long ago.
+async fn moment(test: &TestDatabase, ago: &str) -> String {
+    sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT quote_literal(now() - interval '{ago}') || '::timestamptz'"
+    )))
+    .fetch_one(test.database().queries())
+    .await
+    .unwrap()
+}
+
+/// 50,000 accounts with a balance and a final row of the log each, on the shards of `retail`.
+async fn fill(test: &TestDatabase) {
+    test.execute(
+        "INSERT INTO account_balances
+         SELECT n % 20, n, 'USD', n, 0, 1 FROM generate_series(1, 50000) AS n;
+         INSERT INTO balance_change_states
+                (log_id, account_id, logged_at, shard_id, status, fingerprint, idempotency_key,
+                 partition, record_offset, decided_at)
+         SELECT gen_random_uuid(), n, now() - interval '1 hour', n % 20, 1, '\\x00', 'key ' || n,
+                0, n, now()
+           FROM generate_series(1, 50000) AS n;",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn balances_are_reached_by_the_primary_key_at_every_size() {
+    on_laid_out_database(async |test| {
+        fill(&test).await;
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        for knowledge in KNOWLEDGE {
+            test.execute(knowledge).await;
+            for size in SIZES {
+                let shards = array(&test, "n % 20", "integer", size).await;
+                let accounts = array(&test, "n", "bigint", size).await;
+                let currencies = array(&test, "'USD'::text", "text", size).await;
+                let bounds = ["0".to_owned(), "19".to_owned()];
+                let load = with_values(
+                    include_str!("../../src/postgres/sql/balance/load.sql"),
+                    &[
+                        &[shards.clone(), accounts.clone(), currencies][..],
+                        &bounds[..],
+                    ]
+                    .concat(),
+                );
+                let load_accounts = with_values(
+                    include_str!("../../src/postgres/sql/balance/load_accounts.sql"),
+                    &[&[shards, accounts][..], &bounds[..]].concat(),
+                );
+                for statement in [load, load_accounts] {
+                    let plan = plan(&mut connection, &statement).await;
+                    let size = format!("{size} after {knowledge}:\n{plan}");
+                    assert!(plan.contains("account_balances_s0_15_pkey"), "{size}");
+                    assert!(!plan.contains("Seq Scan on account_balances"), "{size}");
+                    assert!(!plan.contains("Hash"), "{size}");
+                    assert!(!plan.contains("s20_23"), "beside the shards asked, {size}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn states_are_reached_by_their_key_at_every_size() {
+    on_laid_out_database(async |test| {
+        fill(&test).await;
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        for knowledge in KNOWLEDGE {
+            test.execute(knowledge).await;
+            for size in SIZES {
+                let keys = [
+                    array(&test, "n % 20", "integer", size).await,
+                    array(&test, "n", "bigint", size).await,
+                    array(&test, "'key ' || n", "text", size).await,
+                ];
+                let bounds = ["0".to_owned(), "19".to_owned()];
+                let ids = [array(&test, "gen_random_uuid()", "uuid", size).await];
+                let positions = [
+                    array(&test, "0", "integer", size).await,
+                    array(&test, "n", "bigint", size).await,
+                ];
+                let states = with_values(
+                    include_str!("../../src/postgres/sql/change_log/states.sql"),
+                    &[&keys[..], &bounds[..]].concat(),
+                );
+                let keep_init = with_values(
+                    include_str!("../../src/postgres/sql/relay/keep_init.sql"),
+                    &[&keys[..], &ids[..], &bounds[..]].concat(),
+                );
+                let note_positions = with_values(
+                    include_str!("../../src/postgres/sql/change_log/note_positions.sql"),
+                    &[&keys[..], &positions[..], &bounds[..]].concat(),
+                );
+                sqlx::raw_sql(include_str!(
+                    "../../src/postgres/sql/change_log/begin_note_positions.sql"
+                ))
+                .execute(&mut *connection)
+                .await
+                .unwrap();
+                let note_plan = plan(&mut connection, &note_positions).await;
+                sqlx::raw_sql("ROLLBACK")
+                    .execute(&mut *connection)
+                    .await
+                    .unwrap();
+                let plans = [
+                    plan(&mut connection, &states).await,
+                    plan(&mut connection, &keep_init).await,
+                    note_plan,
+                ];
+                for plan in plans {
+                    let size = format!("{size} after {knowledge}:\n{plan}");
+                    assert!(plan.contains("balance_change_states_s0_15_pkey"), "{size}");
+                    assert!(
+                        !plan.contains("Seq Scan on balance_change_states"),
+                        "{size}"
+                    );
+                    assert!(!plan.contains("Hash Join"), "{size}");
+                    assert!(!plan.contains("s20_23"), "beside the shards asked, {size}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size() {
+    on_laid_out_database(async |test| {
+        fill(&test).await;
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        for rows in SIZES {
+            let values = [
+                array(&test, "gen_random_uuid()", "uuid", rows).await,
+                array(&test, "n % 20", "integer", rows).await,
+                array(&test, "n", "bigint", rows).await,
+                array(&test, "'new key ' || n", "text", rows).await,
+                array(&test, "'\\x00'::bytea", "bytea", rows).await,
+                array(&test, "'\\x00'::bytea", "bytea", rows).await,
+            ];
+            let append = with_values(
+                include_str!("../../src/postgres/sql/change_log/append.sql"),
+                &values,
+            );
+            let plan = plan(&mut connection, &append).await;
+            let size = format!("{rows}:\n{plan}");
+            assert!(!plan.contains("Scan on balance_change"), "{size}");
+            assert!(!plan.contains("Scan using"), "{size}");
+            let in_key_order =
+                "Sort Key: asked_1.shard_id, asked_1.account_id, asked_1.idempotency_key";
+            assert!(plan.contains(in_key_order), "{size}");
+            // Each row meets its own payload once, not every payload of the call.
+            assert!(rows == 1 || !plan.contains("Nested Loop"), "{size}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_relays_scan_starts_at_its_cursor_by_brin() {
+    on_laid_out_database(async |test| {
+        fill(&test).await;
+        test.execute("VACUUM ANALYZE").await;
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        let scan = with_values(
+            include_str!("../../src/postgres/sql/relay/still_init.sql"),
+            &[
+                "ARRAY[0, 1, 2]".to_owned(),
+                moment(&test, "10 minutes").await,
+                "'00000000-0000-0000-0000-000000000000'".to_owned(),
+                moment(&test, "1 minute").await,
+                "1000".to_owned(),
+            ],
+        );
+        let plan = plan(&mut connection, &scan).await;
+        assert!(
+            plan.contains("Bitmap Index Scan on balance_change_states_s0_15_logged_at_idx"),
+            "{plan}"
+        );
+        assert!(!plan.contains("s16_19"), "{plan}");
+    })
+    .await;
+}

@@ -1,0 +1,65 @@
+//! The connections.
+
+use crate::support::{DATABASE_URL, on_database};
+use axs_application::port::store_error::StoreError;
+use axs_infrastructure::postgres::pool::{Database, DatabaseSettings, PgDatabase, PgPools};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_server_that_is_there_is_verified() {
+    on_database(async |test| {
+        let database = test.database();
+        database.verify(Duration::from_secs(10)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named_with_the_servers_own_reason() {
+    let mut url = url::Url::parse(&std::env::var(DATABASE_URL).unwrap()).unwrap();
+    url.set_path("axs_missing");
+    let pools = PgPools::try_new(&DatabaseSettings {
+        url: url.into(),
+        writer_connections: 1,
+        query_connections: 1,
+        operations_connections: 1,
+        connect_timeout: Duration::from_secs(5),
+        acquire_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+        idle_in_transaction_timeout: Duration::from_secs(5),
+        max_lifetime: Duration::from_secs(60),
+    })
+    .unwrap();
+    let refused = PgDatabase::new(pools)
+        .verify(Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    let StoreError::Unavailable { store, reason } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert!(store.contains("/axs_missing"), "{store}");
+    assert!(reason.contains("does not exist"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_session_has_its_timeouts_and_plans_for_the_values_it_is_given() {
+    on_database(async |test| {
+        for pool in [
+            test.database().writer(),
+            test.database().queries(),
+            test.database().operations(),
+        ] {
+            let shown: Vec<String> = sqlx::query_scalar(
+                "SELECT setting FROM pg_settings
+                  WHERE name IN ('idle_in_transaction_session_timeout', 'jit', 'plan_cache_mode',
+                                 'statement_timeout', 'TimeZone')
+                  ORDER BY name COLLATE \"C\"",
+            )
+            .fetch_all(pool)
+            .await
+            .unwrap();
+            assert_eq!(shown, ["UTC", "60000", "off", "force_custom_plan", "60000"]);
+        }
+    })
+    .await;
+}
