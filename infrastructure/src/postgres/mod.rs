@@ -18,6 +18,7 @@ pub mod ledger_audit;
 mod no_delay;
 pub mod numeric;
 pub mod pool;
+pub mod probe;
 pub mod relay_source;
 pub mod schema_store;
 mod stored;
