@@ -14,6 +14,8 @@
 //! [`on_database`] makes the database, migrates it, runs the claim, and drops the database
 //! whether the claim held or not.
 
+#![cfg(test)]
+
 use axs_application::port::schema_store::SchemaStore;
 use axs_infrastructure::postgres::pool::{Database, DatabaseSettings, PgDatabase, PgPools};
 use axs_infrastructure::postgres::schema_store::PgSchemaStore;
