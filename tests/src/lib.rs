@@ -11,7 +11,7 @@
 //! | a database, a topic, a key prefix, ports and processes of one test | [`deployment`] |
 //! | the three stores looked at from outside | [`database`], [`topic`], [`cache`], [`ops`] |
 //! | a client | [`client`] |
-//! | waits that end | [`deadline`] |
+//! | waits that end, servers that come late | [`deadline`], [`gate`] |
 //! | what must come out | [`model`] |
 //! | what goes in | [`session`], [`tape`] |
 //! | both, compared | [`replay`] |
@@ -22,6 +22,7 @@ pub mod client;
 pub mod database;
 pub mod deadline;
 pub mod deployment;
+pub mod gate;
 pub mod model;
 pub mod ops;
 pub mod port;

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use std::env;
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use url::Url;
 
@@ -75,4 +77,19 @@ fn optional(name: &str) -> Option<String> {
 fn address(name: &str) -> Result<Url> {
     // The value may hold a password, so the message shows the name alone.
     Url::parse(&required(name)?).with_context(|| format!("{name} is no URL"))
+}
+
+/// Notes that a test could not run on these servers: one line in the file named by
+/// `AXS_TEST_SKIPS`, which `make test` counts and shows at the end.
+///
+/// # Errors
+/// The file can't be written.
+pub fn note_skipped(test: &str, reason: &str) -> Result<()> {
+    let Some(path) = optional("AXS_TEST_SKIPS") else {
+        return Ok(());
+    };
+    let mut file = File::options().create(true).append(true).open(path)?;
+    // One write, so that lines of tests side by side don't mix.
+    file.write_all(format!("{test}\t{reason}\n").as_bytes())?;
+    Ok(())
 }

@@ -4,10 +4,12 @@
 mod builder;
 mod command;
 mod environment;
+mod replaying;
 
 pub use builder::{DeploymentBuilder, PoolShape};
-pub use command::Ran;
+pub use command::{Ran, run};
 pub use environment::Environment;
+pub use replaying::Replayed;
 
 use crate::client::ApiClient;
 use crate::database::Database;

@@ -62,10 +62,6 @@ const FAULTS: &[Spoil] = &[
     |e| e.changes[0].fallback = second_choice("DOGE", "1"),
 ];
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "a fallback is optional in the message it is assigned to"
-)]
 fn second_choice(currency: &str, available: &str) -> Option<BalanceChangeFallback> {
     Some(BalanceChangeFallback {
         currency_code: currency.to_owned(),

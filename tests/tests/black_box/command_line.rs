@@ -1,0 +1,137 @@
+//! The subcommands that people run: layout, currencies, accounts, submit, verify.
+
+use crate::stage::{balance, deployment, deposit};
+use anyhow::{Context, Result};
+use axs_tests::deployment::{Deployment, Ran};
+use std::fs;
+
+async fn run(deployment: &Deployment, line: &str) -> Result<Ran> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    deployment.run(&words).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_set_up_submit_and_verify_by_the_command_line() -> Result<()> {
+    let deployment = deployment("command_line", 1, 1).await?;
+    the_layout_is_shown_and_is_made_once(&deployment).await?;
+    currencies_and_accounts_are_made_and_shown(&deployment).await?;
+    a_file_is_submitted_and_faulty_lines_are_counted(&deployment).await?;
+    verify_names_a_balance_that_somebody_has_touched(&deployment).await?;
+    deployment.finish().await
+}
+
+async fn the_layout_is_shown_and_is_made_once(deployment: &Deployment) -> Result<()> {
+    let shown = run(deployment, "layout show").await?;
+    assert_eq!(shown.code, Some(0), "{shown}");
+    assert!(
+        shown.stdout.contains("retail") && shown.stdout.contains("whale"),
+        "{shown}"
+    );
+    let before = deployment
+        .database
+        .number("SELECT count(*) FROM shards")
+        .await?;
+    let other = run(deployment, "layout init --pool retail=9/3 --pool whale=2/1").await?;
+    assert_ne!(
+        other.code,
+        Some(0),
+        "another layout must not replace the first: {other}"
+    );
+    assert_eq!(
+        deployment
+            .database
+            .number("SELECT count(*) FROM shards")
+            .await?,
+        before
+    );
+    let wrong = run(deployment, "layout init --pool retail").await?;
+    assert_eq!(wrong.code, Some(2), "{wrong}");
+    Ok(())
+}
+
+async fn currencies_and_accounts_are_made_and_shown(deployment: &Deployment) -> Result<()> {
+    let rows = [
+        ("currencies register --code EUR --decimals 2", 0),
+        ("currencies register --code EUR --decimals 3", 1),
+        ("currencies register --code OLD --decimals 2 --inactive", 0),
+        ("accounts open --account 500 --user 1 --pool retail", 0),
+        ("accounts open --account 500 --user 1 --pool retail", 0),
+        ("accounts open --account 500 --user 2 --pool retail", 1),
+        ("accounts open --account 501 --user 1 --pool nowhere", 1),
+        ("migrate", 0),
+        ("frobnicate", 2),
+    ];
+    for (line, code) in rows {
+        let ran = run(deployment, line).await?;
+        assert_eq!(ran.code, Some(code), "{line}: {ran}");
+    }
+    let listed = run(deployment, "currencies list").await?;
+    assert!(
+        listed.stdout.contains("EUR") && listed.stdout.contains("OLD"),
+        "{listed}"
+    );
+    Ok(())
+}
+
+async fn a_file_is_submitted_and_faulty_lines_are_counted(deployment: &Deployment) -> Result<()> {
+    let line = |number: usize, amount: &str| {
+        format!(
+            r#"{{"event_id":"f{number}","event_type":"deposit","account_id":1,"user_id":{user},"source_service":"file","idempotency_key":"file-{number}","created_msec":1,"changes":[{{"change_id":"c","currency_code":"JPY","available_delta":"{amount}","frozen_delta":"0"}}]}}"#,
+            user = axs_tests::script::user_of(1)
+        )
+    };
+    let sound = deployment.folder().join("sound.jsonl");
+    let text: Vec<String> = (0..100).map(|number| line(number, "2")).collect();
+    fs::write(&sound, text.join("\n") + "\n")?;
+    for round in ["first", "again, all duplicates"] {
+        let ran = deployment
+            .run(&["submit", sound.to_str().context("a path")?])
+            .await?;
+        assert_eq!(ran.code, Some(0), "{round}: {ran}");
+        assert_eq!(
+            balance(deployment, 1, "JPY").await?,
+            ["200", "0"],
+            "{round}"
+        );
+    }
+    let faulty = deployment.folder().join("faulty.jsonl");
+    fs::write(
+        &faulty,
+        [line(200, "5"), line(201, "0.5"), line(202, "7")].join("\n"),
+    )?;
+    let ran = deployment
+        .run(&["submit", faulty.to_str().context("a path")?])
+        .await?;
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert_eq!(balance(deployment, 1, "JPY").await?, ["212", "0"]);
+    let missing = deployment.run(&["submit", "/nowhere/at/all.jsonl"]).await?;
+    assert!(missing.code.is_some_and(|code| code != 0), "{missing}");
+    assert!(
+        missing.stderr.contains("/nowhere/at/all.jsonl"),
+        "{missing}"
+    );
+    Ok(())
+}
+
+async fn verify_names_a_balance_that_somebody_has_touched(deployment: &Deployment) -> Result<()> {
+    crate::stage::apply(deployment, deposit(2, "in", "USDT", "10")?).await?;
+    deployment.verify().await?;
+    let touch = |amount: &'static str| {
+        sqlx::query("UPDATE account_balances SET available = $1::numeric WHERE account_id = 2")
+            .bind(amount)
+            .execute(&deployment.database.pool)
+    };
+    touch("11").await?;
+    let ran = deployment.run(&["verify", "--json"]).await?;
+    assert_eq!(ran.code, Some(1), "{ran}");
+    let report: serde_json::Value =
+        serde_json::from_str(ran.stdout.trim()).context("one object")?;
+    assert!(report.is_object(), "{report}");
+    assert!(
+        ran.stdout.contains("account 2"),
+        "the account is named: {ran}"
+    );
+    touch("10").await?;
+    deployment.verify().await?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Several consumers on the same partitions: one leads each, and any may die.
+
+use anyhow::{Context, Result};
+use axs_tests::deadline::{Look, Patience, until};
+use axs_tests::deployment::Deployment;
+use axs_tests::replay::{SubmitPlan, submit};
+use axs_tests::script::Script;
+use axs_tests::session::{SessionPlan, generate};
+use std::collections::BTreeMap;
+
+fn session(seed: u64) -> Script {
+    generate(SessionPlan {
+        retail_accounts: 60,
+        whale_accounts: 6,
+        ..SessionPlan::new(3_000, seed)
+    })
+}
+
+/// Partitions by the owner of their standing lease.
+async fn partitions_by_owner(deployment: &Deployment) -> Result<BTreeMap<uuid::Uuid, Vec<i32>>> {
+    let rows: Vec<(uuid::Uuid, i32)> = sqlx::query_as(
+        "SELECT owner, partition FROM partition_leases
+         WHERE owner IS NOT NULL AND expires_at > clock_timestamp() ORDER BY partition",
+    )
+    .fetch_all(&deployment.database.pool)
+    .await?;
+    let mut owners: BTreeMap<uuid::Uuid, Vec<i32>> = BTreeMap::new();
+    for (owner, partition) in rows {
+        owners.entry(owner).or_default().push(partition);
+    }
+    Ok(owners)
+}
+
+/// Waits until all three partitions are led, by so many consumers.
+async fn led_by(deployment: &Deployment, consumers: usize) -> Result<()> {
+    let what = format!("three partitions led by {consumers} consumers");
+    until(&what, Patience::PROCESS, async || {
+        let owners = partitions_by_owner(deployment).await?;
+        let led: usize = owners.values().map(Vec::len).sum();
+        Ok(if led == 3 && owners.len() == consumers {
+            Look::There(())
+        } else {
+            Look::NotYet(format!("{owners:?}"))
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doubled() -> Result<()>
+{
+    let script = session(11);
+    let mut deployment = Deployment::builder("killed")
+        .apis(2)
+        .consumers(2)
+        .start()
+        .await?;
+    led_by(&deployment, 2).await?;
+    deployment.furnish(&script).await?;
+    let clients = deployment.clients();
+    let sending = submit(&clients, &script, SubmitPlan::default(), &|_| {});
+    let killing = async {
+        // In the middle of the work: some is decided, and more is on its way.
+        until("the first results", Patience::PROCESS, async || {
+            let done = deployment
+                .database
+                .number("SELECT count(*) FROM balance_change_states WHERE status <> 0")
+                .await?;
+            Ok(if done > 0 {
+                Look::There(())
+            } else {
+                Look::NotYet("none".to_owned())
+            })
+        })
+        .await
+    };
+    let (submission, killing) = futures::future::join(sending, async {
+        killing.await?;
+        anyhow::Ok(())
+    })
+    .await;
+    killing?;
+    deployment.consumers[0].kill()?;
+    led_by(&deployment, 1).await?;
+    let replayed = deployment.compare(&script, submission?).await?;
+    assert!(replayed.outcomes.applied > 1_000);
+    assert_eq!(deployment.database.dead_letters().await?, []);
+    deployment.consumers.remove(0);
+    deployment.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_told_to_stop_drains_and_gives_its_partitions_up_at_once() -> Result<()> {
+    let script = session(12);
+    // A lease so long that nobody can wait for its end: only giving it up helps.
+    let mut deployment = Deployment::builder("drained")
+        .setting("AXS__LEASE__TTL_MS", 200_000)
+        .apis(2)
+        .consumers(1)
+        .start()
+        .await?;
+    led_by(&deployment, 1).await?;
+    deployment.furnish(&script).await?;
+    let submission = submit(
+        &deployment.clients(),
+        &script,
+        SubmitPlan::default(),
+        &|_| {},
+    )
+    .await?;
+    let mut first = deployment.consumers.pop().context("a consumer")?;
+    let status = first.drain().await?;
+    assert!(status.success(), "{status}: {}", first.log_tail());
+    let owners = partitions_by_owner(&deployment).await?;
+    assert!(owners.is_empty(), "leases were kept: {owners:?}");
+
+    deployment.start(0, 1).await?;
+    led_by(&deployment, 1).await?;
+    deployment.compare(&script, submission).await?;
+
+    // An API process drains too: what it accepted before is published before it ends.
+    let event = crate::stage::deposit(1, "just before the end", "USDT", "1")?;
+    deployment.client(1)?.accept(event).await?;
+    let mut api = deployment.apis.pop().context("an API")?;
+    let status = api.process.drain().await?;
+    assert!(status.success(), "{status}: {}", api.process.log_tail());
+    deployment.finish().await
+}

@@ -1,0 +1,17 @@
+//! AXS from outside: real processes, real servers, the published contract.
+//!
+//! One program for all of them, so that it is linked once and two tests at most share two cores.
+
+mod batch;
+mod command_line;
+mod contract;
+mod decision;
+mod durability;
+mod idempotency;
+mod leadership;
+mod outage;
+mod poison;
+mod secret;
+mod session;
+mod stage;
+mod tape;
