@@ -454,7 +454,7 @@ pub(crate) async fn let_others_run() {
 
 /// Waits, in paused time, until the condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..20_000 {
+    for _ in 0..60_000 {
         if holds() {
             return;
         }

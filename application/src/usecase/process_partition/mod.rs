@@ -52,10 +52,9 @@ pub(crate) mod fakes;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use backoff::Backoff;
 pub(crate) use cache_feed::CacheFeed;
 pub(crate) use lease_watch::LeaseWatch;
 pub(crate) use progress::Progress;
-pub use settings::ProcessSettings;
+pub use settings::{BATCH_EVENTS_LIMIT, ProcessSettings};
 pub use stop::StopReason;
 pub(crate) use worker::{Worker, WorkerEnd, WorkerPorts, WorkerTerm};

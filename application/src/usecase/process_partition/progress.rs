@@ -1,34 +1,53 @@
 //! How far a led partition has come, for those who watch.
 
 use axs_domain::id::Offset;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// The stored offset of a led partition, as its worker knows it.
+/// The stored offset of a led partition, as its worker knows it, and the end of its log, as it
+/// was last looked at.
 #[derive(Debug)]
-pub(crate) struct Progress(watch::Sender<Offset>);
+pub(crate) struct Progress {
+    stored_offset: watch::Sender<Offset>,
+    log_end: Mutex<Option<Offset>>,
+}
 
 impl Progress {
     pub(crate) fn new(stored_offset: Offset) -> Self {
-        Self(watch::Sender::new(stored_offset))
+        Self {
+            stored_offset: watch::Sender::new(stored_offset),
+            log_end: Mutex::new(None),
+        }
     }
 
     /// The stored offset: everything before it is final.
     pub(crate) fn stored_offset(&self) -> Offset {
-        *self.0.borrow()
+        *self.stored_offset.borrow()
     }
 
     /// Notes a commit.
     pub(crate) fn advance(&self, stored_offset: Offset) {
-        self.0.send_replace(stored_offset);
+        self.stored_offset.send_replace(stored_offset);
     }
 
     /// Waits until the stored offset has reached `offset`.
     pub(crate) async fn until_reached(&self, offset: Offset) {
         // The sender lives in `self`, so the wait can't end by its loss.
         let _ = self
-            .0
+            .stored_offset
             .subscribe()
             .wait_for(|stored| *stored >= offset)
             .await;
+    }
+
+    /// Notes the end of the partition's log.
+    pub(crate) fn note_log_end(&self, end: Offset) {
+        *self.log_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
+    /// Offsets from the stored one to the end of the log; `None` until it was looked at.
+    pub(crate) fn lag(&self) -> Option<i64> {
+        let end = (*self.log_end.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some((end.value() - self.stored_offset().value()).max(0))
     }
 }

@@ -37,13 +37,12 @@ async fn events_of_one_batch_see_the_effect_of_earlier_ones_and_take_the_offset_
     let statuses = bench.store.statuses();
     assert_eq!(statuses["too-much"], LogStatus::Rejected);
     assert_eq!(statuses["rest"], LogStatus::Applied);
-    let state = bench.store.state.lock().unwrap();
-    assert_eq!(state.committed.len(), 1);
-    let FinalResult::Rejected(reason) = &state.committed[0].events[2].result else {
+    let committed = bench.store.state.lock().unwrap().committed.clone();
+    assert_eq!(committed.len(), 1);
+    let FinalResult::Rejected(reason) = &committed[0].events[2].result else {
         panic!("rejected");
     };
     assert_eq!(reason.message, "changes[0]: asked for 31 USD, 30 available");
-    drop(state);
     bench.drain.cancel();
     assert_eq!(worker.await.unwrap().reason, StopReason::Drained);
     assert_eq!(bench.progress.stored_offset(), offset(4));

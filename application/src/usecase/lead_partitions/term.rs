@@ -1,0 +1,146 @@
+//! One term of leading one partition, from the assignment to the release.
+
+use crate::port::event_topic::EventTopic;
+use crate::port::partition_leadership::PartitionLeadership;
+use crate::port::record_source::{RecordSource, SourceEvent};
+use crate::usecase::process_partition::{
+    LeaseWatch, Progress, StopReason, Worker, WorkerEnd, WorkerPorts, WorkerTerm,
+};
+use crate::usecase::relay_lost_events::{LostEventRelay, RelayPorts};
+use axs_domain::fencing::Claim;
+use axs_domain::id::PartitionId;
+use axs_domain::layout::Layout;
+use metrics::gauge;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How long the source may take to assign or unassign.
+const SOURCE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long giving up the lease may take; it ends by itself otherwise.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often the end of the log is looked at.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+
+/// What every term of a process shares.
+#[derive(Clone)]
+pub(super) struct TermPorts {
+    pub(super) source: Arc<dyn RecordSource>,
+    pub(super) leadership: Arc<dyn PartitionLeadership>,
+    pub(super) topic: Arc<dyn EventTopic>,
+    pub(super) worker: WorkerPorts,
+    pub(super) relay: RelayPorts,
+}
+
+/// One term.
+#[derive(Clone)]
+pub(super) struct Term {
+    pub(super) partition: PartitionId,
+    pub(super) claim: Claim,
+    pub(super) layout: Arc<Layout>,
+    pub(super) lease: Arc<LeaseWatch>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) poison_run: usize,
+    pub(super) drain: CancellationToken,
+}
+
+/// Serves the term until the worker ends or the lease is revoked. Either way the partition is
+/// unassigned and, unless another leader has it, released.
+pub(super) async fn serve(ports: TermPorts, term: Term) -> WorkerEnd {
+    let end = tokio::select! {
+        biased;
+        // At once: a worker that waits for a server must not outlive its lease. A write in flight
+        // goes on in its own task; the store's fence judges it.
+        () = term.lease.until_revoked() => WorkerEnd {
+            reason: StopReason::LeaseUnsure,
+            poison_run: term.poison_run,
+        },
+        end = work(&ports, &term) => end,
+    };
+    if timeout(SOURCE_WAIT_MAX, ports.source.unassign(term.partition))
+        .await
+        .is_err()
+    {
+        tracing::warn!(partition = %term.partition, "the source did not let go in time");
+    }
+    if end.reason != StopReason::Fenced {
+        let released = ports.leadership.release(term.partition, term.claim);
+        if !matches!(timeout(RELEASE_WAIT_MAX, released).await, Ok(Ok(()))) {
+            tracing::warn!(partition = %term.partition, "the lease was left to end by itself");
+        }
+    }
+    end
+}
+
+async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
+    let from = term.progress.stored_offset();
+    let assigned = timeout(SOURCE_WAIT_MAX, ports.source.assign(term.partition, from)).await;
+    let records: mpsc::Receiver<SourceEvent> = match assigned {
+        Ok(Ok(records)) => records,
+        Ok(Err(failure)) => return not_begun(term, failure.reason),
+        Err(_) => return not_begun(term, "the source did not assign it in time".to_owned()),
+    };
+    // Ended with this function, in whatever way it ends.
+    let mut beside = JoinSet::new();
+    let relay = LostEventRelay::new(
+        ports.relay.clone(),
+        term.partition,
+        Arc::clone(&term.layout),
+        Arc::clone(&term.lease),
+        Arc::clone(&term.progress),
+    );
+    let drain = term.drain.clone();
+    beside.spawn(async move {
+        tokio::select! {
+            () = drain.cancelled() => {}
+            () = relay.run() => {}
+        }
+    });
+    let topic = Arc::clone(&ports.topic);
+    beside.spawn(watch_lag(topic, term.partition, Arc::clone(&term.progress)));
+
+    let worker = WorkerTerm {
+        partition: term.partition,
+        claim: term.claim,
+        layout: Arc::clone(&term.layout),
+        lease: Arc::clone(&term.lease),
+        progress: Arc::clone(&term.progress),
+        poison_run: term.poison_run,
+    };
+    // A task of its own, so that a panic ends the worker and not the term.
+    let mut working = JoinSet::new();
+    working.spawn(Worker::new(ports.worker.clone(), worker).run(records, term.drain.clone()));
+    match working.join_next().await {
+        Some(Ok(end)) => end,
+        _ => WorkerEnd {
+            reason: StopReason::Fault("the worker panicked".to_owned()),
+            poison_run: term.poison_run,
+        },
+    }
+}
+
+fn not_begun(term: &Term, why: String) -> WorkerEnd {
+    WorkerEnd {
+        reason: StopReason::SourceBroken(why),
+        poison_run: term.poison_run,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; a lag is far below 2^53"
+)]
+async fn watch_lag(topic: Arc<dyn EventTopic>, partition: PartitionId, progress: Arc<Progress>) {
+    let gauge = gauge!("axs_partition_lag_records", "partition" => partition.to_string());
+    loop {
+        // A broker that is away leaves the last figure standing.
+        if let Ok(log) = topic.bounds(partition).await {
+            progress.note_log_end(log.end);
+            gauge.set(progress.lag().unwrap_or_default() as f64);
+        }
+        tokio::time::sleep(LAG_EVERY).await;
+    }
+}

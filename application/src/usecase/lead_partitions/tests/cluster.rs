@@ -1,0 +1,467 @@
+//! PostgreSQL, Kafka and Redis as an elector sees them, in memory; they hang when told to.
+
+use crate::port::balance_cache::CacheError;
+use crate::port::balance_store::MockBalanceStore;
+use crate::port::batch_writer::{BatchWriter, DecidedBatch, WriteError, WriteReceipt};
+use crate::port::consumer_registry::ConsumerRegistry;
+use crate::port::event_codec::{EnvelopeHeader, EventCodec};
+use crate::port::event_publisher::MockEventPublisher;
+use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
+use crate::port::layout_store::{LayoutStore, StoredLayout};
+use crate::port::leader_beat::LeaderBeat;
+use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
+use crate::port::record_source::{InboundRecord, RecordSource, SourceError, SourceEvent};
+use crate::port::relay_source::{MockRelaySource, RelayPage};
+use crate::port::store_error::StoreError;
+use crate::testkit::{EventBuilder, TableCodec, account, away, log_id, stored_layout};
+use crate::usecase::lead_partitions::{
+    LeadPartitions, LeadPorts, LeadSettings, LeadershipEnd, LeadershipStatus, PartitionElector,
+};
+use crate::usecase::process_partition::fakes::{FakeCache, TokioClock, offset, owner};
+use async_trait::async_trait;
+use axs_domain::balance::VersionedBalance;
+use axs_domain::fencing::{Claim, Fence};
+use axs_domain::id::{LayoutEpoch, Offset, OwnerId, PartitionId};
+use axs_domain::rule::BalanceRuleSet;
+use axs_domain::time::Timestamp;
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A partition's leader row and lease.
+#[derive(Debug, Clone)]
+pub(super) struct Lead {
+    pub(super) fence: Fence,
+    pub(super) stored_offset: Offset,
+    pub(super) lease: Option<(Claim, Instant)>,
+    pub(super) log: LogBounds,
+    pub(super) take_overs: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) leads: BTreeMap<PartitionId, Lead>,
+    pub(super) consumers: HashMap<OwnerId, Instant>,
+    pub(super) beats: HashMap<PartitionId, Instant>,
+    pub(super) layout: Option<StoredLayout>,
+    pub(super) topic: TopicDescription,
+    pub(super) database_hangs: bool,
+    pub(super) database_away: bool,
+    pub(super) broker_away: bool,
+    pub(super) redis_away: bool,
+    /// Take-overs that came while somebody's lease stood.
+    pub(super) collisions: usize,
+    /// When writes were begun, by owner.
+    pub(super) writes: Vec<(OwnerId, PartitionId, Instant)>,
+    /// The channels of assigned partitions.
+    pub(super) assigned: HashMap<(OwnerId, PartitionId), mpsc::Sender<SourceEvent>>,
+}
+
+/// The servers.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) state: Mutex<State>,
+    /// Each write waits for a permit.
+    pub(super) gate: Semaphore,
+    pub(super) codec: Arc<TableCodec>,
+}
+
+impl Cluster {
+    pub(super) fn new() -> Arc<Self> {
+        let layout = stored_layout();
+        let lead = Lead {
+            fence: Fence::UNCLAIMED,
+            stored_offset: Offset::MIN,
+            lease: None,
+            log: LogBounds {
+                start: Offset::MIN,
+                end: offset(1_000),
+            },
+            take_overs: 0,
+        };
+        Arc::new(Self {
+            state: Mutex::new(State {
+                leads: layout
+                    .layout
+                    .partitions()
+                    .map(|partition| (partition, lead.clone()))
+                    .collect(),
+                consumers: HashMap::new(),
+                beats: HashMap::new(),
+                topic: TopicDescription {
+                    cluster_id: layout.cluster_id.clone(),
+                    partition_count: Some(layout.layout.partition_count()),
+                },
+                layout: Some(layout),
+                database_hangs: false,
+                database_away: false,
+                broker_away: false,
+                redis_away: false,
+                collisions: 0,
+                writes: Vec::new(),
+                assigned: HashMap::new(),
+            }),
+            gate: Semaphore::new(1_000_000),
+            codec: Arc::new(TableCodec::default()),
+        })
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap())
+    }
+
+    /// Answers, errs or hangs as the database does now.
+    async fn database(&self) -> Result<(), StoreError> {
+        if self.with(|state| state.database_hangs) {
+            std::future::pending::<()>().await;
+        }
+        if self.with(|state| state.database_away) {
+            return Err(away());
+        }
+        Ok(())
+    }
+
+    fn broker(&self) -> Result<(), BrokerError> {
+        if self.with(|state| state.broker_away) {
+            return Err(BrokerError {
+                brokers: "kafka:9092".to_owned(),
+                reason: "connection refused".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A record for a partition, fit to be decided.
+    pub(super) fn record(&self, partition: i32, at: i64) -> SourceEvent {
+        let layout = stored_layout().layout;
+        let resident = (1..10_000)
+            .find(|id| {
+                let home = layout.partition_of(account(*id).shard_id);
+                home.map(PartitionId::value) == Some(partition)
+            })
+            .unwrap();
+        let event = EventBuilder::new(resident, &format!("key-{at}")).build();
+        let header = EnvelopeHeader {
+            log_id: log_id(u128::try_from(at + 1).unwrap()),
+            shard_id: account(resident).shard_id,
+            layout_epoch: LayoutEpoch::MIN,
+            logged_at: Timestamp::from_unix_micros(at),
+            traceparent: None,
+        };
+        let payload = self.codec.encode_payload(&event);
+        SourceEvent::Records(vec![InboundRecord {
+            offset: offset(at),
+            key: Bytes::new(),
+            payload: self.codec.encode_envelope(header, payload),
+        }])
+    }
+
+    /// Sends what the source of `process` says of a partition.
+    pub(super) fn say(&self, process: &Process, partition: i32, event: SourceEvent) {
+        let key = (process.owner, PartitionId::try_new(partition).unwrap());
+        self.with(|state| state.assigned[&key].try_send(event))
+            .unwrap();
+    }
+
+    pub(super) fn writes(&self) -> usize {
+        self.with(|state| state.writes.len())
+    }
+}
+
+/// The database's answers.
+#[async_trait]
+impl ConsumerRegistry for Cluster {
+    async fn check_in(&self, owner: OwnerId, ttl: Duration) -> Result<Vec<OwnerId>, StoreError> {
+        self.database().await?;
+        let now = Instant::now();
+        Ok(self.with(|state| {
+            state.consumers.insert(owner, now + ttl);
+            state.consumers.retain(|_, until| *until > now);
+            state.consumers.keys().copied().collect()
+        }))
+    }
+
+    async fn leave(&self, owner: OwnerId) -> Result<(), StoreError> {
+        self.database().await?;
+        self.with(|state| state.consumers.remove(&owner));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PartitionLeadership for Cluster {
+    async fn take_over(
+        &self,
+        partition: PartitionId,
+        owner: OwnerId,
+        ttl: Duration,
+    ) -> Result<TakeOver, StoreError> {
+        self.database().await?;
+        Ok(self.with(|state| {
+            let now = Instant::now();
+            let lead = state.leads.get_mut(&partition).unwrap();
+            if lead
+                .lease
+                .is_some_and(|(claim, until)| until > now && claim.owner != owner)
+            {
+                state.collisions += 1;
+                return TakeOver::Held;
+            }
+            let (fence, claim) = lead.fence.raise(owner).unwrap();
+            lead.fence = fence;
+            lead.lease = Some((claim, now + ttl));
+            lead.take_overs += 1;
+            TakeOver::Taken {
+                claim,
+                stored_offset: lead.stored_offset,
+                results_offset: Offset::MIN,
+            }
+        }))
+    }
+
+    async fn renew(
+        &self,
+        claims: Vec<(PartitionId, Claim)>,
+        ttl: Duration,
+    ) -> Result<Vec<PartitionId>, StoreError> {
+        self.database().await?;
+        Ok(self.with(|state| {
+            let mut held = Vec::new();
+            for (partition, claim) in claims {
+                let lead = state.leads.get_mut(&partition).unwrap();
+                if lead.lease.is_some_and(|(holder, _)| holder == claim) {
+                    lead.lease = Some((claim, Instant::now() + ttl));
+                    held.push(partition);
+                }
+            }
+            held
+        }))
+    }
+
+    async fn release(&self, partition: PartitionId, claim: Claim) -> Result<(), StoreError> {
+        self.database().await?;
+        self.with(|state| {
+            let lead = state.leads.get_mut(&partition).unwrap();
+            if lead.lease.is_some_and(|(holder, _)| holder == claim) {
+                lead.lease = None;
+            }
+        });
+        Ok(())
+    }
+
+    async fn leaders(&self) -> Result<Vec<LeaderView>, StoreError> {
+        self.database().await?;
+        let now = Instant::now();
+        Ok(self.with(|state| {
+            let view = |(partition, lead): (&PartitionId, &Lead)| LeaderView {
+                partition: *partition,
+                held_by: lead
+                    .lease
+                    .filter(|(_, until)| *until > now)
+                    .map(|(claim, _)| claim.owner),
+                stored_offset: lead.stored_offset,
+            };
+            state.leads.iter().map(view).collect()
+        }))
+    }
+}
+
+#[async_trait]
+impl BatchWriter for Cluster {
+    async fn write(&self, batch: Arc<DecidedBatch>) -> Result<WriteReceipt, WriteError> {
+        let begun = (batch.claim.owner, batch.partition, Instant::now());
+        self.with(|state| state.writes.push(begun));
+        self.gate.acquire().await.unwrap().forget();
+        self.with(|state| {
+            let lead = state.leads.get_mut(&batch.partition).unwrap();
+            if lead.fence.admit(batch.claim).is_err() {
+                return Err(WriteError::Fenced);
+            }
+            assert_eq!(lead.stored_offset, batch.offset_before);
+            lead.stored_offset = batch.offset_after;
+            Ok(WriteReceipt {
+                decided_at: Timestamp::from_unix_micros(0),
+            })
+        })
+    }
+
+    async fn settle(&self, _partition: PartitionId, _claim: Claim) -> Result<Offset, WriteError> {
+        Err(WriteError::Fenced)
+    }
+}
+
+#[async_trait]
+impl LayoutStore for Cluster {
+    async fn load(&self) -> Result<Option<StoredLayout>, StoreError> {
+        self.database().await?;
+        Ok(self.with(|state| state.layout.clone()))
+    }
+
+    async fn create(&self, _layout: StoredLayout) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl EventTopic for Cluster {
+    async fn describe(&self) -> Result<TopicDescription, BrokerError> {
+        self.broker()?;
+        Ok(self.with(|state| state.topic.clone()))
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError> {
+        self.broker()?;
+        Ok(self.with(|state| state.leads[&partition].log))
+    }
+
+    async fn create(&self, _partition_count: usize) -> Result<bool, BrokerError> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl LeaderBeat for Cluster {
+    async fn beat(
+        &self,
+        _owner: OwnerId,
+        partitions: Vec<PartitionId>,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.with(|state| {
+            if state.redis_away {
+                return Err(no_redis());
+            }
+            for partition in partitions {
+                state.beats.insert(partition, Instant::now() + ttl);
+            }
+            Ok(())
+        })
+    }
+
+    async fn silent(&self, partitions: Vec<PartitionId>) -> Result<Vec<PartitionId>, CacheError> {
+        self.with(|state| {
+            if state.redis_away {
+                return Err(no_redis());
+            }
+            let now = Instant::now();
+            let heard = |at: Option<&Instant>| at.is_some_and(|until| *until > now);
+            Ok(partitions
+                .into_iter()
+                .filter(|partition| !heard(state.beats.get(partition)))
+                .collect())
+        })
+    }
+}
+
+fn no_redis() -> CacheError {
+    CacheError {
+        address: "redis://cache".to_owned(),
+        reason: "away".to_owned(),
+    }
+}
+
+/// The source of one process.
+struct Source {
+    cluster: Arc<Cluster>,
+    owner: OwnerId,
+}
+
+#[async_trait]
+impl RecordSource for Source {
+    async fn assign(
+        &self,
+        partition: PartitionId,
+        from: Offset,
+    ) -> Result<mpsc::Receiver<SourceEvent>, SourceError> {
+        let (sender, receiver) = mpsc::channel(10);
+        self.cluster.with(|state| {
+            assert_eq!(from, state.leads[&partition].stored_offset);
+            let known = state.assigned.insert((self.owner, partition), sender);
+            assert!(known.is_none(), "assigned twice");
+        });
+        Ok(receiver)
+    }
+
+    async fn unassign(&self, partition: PartitionId) -> Result<(), SourceError> {
+        self.cluster
+            .with(|state| state.assigned.remove(&(self.owner, partition)));
+        Ok(())
+    }
+}
+
+/// A running consumer process.
+pub(super) struct Process {
+    pub(super) owner: OwnerId,
+    pub(super) elector: Arc<PartitionElector>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) running: JoinHandle<LeadershipEnd>,
+}
+
+impl Process {
+    pub(super) fn start(cluster: &Arc<Cluster>, number: u128) -> Self {
+        let owner = owner(number);
+        let mut balances = MockBalanceStore::new();
+        balances
+            .expect_load()
+            .returning(|keys| Ok(keys.iter().map(|_| VersionedBalance::ABSENT).collect()));
+        let mut relay = MockRelaySource::new();
+        relay.expect_still_init().returning(|_| {
+            Ok(RelayPage {
+                rows: Vec::new(),
+                scanned_to: Timestamp::from_unix_micros(0),
+            })
+        });
+        let ports = LeadPorts {
+            clock: Arc::new(TokioClock::new()),
+            layouts: cluster.clone(),
+            topic: cluster.clone(),
+            registry: cluster.clone(),
+            leadership: cluster.clone(),
+            beat: cluster.clone(),
+            source: Arc::new(Source {
+                cluster: cluster.clone(),
+                owner,
+            }),
+            codec: cluster.codec.clone(),
+            balances: Arc::new(balances),
+            writer: cluster.clone(),
+            cache: Arc::new(FakeCache::default()),
+            relay: Arc::new(relay),
+            publisher: Arc::new(MockEventPublisher::new()),
+        };
+        let rules = BalanceRuleSet::non_negative();
+        let settings = LeadSettings::try_new(Duration::from_secs(9)).unwrap();
+        let elector = Arc::new(PartitionElector::new(ports, owner, rules, settings));
+        let shutdown = CancellationToken::new();
+        let (runs, stop) = (elector.clone(), shutdown.clone());
+        Self {
+            owner,
+            elector,
+            shutdown,
+            running: tokio::spawn(async move { runs.run(stop).await }),
+        }
+    }
+
+    pub(super) fn status(&self) -> LeadershipStatus {
+        self.elector.status()
+    }
+
+    /// The partitions it leads, those it hands over left out.
+    pub(super) fn leads(&self) -> Vec<i32> {
+        let led = self.status().led;
+        led.iter()
+            .filter(|led| !led.draining)
+            .map(|led| led.partition.value())
+            .collect()
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(super) fn kill(&self) {
+        self.running.abort();
+    }
+}

@@ -1,0 +1,6 @@
+//! Claims about leading, on a cluster in memory and in paused time.
+
+mod cluster;
+mod election;
+mod end;
+mod refusal;

@@ -1,0 +1,118 @@
+//! When nobody should lead.
+
+use super::cluster::{Cluster, Process};
+use crate::port::record_source::SourceEvent;
+use crate::usecase::process_partition::fakes::{let_others_run, offset, until};
+use axs_domain::id::PartitionId;
+use std::time::Duration;
+
+fn partition(number: i32) -> PartitionId {
+    PartitionId::try_new(number).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_are_away_at_start_are_waited_for_and_named() {
+    type Switch = fn(&Cluster, bool);
+    let rows: [(&str, Switch); 2] = [
+        ("postgres://db:5432/axs", |c, away| {
+            c.with(|s| s.database_away = away)
+        }),
+        ("Kafka at kafka:9092", |c, away| {
+            c.with(|s| s.broker_away = away)
+        }),
+    ];
+    for (address, switch) in rows {
+        let cluster = Cluster::new();
+        switch(&cluster, true);
+        let process = Process::start(&cluster, 1);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let status = process.status();
+        assert!(!status.is_ready());
+        assert!(status.waiting_for.unwrap().contains(address));
+        switch(&cluster, false);
+        until("leads", || process.leads().len() == 4).await;
+        assert!(process.status().is_ready());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_leads_before_a_layout_is_made() {
+    let cluster = Cluster::new();
+    let layout = cluster.with(|state| state.layout.take());
+    let process = Process::start(&cluster, 1);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(process.status().waiting_for.unwrap().contains("layout"));
+    assert!(cluster.with(|state| state.consumers.is_empty()));
+    cluster.with(|state| state.layout = layout);
+    until("leads", || process.leads().len() == 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_not_the_layouts_is_not_led_on_and_its_reader_does_not_register() {
+    let cluster = Cluster::new();
+    cluster.with(|state| state.topic.partition_count = Some(5));
+    let process = Process::start(&cluster, 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(process.leads().is_empty());
+    let waiting_for = process.status().waiting_for.unwrap();
+    assert!(
+        waiting_for.contains("5 partitions and the layout 4"),
+        "{waiting_for}"
+    );
+    cluster.with(|state| {
+        assert!(state.consumers.is_empty());
+        assert!(state.leads.values().all(|lead| lead.take_overs == 0));
+        state.topic.partition_count = Some(4);
+    });
+    until("leads", || process.leads().len() == 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_hold_the_stored_offset_is_refused_slowly_and_visibly() {
+    let cluster = Cluster::new();
+    cluster.with(|state| {
+        let lead = state.leads.get_mut(&partition(1)).unwrap();
+        lead.stored_offset = offset(1_001);
+    });
+    let process = Process::start(&cluster, 1);
+    until("leads the others", || process.leads() == [0, 2, 3]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = process.status();
+    assert!(!status.is_ready());
+    assert_eq!(status.refused[0].partition, partition(1));
+    assert!(status.refused[0].reason.contains("ends at offset 1000"));
+    let lead = cluster.with(|state| state.leads[&partition(1)].clone());
+    assert!(lead.take_overs <= 3, "{}", lead.take_overs);
+    assert_eq!(lead.lease, None, "the lease is given back");
+    cluster.with(|state| {
+        let lead = state.leads.get_mut(&partition(1)).unwrap();
+        lead.stored_offset = offset(1_000);
+    });
+    until("leads", || process.leads() == [0, 1, 2, 3]).await;
+    assert!(process.status().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_partition_rests_before_it_is_led_again_and_the_others_go_on() {
+    let cluster = Cluster::new();
+    let process = Process::start(&cluster, 1);
+    until("leads", || process.leads().len() == 4).await;
+    let_others_run().await;
+    cluster.say(
+        &process,
+        2,
+        SourceEvent::Broken("offset 3 is gone".to_owned()),
+    );
+    until("stopped", || process.leads() == [0, 1, 3]).await;
+    let status = process.status();
+    assert!(status.refused[0].reason.contains("offset 3 is gone"));
+    let lead = cluster.with(|state| state.leads[&partition(2)].clone());
+    assert_eq!((lead.lease, lead.take_overs), (None, 1), "released");
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(
+        cluster.with(|state| state.leads[&partition(2)].take_overs),
+        1
+    );
+    until("led again", || process.leads() == [0, 1, 2, 3]).await;
+    assert!(process.status().is_ready());
+}
