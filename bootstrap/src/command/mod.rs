@@ -1,4 +1,16 @@
-//! One file a subcommand.
+//! One file a subcommand. Each makes the clients it needs, stacks the layers and resolves the one
+//! or few use cases it drives; nothing else resolves anything.
+
+mod accounts;
+mod consumer;
+mod currencies;
+mod grpc;
+mod layout;
+mod migrate;
+mod serving;
+mod start;
+mod submit;
+mod verify;
 
 use crate::cli::Command;
 use crate::exit::Ending;
@@ -8,8 +20,15 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// What kept it from doing its work, with its causes.
-pub async fn run(command: &Command, _settings: Settings) -> Result<Ending, anyhow::Error> {
+pub async fn run(command: &Command, settings: Settings) -> anyhow::Result<Ending> {
     match command {
-        _ => Ok(Ending::Fine),
+        Command::Grpc => grpc::run(settings).await,
+        Command::Consumer => consumer::run(settings).await,
+        Command::Migrate => migrate::run(settings).await,
+        Command::Layout(command) => layout::run(command, settings).await,
+        Command::Accounts(command) => accounts::run(command, settings).await,
+        Command::Currencies(command) => currencies::run(command, settings).await,
+        Command::Submit(args) => submit::run(args, settings).await,
+        Command::Verify(args) => verify::run(args, settings).await,
     }
 }

@@ -12,6 +12,9 @@ pub struct GrpcSection {
     /// The largest request, in bytes.
     #[validate(range(min = 65536, max = 67108864))]
     pub message_bytes_max: usize,
+    /// Connections at once; more wait in the kernel's queue.
+    #[validate(range(min = 1, max = 1000000))]
+    pub connections_max: usize,
     /// Requests at once on one connection.
     #[validate(range(min = 1, max = 100000))]
     pub concurrent_streams_max: u32,

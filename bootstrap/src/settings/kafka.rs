@@ -17,16 +17,16 @@ pub struct KafkaSection {
     pub client_id: String,
     /// Replicas of the topic when AXS makes it; 3 in production.
     #[validate(range(min = 1, max = 32))]
-    pub replication_factor: i32,
-    /// How long one question to the brokers may take.
-    #[validate(range(min = 100, max = 60000))]
-    pub request_timeout_ms: u64,
-    /// How long the producer gathers records of a partition.
-    #[validate(range(min = 0, max = 1000))]
-    pub linger_ms: u64,
-    /// Read-ahead of a consumer, in KiB, over all its partitions.
-    #[validate(range(min = 1024, max = 2097152))]
-    pub fetch_queue_kbytes: u32,
+    pub replication_factor: u16,
+    /// Replicas that must hold a record before it counts as published; 2 in production.
+    #[validate(range(min = 1, max = 32))]
+    pub min_insync_replicas: u16,
+    /// How long the brokers keep a record, when AXS makes the topic. Longer than any outage of the
+    /// consumers.
+    #[validate(range(min = 1, max = 8760))]
+    pub retention_hours: u32,
+    /// The group name under which consumers read. No group is joined: AXS assigns partitions itself.
+    pub group_id: String,
     /// More librdkafka properties, e.g. `security.protocol` and `sasl.password`. Those that AXS
     /// relies on for order and durability can't be set here.
     pub properties: BTreeMap<String, Secret>,
@@ -58,6 +58,7 @@ impl KafkaSection {
             ("brokers", &self.brokers),
             ("events_topic", &self.events_topic),
             ("client_id", &self.client_id),
+            ("group_id", &self.group_id),
         ] {
             if value.trim().is_empty() {
                 problems.push(format!("kafka.{key} is empty"));
@@ -67,6 +68,12 @@ impl KafkaSection {
             if Self::RESERVED_PROPERTIES.contains(&name.as_str()) {
                 problems.push(format!("kafka.properties.\"{name}\" is set by AXS alone"));
             }
+        }
+        if self.min_insync_replicas > self.replication_factor {
+            problems.push(format!(
+                "kafka.min_insync_replicas is {}; there are only {} replicas (kafka.replication_factor)",
+                self.min_insync_replicas, self.replication_factor
+            ));
         }
         problems
     }

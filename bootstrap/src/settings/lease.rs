@@ -11,9 +11,6 @@ pub struct LeaseSection {
     /// that isn't confirmed for two thirds of it stops on its own.
     #[validate(range(min = 300, max = 300000))]
     pub ttl_ms: u64,
-    /// How often a standby looks at the leases in PostgreSQL while it hears the leaders' beats.
-    #[validate(range(min = 50, max = 60000))]
-    pub standby_poll_ms: u64,
     /// How long a partition that could not be led is left alone.
     #[validate(range(min = 100, max = 600000))]
     pub retry_after_refusal_ms: u64,

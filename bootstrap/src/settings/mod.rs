@@ -140,7 +140,9 @@ impl Settings {
                 self.processing.relay_grace_ms, self.database.statement_timeout_ms
             ));
         }
-        if self.write_side.publish_window_events < self.write_side.batch_items_max {
+        if u64::from(self.write_side.publish_window_events)
+            < u64::try_from(self.write_side.batch_items_max).unwrap_or(u64::MAX)
+        {
             problems.push(format!(
                 "write_side.publish_window_events is {}; it must hold a request of write_side.batch_items_max, {}",
                 self.write_side.publish_window_events, self.write_side.batch_items_max

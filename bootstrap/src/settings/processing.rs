@@ -10,18 +10,18 @@ pub struct ProcessingSection {
     /// Events of one batch.
     #[validate(range(min = 1, max = 20000))]
     pub batch_events_max: usize,
-    /// How long to wait for the first record of a batch before looking around.
-    #[validate(range(min = 1, max = 60000))]
-    pub first_wait_ms: u64,
-    /// How long to gather more records once there is one.
+    /// How long a batch gathers records after its first while nothing is being written.
     #[validate(range(min = 0, max = 10000))]
-    pub next_wait_ms: u64,
+    pub batch_linger_ms: u64,
+    /// Batches of records read ahead and not yet taken, for each partition.
+    #[validate(range(min = 1, max = 64))]
+    pub read_ahead_batches_max: usize,
+    /// Tries of one batch before its partition stops and rests.
+    #[validate(range(min = 1, max = 1000))]
+    pub write_tries_max: u32,
     /// Balances that a leader remembers, for each partition.
     #[validate(range(min = 1000, max = 100000000))]
     pub memory_balances_max: usize,
-    /// Records read ahead and not yet taken, for each partition.
-    #[validate(range(min = 1, max = 100000))]
-    pub source_records_max: usize,
     /// Dead letters in a row that stop a partition.
     #[validate(range(min = 1, max = 100000))]
     pub poison_in_a_row_max: usize,

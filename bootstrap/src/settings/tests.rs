@@ -22,10 +22,10 @@ fn the_defaults_are_valid() {
 
 #[test]
 fn a_later_layer_wins_key_by_key() {
-    let file = "[lease]\nttl_ms = 3000\nstandby_poll_ms = 200\n";
+    let file = "[lease]\nttl_ms = 3000\nretry_after_refusal_ms = 200\n";
     let settings = load(&[("AXS__LEASE__TTL_MS", "6000")], Some(file)).unwrap();
     assert_eq!(
-        (settings.lease.ttl_ms, settings.lease.standby_poll_ms),
+        (settings.lease.ttl_ms, settings.lease.retry_after_refusal_ms),
         (6000, 200)
     );
 }

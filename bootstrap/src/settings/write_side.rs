@@ -16,7 +16,7 @@ pub struct WriteSideSection {
     /// Events logged by this process and not yet reported by Kafka. When it is full, new work is
     /// refused with RESOURCE_EXHAUSTED. At least `batch_items_max`.
     #[validate(range(min = 100, max = 1000000))]
-    pub publish_window_events: usize,
+    pub publish_window_events: u32,
     /// How long a request waits for room in the window.
     #[validate(range(min = 0, max = 60000))]
     pub window_wait_ms: u64,
@@ -29,10 +29,7 @@ pub struct WriteSideSection {
     /// Accounts whose shard this process remembers.
     #[validate(range(min = 1, max = 100000000))]
     pub account_cache_entries: usize,
-    /// How old this process's list of currencies may be.
+    /// How old this process's copies of the currencies and of the layout may be.
     #[validate(range(min = 100, max = 600000))]
-    pub currency_refresh_ms: u64,
-    /// How old this process's copy of the layout may be.
-    #[validate(range(min = 100, max = 600000))]
-    pub layout_refresh_ms: u64,
+    pub lookup_refresh_ms: u64,
 }

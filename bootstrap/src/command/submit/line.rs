@@ -50,7 +50,10 @@ struct FallbackLine {
 /// What is wrong with it, with the field.
 pub fn parse(line: &str) -> Result<BalanceChangeEvent, String> {
     if line.len() > LINE_BYTES_MAX {
-        return Err(format!("is {} bytes long; at most {LINE_BYTES_MAX} are allowed", line.len()));
+        return Err(format!(
+            "is {} bytes long; at most {LINE_BYTES_MAX} are allowed",
+            line.len()
+        ));
     }
     let mut json = serde_json::Deserializer::from_str(line);
     let event: EventLine = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -104,7 +107,10 @@ mod tests {
     #[test]
     fn a_sound_line_is_an_event() {
         let event = parse(SOUND).unwrap();
-        assert_eq!(event.changes()[0].primary.delta.available.to_string(), "12.5");
+        assert_eq!(
+            event.changes()[0].primary.delta.available.to_string(),
+            "12.5"
+        );
     }
 
     #[test]
@@ -112,11 +118,23 @@ mod tests {
         let cases = [
             ("", "EOF"),
             ("{", "EOF"),
-            (&SOUND.replace("\"12.5\"", "12.5"), "changes[0].available_delta"),
-            (&SOUND.replace("\"12.5\"", "\"1e3\""), "changes[0].available_delta"),
+            (
+                &SOUND.replace("\"12.5\"", "12.5"),
+                "changes[0].available_delta",
+            ),
+            (
+                &SOUND.replace("\"12.5\"", "\"1e3\""),
+                "changes[0].available_delta",
+            ),
             (&SOUND.replace("event_type", "event_kind"), "event_kind"),
-            (&SOUND.replace("\"account_id\":1", "\"account_id\":0"), "account_id"),
-            (&SOUND.replace("\"account_id\":1", "\"account_id\":1.5"), "account_id"),
+            (
+                &SOUND.replace("\"account_id\":1", "\"account_id\":0"),
+                "account_id",
+            ),
+            (
+                &SOUND.replace("\"account_id\":1", "\"account_id\":1.5"),
+                "account_id",
+            ),
             (&format!("{SOUND} {SOUND}"), "trailing"),
             (&" ".repeat(LINE_BYTES_MAX + 1), "bytes long"),
         ];

@@ -1,0 +1,74 @@
+//! `bootstrap consumer`: the leaders.
+//!
+//! Stopping: batches in flight are finished, offsets stored, leases released, the registry left,
+//! the producer of the relay flushed.
+
+use super::serving::{self, STOP_GRACE, required, wanted};
+use super::start::wait_for_schema;
+use crate::exit::Ending;
+use crate::module::clients::Clients;
+use crate::module::layers::Layers;
+use crate::settings::Settings;
+use crate::signal;
+use axs_application::port::event_publisher::EventPublisher;
+use axs_application::usecase::lead_partitions::LeadPartitions;
+use axs_infrastructure::kafka::KafkaProbe;
+use axs_infrastructure::postgres::probe::PgProbe;
+use axs_infrastructure::redis::RedisProbe;
+use axs_interfaces::ops::leadership::Election;
+use shaku::HasComponent;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long the relay's last records may take to be delivered at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Leads until a signal.
+///
+/// # Errors
+/// PostgreSQL is away or of another schema, or an address is taken.
+pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
+    let metrics = serving::install_metrics()?;
+    let clients = Clients::default()
+        .with_database(&settings)?
+        .with_cache(&settings)?
+        .with_kafka(&settings)?
+        .with_producer(&settings)?
+        .with_reader(&settings)?;
+    let drain = Duration::from_millis(settings.processing.drain_ms);
+    let stop = signal::shutdown(drain + FLUSH_TIMEOUT + STOP_GRACE)?;
+    let kafka = clients.kafka.clone();
+    let reader = clients.reader.clone();
+    let layers = Layers::stack(settings, clients)?;
+    wait_for_schema(&layers).await?;
+
+    let leading: Arc<dyn LeadPartitions> = layers.service.resolve();
+    let election = Arc::new(Election::new(leading));
+    let publisher: Arc<dyn EventPublisher> = layers.infra.resolve();
+    let mut dependencies = vec![
+        required(PgProbe::new(layers.infra.resolve())),
+        wanted(RedisProbe::new(layers.infra.resolve())),
+    ];
+    dependencies.extend(kafka.map(|client| wanted(KafkaProbe::new(client))));
+    let board = serving::readiness(
+        layers.config().settings(),
+        dependencies,
+        Some(Arc::clone(&election)),
+    );
+    serving::serve_ops(layers.config().settings(), board, metrics, stop.clone()).await?;
+    info!(owner = %layers.config().owner(), "leading partitions");
+
+    let end = election.run(stop).await;
+    if !end.cut_off.is_empty() {
+        warn!(partitions = ?end.cut_off, "cut off at the deadline; a successor goes on");
+    }
+    if let Some(reader) = reader {
+        reader.stop(FLUSH_TIMEOUT).await;
+    }
+    if !publisher.flush(FLUSH_TIMEOUT).await {
+        warn!("some relayed events were not delivered; another leader relays them");
+    }
+    info!("stopped");
+    Ok(Ending::Fine)
+}

@@ -1,0 +1,147 @@
+//! `bootstrap grpc`: the API.
+//!
+//! Stopping: no new requests; those under way are answered; what they logged is committed and
+//! handed to the producer; the producer is flushed. What is left when the time ends is in the log,
+//! and the relay publishes it.
+
+use super::serving::{self, STOP_GRACE, required, wanted};
+use super::start::wait_for_schema;
+use crate::exit::Ending;
+use crate::module::clients::Clients;
+use crate::module::layers::Layers;
+use crate::settings::Settings;
+use crate::signal;
+use async_trait::async_trait;
+use axs_application::port::change_log_partitions::ChangeLogPartitions;
+use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
+use axs_application::usecase::log_changes::LogChanges;
+use axs_application::usecase::publish_events::{PublishEvents, PublishHealth};
+use axs_application::usecase::refresh_lookups::RefreshLookups;
+use axs_infrastructure::kafka::{KafkaClient, KafkaProbe};
+use axs_infrastructure::postgres::probe::PgProbe;
+use axs_infrastructure::redis::RedisProbe;
+use axs_interfaces::grpc::api::AccountBalanceApi;
+use axs_interfaces::grpc::server::GrpcServer;
+use axs_interfaces::ops::readiness::Dependency;
+use shaku::HasComponent;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often the change log's days are looked after.
+const DAYS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How many days of the change log are made ahead.
+const DAYS_AHEAD: u16 = 14;
+
+/// Serves until a signal.
+///
+/// # Errors
+/// PostgreSQL is away or of another schema, or an address is taken.
+pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
+    let metrics = serving::install_metrics()?;
+    let clients = Clients::default()
+        .with_database(&settings)?
+        .with_cache(&settings)?
+        .with_kafka(&settings)?
+        .with_producer(&settings)?;
+    let drain = Duration::from_millis(settings.grpc.drain_ms);
+    let stop = signal::shutdown(drain * 2 + STOP_GRACE)?;
+    let kafka = clients.kafka.clone();
+    let layers = Layers::stack(settings, clients)?;
+    wait_for_schema(&layers).await?;
+
+    let api: Arc<dyn AccountBalanceApi> = layers.api.resolve();
+    let publishing: Arc<dyn PublishEvents> = layers.service.resolve();
+    let log: Arc<dyn LogChanges> = layers.service.resolve();
+    let board = serving::readiness(
+        layers.config().settings(),
+        dependencies(&layers, kafka, Arc::clone(&publishing)),
+        None,
+    );
+    let server = GrpcServer::bind(api.settings().clone())?;
+    serving::serve_ops(
+        layers.config().settings(),
+        Arc::clone(&board),
+        metrics,
+        stop.clone(),
+    )
+    .await?;
+    let refresh: Arc<dyn RefreshLookups> = layers.service.resolve();
+    let refreshing = stop.clone();
+    tokio::spawn(async move { refresh.run(refreshing).await });
+    tokio::spawn(keep_days_ahead(layers.repo.resolve(), stop.clone()));
+    info!(address = %server.local_addr(), "serving axs.v1.AccountBalanceService");
+
+    let drained = server.serve(api, board, stop.clone()).await?;
+    info!(?drained, "requests are answered");
+    let complete = log.drain(drain).await && publishing.drain(drain).await;
+    if complete {
+        info!("stopped: everything logged here is published");
+    } else {
+        warn!("stopped: what is logged and not published is left to the relay");
+    }
+    Ok(Ending::Fine)
+}
+
+fn dependencies(
+    layers: &Layers,
+    kafka: Option<KafkaClient>,
+    publishing: Arc<dyn PublishEvents>,
+) -> Vec<Dependency> {
+    let mut dependencies = vec![
+        required(PgProbe::new(layers.infra.resolve())),
+        wanted(RedisProbe::new(layers.infra.resolve())),
+    ];
+    if let Some(client) = kafka {
+        let address = client.settings().brokers.clone();
+        dependencies.push(required(PublishingProbe {
+            publishing,
+            address,
+        }));
+        dependencies.push(wanted(KafkaProbe::new(client)));
+    }
+    dependencies
+}
+
+/// Whether this process still publishes what it logs.
+struct PublishingProbe {
+    publishing: Arc<dyn PublishEvents>,
+    address: String,
+}
+
+#[async_trait]
+impl ReadinessProbe for PublishingProbe {
+    fn name(&self) -> &'static str {
+        "publishing"
+    }
+
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    async fn check(&self) -> Result<(), ProbeFailure> {
+        match self.publishing.health() {
+            PublishHealth::Publishing => Ok(()),
+            PublishHealth::Broken(why) => Err(ProbeFailure {
+                reason: format!("this process must be restarted: {why}"),
+            }),
+        }
+    }
+}
+
+/// Makes the days of the change log ahead of time. Several processes may do it at once.
+async fn keep_days_ahead(days: Arc<dyn ChangeLogPartitions>, stop: CancellationToken) {
+    loop {
+        match days.ensure_ahead(DAYS_AHEAD).await {
+            Ok(0) => {}
+            Ok(made) => info!(made, "days of the change log were made"),
+            Err(failure) => warn!(%failure, "the days of the change log were not looked after"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(DAYS_EVERY) => {}
+        }
+    }
+}

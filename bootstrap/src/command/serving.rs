@@ -1,0 +1,102 @@
+//! What the two long-running commands share: metrics, readiness and the ops server.
+
+use crate::settings::Settings;
+use anyhow::Context;
+use axs_application::port::readiness_probe::ReadinessProbe;
+use axs_interfaces::ops::leadership::Election;
+use axs_interfaces::ops::readiness::{Dependency, Need, ProbeTiming, ReadinessBoard};
+use axs_interfaces::ops::server::{MetricsText, OpsServer};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+/// Upper bounds of the buckets of every histogram in seconds: from a round trip on one host to a
+/// client's patience.
+const SECONDS_BUCKETS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Upper bounds of the buckets of every histogram in events.
+const EVENTS_BUCKETS: [f64; 10] = [
+    1.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0,
+];
+
+/// How often histograms that nobody asks for are folded.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How much longer than its drains a stopping process may take.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Installs the process's metrics.
+///
+/// # Errors
+/// When metrics were installed before.
+pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    use metrics_exporter_prometheus::Matcher::Suffix;
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Suffix("_seconds".into()), &SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Suffix("_events".into()), &EVENTS_BUCKETS)?
+        .install_recorder()
+        .context("metrics")?;
+    let folding = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            folding.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+/// A dependency without which the process is not ready.
+pub fn required(probe: impl ReadinessProbe) -> Dependency {
+    Dependency {
+        probe: Arc::new(probe),
+        need: Need::Required,
+    }
+}
+
+/// A dependency without which the process is degraded.
+pub fn wanted(probe: impl ReadinessProbe) -> Dependency {
+    Dependency {
+        probe: Arc::new(probe),
+        need: Need::Optional,
+    }
+}
+
+/// The readiness of a process with these dependencies.
+pub fn readiness(
+    settings: &Settings,
+    dependencies: Vec<Dependency>,
+    election: Option<Arc<Election>>,
+) -> Arc<ReadinessBoard> {
+    let timing = ProbeTiming {
+        timeout: Duration::from_millis(settings.ops.probe_timeout_ms),
+        ..ProbeTiming::default()
+    };
+    Arc::new(ReadinessBoard::new(dependencies, election, timing))
+}
+
+/// Serves `/livez`, `/readyz` and `/metrics` until `stop`.
+///
+/// # Errors
+/// When `ops.listen` can't be listened on.
+pub async fn serve_ops(
+    settings: &Settings,
+    board: Arc<ReadinessBoard>,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listen = settings.ops.listen.parse().context("ops.listen")?;
+    let server = OpsServer::bind(listen).await?;
+    info!(address = %server.local_addr(), "ops: /livez, /readyz, /metrics");
+    let render: MetricsText = Arc::new(move || metrics.render());
+    tokio::spawn(async move {
+        if let Err(failure) = server.serve(board, render, stop).await {
+            error!(%failure, "the ops server ended");
+        }
+    });
+    Ok(())
+}

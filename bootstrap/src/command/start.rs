@@ -1,0 +1,41 @@
+//! What every command does first: wait for PostgreSQL, and look at its schema.
+
+use crate::module::layers::Layers;
+use anyhow::{Context, bail};
+use axs_application::port::schema_store::{SchemaStatus, SchemaStore};
+use axs_infrastructure::postgres::pool::Database;
+use shaku::HasComponent;
+use std::time::Duration;
+
+/// Waits for PostgreSQL, at most `database.start_wait_ms`.
+///
+/// # Errors
+/// The address and the last reason.
+pub async fn wait_for_database(layers: &Layers) -> anyhow::Result<()> {
+    let database: &dyn Database = layers.infra.resolve_ref();
+    let wait = Duration::from_millis(layers.config().settings().database.start_wait_ms);
+    database
+        .verify(wait)
+        .await
+        .context("PostgreSQL is needed to start")
+}
+
+/// Waits for PostgreSQL and refuses a schema of another version than this build's.
+///
+/// # Errors
+/// As [`wait_for_database`], or which side is to be upgraded.
+pub async fn wait_for_schema(layers: &Layers) -> anyhow::Result<()> {
+    wait_for_database(layers).await?;
+    let schema: &dyn SchemaStore = layers.repo.resolve_ref();
+    let SchemaStatus { applied, required } = schema.status().await?;
+    match applied {
+        None => bail!("the database has no schema of AXS; run `bootstrap migrate`"),
+        Some(applied) if applied < required => bail!(
+            "the schema is at version {applied}, this build needs {required}; run `bootstrap migrate`"
+        ),
+        Some(applied) if applied > required => bail!(
+            "the schema is at version {applied}, this build knows {required}; use a newer build"
+        ),
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,126 @@
+//! What must exist before the graph: client libraries whose making can fail or starts a thread.
+//! None of them contacts a server here.
+
+use crate::settings::Settings;
+use anyhow::Context;
+use axs_infrastructure::kafka::{EventProducer, KafkaClient, KafkaSettings, ProducerSettings};
+use axs_infrastructure::postgres::pool::{DatabaseSettings, PgPools};
+use axs_infrastructure::redis::{RedisConnections, RedisConnectionsParameters, RedisSettings};
+use axs_interfaces::consumer::{RecordReader, RecordSourceSettings};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a transaction of a frozen process may hold its locks.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept: a silently dead one must not hold a place for ever.
+const CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// Connections to Redis for beats and probes, apart from the cache's: a large pipeline must not
+/// delay a beat.
+const BEAT_CONNECTIONS: u32 = 2;
+
+/// KiB that a record of the producer's queue is reckoned at; a typical one is half of it.
+const PRODUCER_RECORD_KIB: u32 = 2;
+
+/// The clients of one process; those that a command doesn't use are not made.
+#[derive(Default)]
+pub struct Clients {
+    /// PostgreSQL.
+    pub database: Option<PgPools>,
+    /// Redis.
+    pub cache: Option<RedisConnectionsParameters>,
+    /// Kafka, for questions.
+    pub kafka: Option<KafkaClient>,
+    /// Kafka, for publishing.
+    pub producer: Option<EventProducer>,
+    /// Kafka, for reading.
+    pub reader: Option<RecordReader>,
+}
+
+impl Clients {
+    /// Adds PostgreSQL.
+    pub fn with_database(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        let section = &settings.database;
+        let timeout = Duration::from_millis(section.connect_timeout_ms);
+        let pools = PgPools::try_new(&DatabaseSettings {
+            url: section.url.expose().to_owned(),
+            writer_connections: section.writer_connections_max,
+            query_connections: section.query_connections_max,
+            operations_connections: section.operations_connections_max,
+            connect_timeout: timeout,
+            acquire_timeout: timeout,
+            statement_timeout: Duration::from_millis(section.statement_timeout_ms),
+            idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
+            max_lifetime: CONNECTION_LIFETIME_MAX,
+        })
+        .context("database.url")?;
+        self.database = Some(pools);
+        Ok(self)
+    }
+
+    /// Adds Redis.
+    pub fn with_cache(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        let section = &settings.cache;
+        let timeout = Duration::from_millis(section.timeout_ms);
+        let connections = RedisConnections::try_new(&RedisSettings {
+            url: section.url.expose().to_owned(),
+            cache_connections: section.connections_max,
+            beat_connections: BEAT_CONNECTIONS,
+            connect_timeout: timeout,
+            checkout_timeout: timeout,
+            response_timeout: timeout,
+        })
+        .context("cache.url")?;
+        self.cache = Some(connections.into_parameters());
+        Ok(self)
+    }
+
+    /// Adds Kafka for questions about the topic.
+    pub fn with_kafka(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        self.kafka = Some(KafkaClient::try_new(&kafka_settings(settings))?);
+        Ok(self)
+    }
+
+    /// Adds the producer.
+    pub fn with_producer(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        let records = settings.write_side.publish_window_events;
+        let queue = ProducerSettings {
+            queue_records_max: records,
+            queue_kib_max: records.saturating_mul(PRODUCER_RECORD_KIB),
+        };
+        self.producer = Some(EventProducer::try_new(&kafka_settings(settings), queue)?);
+        Ok(self)
+    }
+
+    /// Adds the reader of the events topic.
+    pub fn with_reader(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        let section = &settings.kafka;
+        self.reader = Some(RecordReader::start(&RecordSourceSettings {
+            brokers: section.brokers.clone(),
+            events_topic: section.events_topic.clone(),
+            client_id: section.client_id.clone(),
+            group_id: section.group_id.clone(),
+            properties: properties(settings),
+            waiting_batches_max: settings.processing.read_ahead_batches_max,
+        })?);
+        Ok(self)
+    }
+}
+
+fn kafka_settings(settings: &Settings) -> KafkaSettings {
+    let section = &settings.kafka;
+    KafkaSettings {
+        brokers: section.brokers.clone(),
+        events_topic: section.events_topic.clone(),
+        client_id: section.client_id.clone(),
+        properties: properties(settings),
+    }
+}
+
+fn properties(settings: &Settings) -> BTreeMap<String, String> {
+    let properties = settings.kafka.properties.iter();
+    properties
+        .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+        .collect()
+}

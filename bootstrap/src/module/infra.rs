@@ -1,0 +1,71 @@
+//! Layer 2 of 5: connections, clocks, ids and the wire format. Sees the settings only.
+
+use super::clients::Clients;
+use super::config::{ConfigModule, ProcessConfig};
+use axs_infrastructure::codec::ProtobufEventCodec;
+use axs_infrastructure::kafka::{
+    EventTopicSettings, KafkaEventPublisher, KafkaEventPublisherParameters, KafkaEventTopic,
+    KafkaEventTopicParameters,
+};
+use axs_infrastructure::postgres::pool::{PgDatabase, PgDatabaseParameters};
+use axs_infrastructure::process::{SystemClock, UuidV7LogIds};
+use axs_infrastructure::redis::RedisConnections;
+use axs_interfaces::consumer::{KafkaRecordSource, KafkaRecordSourceParameters};
+use shaku::{HasComponent, module};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SECONDS_OF_AN_HOUR: u64 = 3_600;
+
+module! {
+    pub InfraModule {
+        components = [
+            #[lazy] PgDatabase,
+            #[lazy] RedisConnections,
+            #[lazy] KafkaEventTopic,
+            #[lazy] KafkaEventPublisher,
+            #[lazy] KafkaRecordSource,
+            #[lazy] ProtobufEventCodec,
+            #[lazy] SystemClock,
+            #[lazy] UuidV7LogIds
+        ],
+        providers = [],
+        use ConfigModule { components = [dyn ProcessConfig], providers = [] }
+    }
+}
+
+/// The module over the clients that were made.
+pub fn infra_module(config: &Arc<ConfigModule>, clients: Clients) -> InfraModule {
+    let kafka = &HasComponent::<dyn ProcessConfig>::resolve_ref(config.as_ref())
+        .settings()
+        .kafka;
+    let mut builder = InfraModule::builder(Arc::clone(config));
+    if let Some(pools) = clients.database {
+        builder = builder.with_component_parameters::<PgDatabase>(PgDatabaseParameters { pools });
+    }
+    if let Some(pools) = clients.cache {
+        builder = builder.with_component_parameters::<RedisConnections>(pools);
+    }
+    if let Some(client) = clients.kafka {
+        builder = builder.with_component_parameters::<KafkaEventTopic>(KafkaEventTopicParameters {
+            client,
+            settings: EventTopicSettings {
+                replication_factor: kafka.replication_factor,
+                min_insync_replicas: kafka.min_insync_replicas,
+                retention: Duration::from_secs(
+                    u64::from(kafka.retention_hours) * SECONDS_OF_AN_HOUR,
+                ),
+            },
+        });
+    }
+    if let Some(producer) = clients.producer {
+        builder = builder.with_component_parameters::<KafkaEventPublisher>(
+            KafkaEventPublisherParameters { producer },
+        );
+    }
+    if let Some(reader) = clients.reader {
+        builder = builder
+            .with_component_parameters::<KafkaRecordSource>(KafkaRecordSourceParameters { reader });
+    }
+    builder.build()
+}

@@ -1,0 +1,173 @@
+//! Layer 4 of 5: use cases. Sees Repo and Infra by their ports; never a pool.
+
+use super::config::{ConfigModule, ProcessConfig};
+use super::infra::InfraModule;
+use super::repo::RepoModule;
+use super::rules::rule_set;
+use anyhow::Context;
+use axs_application::port::account_directory::AccountDirectory;
+use axs_application::port::balance_cache::BalanceCache;
+use axs_application::port::balance_store::BalanceStore;
+use axs_application::port::batch_writer::BatchWriter;
+use axs_application::port::change_log::ChangeLog;
+use axs_application::port::clock::Clock;
+use axs_application::port::consumer_registry::ConsumerRegistry;
+use axs_application::port::currency_registry::CurrencyRegistry;
+use axs_application::port::event_codec::EventCodec;
+use axs_application::port::event_publisher::EventPublisher;
+use axs_application::port::event_topic::EventTopic;
+use axs_application::port::layout_store::LayoutStore;
+use axs_application::port::leader_beat::LeaderBeat;
+use axs_application::port::ledger_audit::LedgerAudit;
+use axs_application::port::log_id_generator::LogIdGenerator;
+use axs_application::port::partition_leadership::PartitionLeadership;
+use axs_application::port::record_source::RecordSource;
+use axs_application::port::relay_source::RelaySource;
+use axs_application::usecase::account_lookup::{
+    AccountLookupSettings, RememberedAccounts, RememberedAccountsParameters,
+};
+use axs_application::usecase::currency_lookup::CurrencySnapshot;
+use axs_application::usecase::find_event::LoggedEvents;
+use axs_application::usecase::layout_lookup::LayoutSnapshot;
+use axs_application::usecase::lead_partitions::{
+    LeadSettings, PartitionElector, PartitionElectorParameters,
+};
+use axs_application::usecase::log_changes::{GroupCommit, GroupCommitParameters, LogSettings};
+use axs_application::usecase::make_layout::LayoutMaking;
+use axs_application::usecase::open_accounts::AccountOpening;
+use axs_application::usecase::process_partition::ProcessSettings;
+use axs_application::usecase::publish_events::{
+    OrderedPublishing, OrderedPublishingParameters, PublishSettings,
+};
+use axs_application::usecase::read_balances::{
+    BalanceReading, BalanceReadingParameters, ReadSettings,
+};
+use axs_application::usecase::refresh_lookups::{
+    PeriodicRefresh, PeriodicRefreshParameters, RefreshSettings,
+};
+use axs_application::usecase::register_currencies::CurrencyRegistration;
+use axs_application::usecase::relay_lost_events::RelaySettings;
+use axs_application::usecase::submit_balance_changes::{
+    BalanceChangeSubmission, BalanceChangeSubmissionParameters, SubmitSettings,
+};
+use axs_application::usecase::verify_ledger::VerifyLedgerService;
+use shaku::{HasComponent, module};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+module! {
+    pub ServiceModule {
+        components = [
+            #[lazy] AccountOpening,
+            #[lazy] BalanceChangeSubmission,
+            #[lazy] BalanceReading,
+            #[lazy] CurrencyRegistration,
+            #[lazy] CurrencySnapshot,
+            #[lazy] GroupCommit,
+            #[lazy] LayoutMaking,
+            #[lazy] LayoutSnapshot,
+            #[lazy] LoggedEvents,
+            #[lazy] OrderedPublishing,
+            #[lazy] PartitionElector,
+            #[lazy] PeriodicRefresh,
+            #[lazy] RememberedAccounts,
+            #[lazy] VerifyLedgerService
+        ],
+        providers = [],
+        use RepoModule {
+            components = [
+                dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
+                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn LayoutStore,
+                dyn LeaderBeat, dyn LedgerAudit, dyn PartitionLeadership, dyn RelaySource
+            ],
+            providers = []
+        },
+        use InfraModule {
+            components = [
+                dyn Clock, dyn EventCodec, dyn EventPublisher, dyn EventTopic, dyn LogIdGenerator,
+                dyn RecordSource
+            ],
+            providers = []
+        }
+    }
+}
+
+/// The module over stores and infrastructure.
+///
+/// # Errors
+/// Settings whose parts don't fit together: the rules.
+pub fn service_module(
+    config: &Arc<ConfigModule>,
+    infra: &Arc<InfraModule>,
+    repo: &Arc<RepoModule>,
+) -> anyhow::Result<ServiceModule> {
+    let config: &dyn ProcessConfig = HasComponent::resolve_ref(config.as_ref());
+    let settings = config.settings();
+    let write = &settings.write_side;
+    let processing = &settings.processing;
+    let millis = Duration::from_millis;
+    let at_least_one = |value: usize| NonZeroUsize::new(value).unwrap_or(NonZeroUsize::MIN);
+    let retry_after = millis(write.retry_after_ms);
+    let leading = LeadSettings {
+        drain_max: millis(processing.drain_ms),
+        refusal_pause: millis(settings.lease.retry_after_refusal_ms),
+        process: ProcessSettings {
+            batch_events_max: at_least_one(processing.batch_events_max),
+            batch_linger: millis(processing.batch_linger_ms),
+            memory_balances_max: at_least_one(processing.memory_balances_max),
+            poison_in_a_row_max: at_least_one(processing.poison_in_a_row_max),
+            write_retries_max: processing.write_tries_max,
+        },
+        relay: RelaySettings {
+            every: millis(processing.relay_interval_ms),
+            grace: millis(processing.relay_grace_ms),
+            rows_max: processing.relay_batch_max,
+        },
+        ..LeadSettings::try_new(millis(settings.lease.ttl_ms)).context("lease.ttl_ms")?
+    };
+    Ok(ServiceModule::builder(Arc::clone(repo), Arc::clone(infra))
+        .with_component_parameters::<RememberedAccounts>(RememberedAccountsParameters {
+            settings: AccountLookupSettings {
+                remembered_max: write.account_cache_entries,
+            },
+        })
+        .with_component_parameters::<PeriodicRefresh>(PeriodicRefreshParameters {
+            settings: RefreshSettings {
+                period: millis(write.lookup_refresh_ms),
+            },
+        })
+        .with_component_parameters::<OrderedPublishing>(OrderedPublishingParameters {
+            settings: PublishSettings {
+                window_events: write.publish_window_events,
+                window_wait: millis(write.window_wait_ms),
+                retry_after,
+                ..PublishSettings::default()
+            },
+        })
+        .with_component_parameters::<GroupCommit>(GroupCommitParameters {
+            settings: LogSettings {
+                commit_events_max: write.commit_events_max,
+            },
+        })
+        .with_component_parameters::<BalanceChangeSubmission>(BalanceChangeSubmissionParameters {
+            settings: SubmitSettings {
+                batch_events_max: write.batch_items_max,
+                published_wait: millis(write.published_wait_ms),
+            },
+        })
+        .with_component_parameters::<BalanceReading>(BalanceReadingParameters {
+            settings: ReadSettings {
+                store_reads_max: settings.reading.store_reads_max,
+                store_read_wait: millis(settings.reading.store_wait_ms),
+                retry_after,
+                cache_fills_max: settings.reading.cache_fills_max,
+            },
+        })
+        .with_component_parameters::<PartitionElector>(PartitionElectorParameters {
+            owner: config.owner(),
+            rules: rule_set(&settings.rules)?,
+            settings: leading,
+        })
+        .build())
+}
