@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use url::Url;
 
 /// Connections for looking on; the processes have pools of their own.
@@ -76,6 +76,23 @@ impl Database {
             .fetch_one(&self.pool)
             .await
             .with_context(|| format!("current_setting({name})"))
+    }
+
+    /// How far PostgreSQL's clock is ahead of this machine's, in seconds, to about half a round
+    /// trip.
+    ///
+    /// # Errors
+    /// The server is away.
+    pub async fn clock_skew(&self) -> Result<f64> {
+        // The first question may have to connect; only the second is timed.
+        self.number("SELECT 1::bigint").await?;
+        let began = SystemTime::now();
+        let theirs: f64 =
+            sqlx::query_scalar("SELECT extract(epoch FROM clock_timestamp())::float8")
+                .fetch_one(&self.pool)
+                .await?;
+        let ours = began + began.elapsed()? / 2;
+        Ok(theirs - ours.duration_since(UNIX_EPOCH)?.as_secs_f64())
     }
 
     /// Accepted events without a final result: INIT, that is.

@@ -58,7 +58,7 @@ impl Deployment {
             submission.mismatches
         );
         self.all_final().await?;
-        let outcomes = compare_outcomes(&clients, script, &submission.log_ids, &|_| {}).await?;
+        let outcomes = compare_outcomes(&clients, script, &submission, &|_| {}).await?;
         ensure!(
             outcomes.mismatches.is_empty(),
             "outcomes: {}",

@@ -6,8 +6,9 @@ use axs_proto::v1::EventStatus;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// The pause between two questions: the precision of a sample.
-const PAUSE: Duration = Duration::from_millis(2);
+/// The pause between two questions: the precision of a sample. Shorter ones would take from the
+/// processes what they need for their work.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A sample is given up after this time.
 const BOUND: Duration = Duration::from_secs(120);

@@ -2,13 +2,13 @@
 
 use super::Progress;
 use super::mismatch::Mismatches;
+use super::submission::Submission;
 use crate::client::ApiClient;
 use crate::model::{Entry, Key, Outcome, Reason, parse};
 use crate::script::Script;
 use anyhow::{Context, Result, ensure};
 use axs_proto::v1::{EventState, EventStatus, LedgerEntry};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Questions under way at once.
@@ -21,8 +21,9 @@ pub struct OutcomeComparison {
     pub applied: u64,
     /// Events that were decided to have none.
     pub rejected: u64,
-    /// From the log row's commit time to the decision's, both by PostgreSQL's clock.
-    pub logged_to_decided: Vec<Duration>,
+    /// From sending the request, by this machine's clock, to the decision's time, by
+    /// PostgreSQL's: all events. The commit of the decision comes a little later.
+    pub sent_to_decided: Vec<Duration>,
     /// What is not as the model says.
     pub mismatches: Mismatches,
 }
@@ -34,7 +35,7 @@ pub struct OutcomeComparison {
 pub async fn compare_outcomes(
     clients: &[ApiClient],
     script: &Script,
-    log_ids: &BTreeMap<Key, String>,
+    submission: &Submission,
     progress: Progress<'_>,
 ) -> Result<OutcomeComparison> {
     ensure!(!clients.is_empty(), "no API to ask");
@@ -45,7 +46,7 @@ pub async fn compare_outcomes(
         .enumerate()
         .map(|(number, (key, outcome))| {
             let client = &clients[number % clients.len()];
-            let log_id = log_ids.get(key);
+            let log_id = submission.log_ids.get(key);
             async move {
                 let Some(log_id) = log_id else {
                     return Ok((key, outcome, None));
@@ -72,21 +73,24 @@ pub async fn compare_outcomes(
             &(echoed.account_id, echoed.idempotency_key),
             key,
         );
-        comparison.compare_state(key, &found.state.unwrap_or_default(), outcome);
+        let state = found.state.unwrap_or_default();
+        if let Some(sent) = submission.sent_usec.get(key) {
+            let taken = u64::try_from(state.decided_at_usec - sent).unwrap_or(0);
+            comparison
+                .sent_to_decided
+                .push(Duration::from_micros(taken));
+        }
+        comparison.compare_state(key, &state, outcome);
     }
     Ok(comparison)
 }
 
 impl OutcomeComparison {
     fn compare_state(&mut self, key: &Key, found: &EventState, expected: &Outcome) {
-        let taken = u64::try_from(found.decided_at_usec - found.logged_at_usec);
-        match taken {
-            Ok(usec) if found.logged_at_usec > 0 => {
-                self.logged_to_decided.push(Duration::from_micros(usec));
-            }
-            _ => self.mismatches.add(format!(
+        if found.logged_at_usec <= 0 || found.decided_at_usec < found.logged_at_usec {
+            self.mismatches.add(format!(
                 "{key:?} was decided before it was logged: {found:?}"
-            )),
+            ));
         }
         match found.status() {
             EventStatus::Applied => self.applied += 1,

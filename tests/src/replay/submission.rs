@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use axs_proto::v1::{AckLevel, SubmitResult, submit_result};
 use futures::future::try_join_all;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How a script is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Submission {
     pub took: Duration,
     /// The log id of every accepted event, by account and key.
     pub log_ids: BTreeMap<Key, String>,
+    /// When the request with each new event was sent, Unix microseconds by this machine's clock.
+    pub sent_usec: BTreeMap<Key, i64>,
     /// Events that were marked as known.
     pub duplicates: u64,
     /// Events that were not taken.
@@ -84,6 +86,7 @@ pub async fn submit(
         began,
         took,
         log_ids: BTreeMap::new(),
+        sent_usec: BTreeMap::new(),
         duplicates: 0,
         refused: 0,
         turned_away: 0,
@@ -92,6 +95,7 @@ pub async fn submit(
     };
     for stream in sent {
         submission.log_ids.extend(stream.log_ids);
+        submission.sent_usec.extend(stream.sent_usec);
         submission.duplicates += stream.duplicates;
         submission.refused += stream.refused;
         submission.turned_away += stream.turned_away;
@@ -104,6 +108,7 @@ pub async fn submit(
 #[derive(Default)]
 struct Stream {
     log_ids: BTreeMap<Key, String>,
+    sent_usec: BTreeMap<Key, i64>,
     duplicates: u64,
     refused: u64,
     turned_away: usize,
@@ -120,12 +125,15 @@ async fn send_stream(
     let mut stream = Stream::default();
     for (number, chunk) in items.chunks(plan.events_a_request).enumerate() {
         let events: Vec<_> = chunk.iter().map(|item| item.event.clone()).collect();
-        let sent = Instant::now();
+        let (sent, sent_usec) = (Instant::now(), unix_usec()?);
         let answered = client.submit(&events, plan.level).await?;
         stream.turned_away += answered.turned_away;
         let mut newest = None;
         for (index, (item, result)) in chunk.iter().zip(answered.results).enumerate() {
             if let Some(log_id) = stream.take(index, item, result) {
+                let event = &item.event;
+                let key = (event.account_id, event.idempotency_key.clone());
+                stream.sent_usec.insert(key, sent_usec);
                 newest = Some(log_id);
             }
         }
@@ -138,6 +146,11 @@ async fn send_stream(
         progress(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
     }
     Ok(stream)
+}
+
+fn unix_usec() -> Result<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(i64::try_from(since.as_micros())?)
 }
 
 impl Stream {

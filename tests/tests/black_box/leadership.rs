@@ -58,10 +58,14 @@ async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doub
     led_by(&deployment, 2).await?;
     deployment.furnish(&script).await?;
     let clients = deployment.clients();
-    let sending = submit(&clients, &script, SubmitPlan::default(), &|_| {});
+    let mut victim = deployment.consumers.remove(0);
     let killing = async {
         // In the middle of the work: some is decided, and more is on its way.
-        until("the first results", Patience::PROCESS, async || {
+        let patience = Patience {
+            pause: std::time::Duration::from_millis(2),
+            ..Patience::PROCESS
+        };
+        until("the first results", patience, async || {
             let done = deployment
                 .database
                 .number("SELECT count(*) FROM balance_change_states WHERE status <> 0")
@@ -72,20 +76,15 @@ async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doub
                 Look::NotYet("none".to_owned())
             })
         })
-        .await
+        .await?;
+        victim.kill()
     };
-    let (submission, killing) = futures::future::join(sending, async {
-        killing.await?;
-        anyhow::Ok(())
-    })
-    .await;
-    killing?;
-    deployment.consumers[0].kill()?;
+    let sending = submit(&clients, &script, SubmitPlan::default(), &|_| {});
+    let (submission, ()) = futures::future::try_join(sending, killing).await?;
     led_by(&deployment, 1).await?;
-    let replayed = deployment.compare(&script, submission?).await?;
+    let replayed = deployment.compare(&script, submission).await?;
     assert!(replayed.outcomes.applied > 1_000);
     assert_eq!(deployment.database.dead_letters().await?, []);
-    deployment.consumers.remove(0);
     deployment.finish().await
 }
 
