@@ -132,7 +132,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Amount, NumericError> {
         }
         position -= 1;
     }
-    if lifted % LIFT != 0 {
+    if !lifted.is_multiple_of(LIFT) {
         return Err(NumericError::TooPrecise);
     }
     let units = i128::try_from(lifted / LIFT).map_err(|_| AmountError::OutOfRange)?;

@@ -47,9 +47,12 @@ async fn a_redelivered_event_is_found_out_whatever_became_of_it_first() {
     .await;
 }
 
+/// What is other than in the log, the verdict on it, and how it comes about.
+type Forgery = (&'static str, CulpritKind, fn(&mut Log));
+
 #[tokio::test]
 async fn each_way_to_differ_from_the_log_has_its_verdict() {
-    let rows: &[(&str, CulpritKind, fn(&mut Log))] = &[
+    let rows: &[Forgery] = &[
         ("another key", CulpritKind::NoLogRow, |log| {
             log.key = Log::new(1, "unknown").key;
         }),

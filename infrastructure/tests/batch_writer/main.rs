@@ -2,6 +2,12 @@
 //!
 //! One program for both: what a leader may write is one promise, kept by two adapters.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the fixture fails the test that it serves"
+)]
+
 mod consumer_registry;
 mod culprits;
 mod fencing;

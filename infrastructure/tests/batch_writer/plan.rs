@@ -31,11 +31,12 @@ async fn fill_tables(test: &TestDatabase, rows: u32) {
 async fn stage(connection: &mut PgConnection, events: u32) {
     let rows = format!(
         "BEGIN;
-         INSERT INTO axs_staging (kind, shard_id, account_id, record_offset, log_id,
-                idempotency_key, fingerprint, logged_at, status, currency_code, version_read,
-                version, available, frozen)
-         SELECT kind, a % 4, a, a, gen_random_uuid(), 'key', '\\x01', now(), 1, 'USD', 1, 2, 1, 0
-           FROM generate_series(1, {events}) a, unnest(ARRAY[0, 2, 3, 4]) kind"
+         INSERT INTO axs_staging (shard_id, account_id, record_offset, log_id, idempotency_key,
+                fingerprint, logged_at, status, change_index, branch, currency_code, version_read,
+                version, available_delta, frozen_delta, available, frozen)
+         SELECT a % 4, a, a, gen_random_uuid(), 'key', '\\x01', now(), 1, 0, 0, 'USD', 1, 2, 1, 0,
+                2, 0
+           FROM generate_series(1, {events}) a"
     );
     connection
         .execute(sqlx::raw_sql(AssertSqlSafe(rows)))

@@ -7,7 +7,6 @@
 use super::failure::{Phase, write_error};
 use super::session::WriterSession;
 use super::settings::BatchWriterSettings;
-use super::staging::Extent;
 use super::transaction::{self, Stop};
 use axs_application::port::batch_writer::{Culprit, CulpritKind, DecidedBatch, WriteError};
 use axs_domain::id::Offset;
@@ -42,7 +41,7 @@ async fn look(
     connection: &mut PgConnection,
     batch: &DecidedBatch,
 ) -> Result<Option<WriteError>, Stop> {
-    transaction::begin_staged(connection, batch, Extent::Guards).await?;
+    transaction::begin_staged(connection, batch).await?;
     transaction::admit(connection, batch).await?;
     let failed = |error: sqlx::Error| Stop::Because(write_error(&error, Phase::BeforeCommit));
     let culprits = culprits(connection).await.map_err(failed)?;

@@ -134,8 +134,10 @@ impl Sessions {
         let mut connection = self.pool.acquire().await?;
         // Its settings are the writer's: nobody else may have it afterwards.
         connection.close_on_drop();
-        no_delay::set_on_connections_to(&self.pool.connect_options()).await;
         let settings = &self.settings;
+        if settings.tcp_no_delay {
+            no_delay::set_on_connections_to(&self.pool.connect_options()).await;
+        }
         let bounds = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; \
              SET idle_in_transaction_session_timeout = {}; SET temp_buffers = '{}MB'",

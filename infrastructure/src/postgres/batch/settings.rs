@@ -20,6 +20,9 @@ pub struct BatchWriterSettings {
     pub staging_megabytes: u32,
     /// How long a connection is used before it is made anew.
     pub connection_age_max: Duration,
+    /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
+    /// only to measure that.
+    pub tcp_no_delay: bool,
 }
 
 impl Default for BatchWriterSettings {
@@ -32,6 +35,7 @@ impl Default for BatchWriterSettings {
             commit_timeout: Duration::from_secs(10),
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
+            tcp_no_delay: true,
         }
     }
 }

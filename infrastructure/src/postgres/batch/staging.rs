@@ -1,7 +1,7 @@
-//! A batch in COPY's binary form: one COPY carries every kind of row.
+//! A batch in COPY's binary form, flat: what a row stands for is told in `prepare_session.sql`.
 //!
-//! Rows go in the order of the key that their statement looks them up by: neighbours share pages,
-//! and two transactions that lock rows of the change log lock them in one order.
+//! Rows go in the order of the change log's key: neighbours share pages, and two transactions that
+//! lock rows of the change log lock them in one order.
 
 use crate::postgres::numeric;
 use axs_application::port::batch_writer::{
@@ -10,10 +10,11 @@ use axs_application::port::batch_writer::{
 use axs_domain::amount::Amount;
 use axs_domain::balance::BalanceKey;
 use axs_domain::decision::LedgerEntry;
-use axs_domain::id::ShardId;
+use axs_domain::id::{AccountId, BalanceVersion, ShardId};
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// One frame and one flush for so many bytes: small ones would cost a system call each.
 const FRAME_BYTES: usize = 512 * 1024;
@@ -36,37 +37,37 @@ const TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 const COPY_STAGING: &str = include_str!("../sql/batch/copy_staging.sql");
 
 /// Columns named in `copy_staging.sql`.
-const COLUMNS: i16 = 20;
+const COLUMNS: i16 = 19;
 
 /// Microseconds from the Unix epoch to 2000-01-01, from which the binary form counts.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// The table partitions of the staging table, by the number in its column `kind`.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Event = 0,
-    Entry = 1,
-    Move = 2,
-    Opening = 3,
-    Read = 4,
-}
-
-/// Which rows of the batch a transaction needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// All of them.
-    Whole,
-    /// Those that the store is compared with: all but the ledger entries.
-    Guards,
-}
-
 /// One row of the staging table.
 #[derive(Debug, Clone, Copy)]
-enum StagedRow<'b> {
-    Event(&'b FinalisedEvent),
-    Entry(&'b FinalisedEvent, &'b LedgerEntry),
-    Write(&'b GuardedWrite),
-    Read(&'b GuardedRead),
+struct StagedRow<'b> {
+    shard_id: ShardId,
+    account_id: AccountId,
+    /// The event to finalise, in the first of its rows.
+    event: Option<&'b FinalisedEvent>,
+    /// The ledger entry, and the event that leaves it.
+    entry: Option<(&'b FinalisedEvent, &'b LedgerEntry)>,
+    /// The balance that moves, in the row of the last entry that moved it.
+    write: Option<&'b GuardedWrite>,
+    /// The balance that must stand.
+    read: Option<&'b GuardedRead>,
+}
+
+impl StagedRow<'_> {
+    const fn at(shard_id: ShardId, account_id: AccountId) -> Self {
+        Self {
+            shard_id,
+            account_id,
+            event: None,
+            entry: None,
+            write: None,
+            read: None,
+        }
+    }
 }
 
 /// Copies the batch into the staging table of the connection's open transaction.
@@ -76,15 +77,14 @@ enum StagedRow<'b> {
 pub(super) async fn stage(
     connection: &mut PgConnection,
     batch: &DecidedBatch,
-    extent: Extent,
 ) -> Result<(), sqlx::Error> {
     let mut copy = connection.copy_in_raw(COPY_STAGING).await?;
     let mut frame = Frame {
         bytes: Vec::with_capacity(FRAME_BYTES + ROW_BYTES_MAX),
     };
     frame.bytes.extend_from_slice(HEADER);
-    for row in staged_rows(batch, extent) {
-        frame.row(row);
+    for row in staged_rows(batch) {
+        frame.row(&row);
         if frame.bytes.len() >= FRAME_BYTES {
             copy.send(frame.bytes.as_slice()).await?;
             frame.bytes.clear();
@@ -95,22 +95,60 @@ pub(super) async fn stage(
     copy.finish().await.map(|_| ())
 }
 
-fn staged_rows(batch: &DecidedBatch, extent: Extent) -> Vec<StagedRow<'_>> {
+fn staged_rows(batch: &DecidedBatch) -> Vec<StagedRow<'_>> {
     let mut events: Vec<&FinalisedEvent> = batch.events.iter().collect();
     events.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let mut writes: Vec<&GuardedWrite> = batch.writes.iter().collect();
-    writes.sort_unstable_by_key(|write| (write.shard_id, write.key));
-    let mut rows: Vec<StagedRow<'_>> = events.into_iter().map(StagedRow::Event).collect();
-    if extent == Extent::Whole {
-        rows.extend(batch.events.iter().flat_map(|event| {
-            entries(event)
-                .iter()
-                .map(move |entry| StagedRow::Entry(event, entry))
-        }));
+    let mut unplaced: HashMap<BalanceKey, &GuardedWrite> = batch
+        .writes
+        .iter()
+        .map(|write| (write.key, write))
+        .collect();
+    let mut rows = Vec::with_capacity(events.len() + batch.reads.len());
+    for event in events {
+        let place = StagedRow::at(event.key.shard_id, event.key.account_id);
+        let mut unfinished = Some(event);
+        for entry in entries(event) {
+            let key = BalanceKey {
+                account_id: event.key.account_id,
+                currency: entry.applied.currency,
+            };
+            let is_last = unplaced
+                .get(&key)
+                .is_some_and(|write| is_left_by(write, event, entry));
+            rows.push(StagedRow {
+                event: unfinished.take(),
+                entry: Some((event, entry)),
+                write: if is_last { unplaced.remove(&key) } else { None },
+                ..place
+            });
+        }
+        if unfinished.is_some() {
+            rows.push(StagedRow {
+                event: unfinished,
+                ..place
+            });
+        }
     }
-    rows.extend(writes.into_iter().map(StagedRow::Write));
-    rows.extend(batch.reads.iter().map(StagedRow::Read));
+    // A balance that no entry leaves as it is to be: none, unless the caller errs, and then the
+    // store must say so.
+    rows.extend(batch.writes.iter().filter_map(|write| {
+        let write = unplaced.remove(&write.key)?;
+        Some(StagedRow {
+            write: Some(write),
+            ..StagedRow::at(write.shard_id, write.key.account_id)
+        })
+    }));
+    rows.extend(batch.reads.iter().map(|read| StagedRow {
+        read: Some(read),
+        ..StagedRow::at(read.shard_id, read.key.account_id)
+    }));
     rows
+}
+
+/// Whether the balance is to be as the event's entry leaves it. Versions have no gaps, so one entry
+/// at most does.
+fn is_left_by(write: &GuardedWrite, event: &FinalisedEvent, entry: &LedgerEntry) -> bool {
+    write.shard_id == event.key.shard_id && write.write.after == entry.after
 }
 
 /// The entries that the event leaves: none unless it was applied.
@@ -132,29 +170,32 @@ struct Frame {
 }
 
 impl Frame {
-    fn row(&mut self, row: StagedRow<'_>) {
+    fn row(&mut self, row: &StagedRow<'_>) {
         self.bytes.extend_from_slice(&COLUMNS.to_be_bytes());
-        match row {
-            StagedRow::Event(event) => self.event(event),
-            StagedRow::Entry(event, entry) => self.entry(event, entry),
-            StagedRow::Write(write) => self.write(write),
-            StagedRow::Read(read) => self.read(read),
+        self.field(&row.shard_id.value().to_be_bytes());
+        self.field(&row.account_id.value().to_be_bytes());
+        match row.event.or(row.entry.map(|(event, _)| event)) {
+            Some(event) => {
+                self.field(&event.offset.value().to_be_bytes());
+                self.field(event.log_id.uuid().as_bytes());
+            }
+            None => self.nulls(2),
         }
+        self.event(row.event);
+        self.entry_head(row.entry);
+        self.balance(row);
     }
 
-    fn event(&mut self, event: &FinalisedEvent) {
+    /// From idempotency_key to reason.
+    fn event(&mut self, event: Option<&FinalisedEvent>) {
+        let Some(event) = event else {
+            return self.nulls(6);
+        };
         let (status, reason) = match &event.result {
             FinalResult::Applied(_) => (LogStatus::Applied, None),
             FinalResult::Rejected(reason) => (LogStatus::Rejected, Some(reason)),
             FinalResult::Parked(reason) => (LogStatus::Parked, Some(reason)),
         };
-        self.place(
-            Kind::Event,
-            event.key.shard_id,
-            event.key.account_id.value(),
-        );
-        self.field(&event.offset.value().to_be_bytes());
-        self.field(event.log_id.uuid().as_bytes());
         self.field(event.key.idempotency_key.as_str().as_bytes());
         self.field(event.fingerprint.as_bytes());
         self.timestamp(event.logged_at);
@@ -166,65 +207,58 @@ impl Frame {
             }
             None => self.nulls(2),
         }
-        // change_index, branch, currency_code, both versions, four amounts
-        self.nulls(9);
     }
 
-    fn entry(&mut self, event: &FinalisedEvent, entry: &LedgerEntry) {
-        self.place(
-            Kind::Entry,
-            event.key.shard_id,
-            event.key.account_id.value(),
-        );
-        self.field(&event.offset.value().to_be_bytes());
-        self.field(event.log_id.uuid().as_bytes());
-        // idempotency_key, fingerprint, logged_at, status, reason_code, reason
-        self.nulls(6);
+    /// change_index and branch.
+    fn entry_head(&mut self, entry: Option<(&FinalisedEvent, &LedgerEntry)>) {
+        let Some((_, entry)) = entry else {
+            return self.nulls(2);
+        };
         // Events hold far fewer changes; what does not fit breaks the ledger's key, in sight.
         let change_index = i16::try_from(entry.change_index).unwrap_or(i16::MAX);
         self.field(&change_index.to_be_bytes());
         self.field(&entry.branch.number().to_be_bytes());
-        self.field(entry.applied.currency.as_str().as_bytes());
-        self.nulls(1);
-        self.field(&entry.after.version.value().to_be_bytes());
-        self.amount(entry.applied.delta.available);
-        self.amount(entry.applied.delta.frozen);
-        self.amount(entry.after.balance.available);
-        self.amount(entry.after.balance.frozen);
     }
 
-    fn write(&mut self, guarded: &GuardedWrite) {
-        let kind = if is_opening(guarded) {
-            Kind::Opening
-        } else {
-            Kind::Move
-        };
-        self.balance(kind, guarded.shard_id, &guarded.key);
-        self.field(&guarded.write.version_read.value().to_be_bytes());
-        self.field(&guarded.write.after.version.value().to_be_bytes());
-        self.nulls(2);
-        self.amount(guarded.write.after.balance.available);
-        self.amount(guarded.write.after.balance.frozen);
+    /// From currency_code to frozen.
+    fn balance(&mut self, row: &StagedRow<'_>) {
+        let entry = row.entry.map(|(_, entry)| entry);
+        let currency = entry
+            .map(|entry| entry.applied.currency)
+            .or(row.write.map(|write| write.key.currency))
+            .or(row.read.map(|read| read.key.currency));
+        match currency {
+            Some(currency) => self.field(currency.as_str().as_bytes()),
+            None => self.nulls(1),
+        }
+        let version_read = row
+            .write
+            .map(|write| write.write.version_read)
+            .or(row.read.map(|read| read.version));
+        self.version(version_read);
+        let after = entry
+            .map(|entry| entry.after)
+            .or(row.write.map(|write| write.write.after));
+        self.version(after.map(|after| after.version));
+        self.parts(entry.map(|entry| (entry.applied.delta.available, entry.applied.delta.frozen)));
+        self.parts(after.map(|after| (after.balance.available, after.balance.frozen)));
     }
 
-    fn read(&mut self, read: &GuardedRead) {
-        self.balance(Kind::Read, read.shard_id, &read.key);
-        self.field(&read.version.value().to_be_bytes());
-        // version, four amounts
-        self.nulls(5);
+    fn version(&mut self, version: Option<BalanceVersion>) {
+        match version {
+            Some(version) => self.field(&version.value().to_be_bytes()),
+            None => self.nulls(1),
+        }
     }
 
-    fn place(&mut self, kind: Kind, shard_id: ShardId, account_id: i64) {
-        self.field(&(kind as i16).to_be_bytes());
-        self.field(&shard_id.value().to_be_bytes());
-        self.field(&account_id.to_be_bytes());
-    }
-
-    fn balance(&mut self, kind: Kind, shard_id: ShardId, key: &BalanceKey) {
-        self.place(kind, shard_id, key.account_id.value());
-        // from record_offset to branch
-        self.nulls(10);
-        self.field(key.currency.as_str().as_bytes());
+    fn parts(&mut self, parts: Option<(Amount, Amount)>) {
+        match parts {
+            Some((available, frozen)) => {
+                self.amount(available);
+                self.amount(frozen);
+            }
+            None => self.nulls(2),
+        }
     }
 
     fn timestamp(&mut self, moment: Timestamp) {

@@ -3,7 +3,7 @@
 use super::failure::{Phase, leaves_connection_sound, write_error};
 use super::session::WriterSession;
 use super::settings::BatchWriterSettings;
-use super::staging::{self, Extent};
+use super::staging;
 use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt};
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::id::{FencingToken, Offset, OwnerId};
@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, PgConnection, Row};
 use std::fmt;
+use std::time::Instant;
 use uuid::Uuid;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -56,7 +57,9 @@ pub(super) async fn write(
 ) -> Result<WriteReceipt, Stop> {
     let connection = session.connection();
     match tokio::time::timeout(settings.batch_timeout, fill(connection, batch)).await {
-        Ok(Ok(receipt)) => commit(connection, settings).await.map(|()| receipt),
+        Ok(Ok(receipt)) => timed("commit", commit(connection, settings))
+            .await
+            .map(|()| receipt),
         Ok(Err(stop)) => Err(roll_back(connection, settings, stop).await),
         Err(_) => Err(Stop::Broken(WriteError::Retryable(format!(
             "the batch took longer than {:?}",
@@ -67,26 +70,34 @@ pub(super) async fn write(
 
 /// Everything but COMMIT.
 async fn fill(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
-    begin_staged(connection, batch, Extent::Whole).await?;
-    admit(connection, batch).await?;
-    let receipt = apply(connection, batch).await?;
+    timed("stage", begin_staged(connection, batch)).await?;
+    timed("fence", admit(connection, batch)).await?;
+    let receipt = timed("apply", apply(connection, batch)).await?;
     insert_dead_letters(connection, batch).await?;
-    store_offset(connection, batch).await?;
+    timed("store_offset", store_offset(connection, batch)).await?;
     Ok(receipt)
+}
+
+/// How long the step took, for operators: a slow batch names its part.
+async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let done = work.await;
+    let seconds = begun.elapsed().as_secs_f64();
+    metrics::histogram!("axs_batch_step_seconds", "step" => step).record(seconds);
+    done
 }
 
 /// Opens a transaction and stages the batch in it, before anything is locked.
 pub(super) async fn begin_staged(
     connection: &mut PgConnection,
     batch: &DecidedBatch,
-    extent: Extent,
 ) -> Result<(), Stop> {
     connection
         .execute(BEGIN)
         .await
         .map_err(|error| Stop::before_commit(&error))?;
     // Whatever happens inside a COPY, the connection is not trusted afterwards.
-    staging::stage(connection, batch, extent)
+    staging::stage(connection, batch)
         .await
         .map_err(|error| Stop::Broken(write_error(&error, Phase::BeforeCommit)))
 }

@@ -2,15 +2,16 @@
 -- fence nobody else writes these balances, so the versions found in this statement's snapshot
 -- stand until COMMIT.
 --
--- Each row's table partition is found while running. Naming the shards (`shard_id = ANY …`) would
+-- What is staged in which rows stands with the table, in prepare_session.sql. Each row's table partition is found while running. Naming the shards (`shard_id = ANY …`) would
 -- prune while planning too, but goes into the index condition, and made the look-ups a fifth to
 -- a half slower.
 WITH
 moved AS (
     UPDATE account_balances b
        SET available = s.available, frozen = s.frozen, version = s.version
-      FROM axs_staged_move s
-     WHERE b.shard_id = s.shard_id
+      FROM axs_staging s
+     WHERE s.version_read > 0 AND s.version IS NOT NULL
+       AND b.shard_id = s.shard_id
        AND b.account_id = s.account_id
        AND b.currency_code = s.currency_code
        -- The guard: the balance stands where the batch was decided. Tested on the row that the
@@ -22,15 +23,17 @@ opened AS (
     INSERT INTO account_balances
            (shard_id, account_id, currency_code, available, frozen, version)
     SELECT shard_id, account_id, currency_code, available, frozen, version
-      FROM axs_staged_opening
+      FROM axs_staging
+     WHERE version_read = 0 AND version IS NOT NULL
     -- A row that is there already is somebody else's: the count tells.
     ON CONFLICT (shard_id, account_id, currency_code) DO NOTHING
     RETURNING 1
 ),
 stood AS (
     SELECT count(*) AS reached
-      FROM axs_staged_read s
-     WHERE s.version_read = COALESCE(
+      FROM axs_staging s
+     WHERE s.version_read IS NOT NULL AND s.version IS NULL
+       AND s.version_read = COALESCE(
         (SELECT b.version
            FROM account_balances b
           WHERE b.shard_id = s.shard_id
@@ -46,8 +49,9 @@ finalised AS (
            partition = $1,
            record_offset = s.record_offset,
            decided_at = statement_timestamp()
-      FROM axs_staged_event s
-     WHERE l.shard_id = s.shard_id
+      FROM axs_staging s
+     WHERE s.status IS NOT NULL
+       AND l.shard_id = s.shard_id
        AND l.account_id = s.account_id
        AND l.idempotency_key = s.idempotency_key
        -- Found by the key alone; only then is the row looked at. Inside CASE the planner can't
@@ -65,7 +69,8 @@ entered AS (
             frozen_delta, available_after, frozen_after, version, partition, record_offset)
     SELECT shard_id, log_id, change_index, account_id, currency_code, branch, available_delta,
            frozen_delta, available, frozen, version, $1, record_offset
-      FROM axs_staged_entry
+      FROM axs_staging
+     WHERE change_index IS NOT NULL
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM moved) AS moved,

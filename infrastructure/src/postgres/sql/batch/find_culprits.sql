@@ -8,11 +8,12 @@ WITH compared AS (
                 WHEN l.status <> 0 THEN 1
                 ELSE 0
            END AS verdict
-      FROM axs_staged_event s
+      FROM axs_staging s
       LEFT JOIN balance_change_states l
         ON l.shard_id = s.shard_id
        AND l.account_id = s.account_id
        AND l.idempotency_key = s.idempotency_key
+     WHERE s.status IS NOT NULL
 ),
 -- Of several sound copies of one event the first stays; the others are redeliveries.
 judged AS (

@@ -15,10 +15,20 @@ SET enable_material = off;
 SET jit = off;
 SET plan_cache_mode = force_custom_plan;
 SET client_min_messages = warning;
--- One row for each staged fact. A part for each kind, so that a statement reads only its own.
+-- A batch is staged flat, so that one COPY carries it: a row for each change that took effect, with
+-- what it is also the first or the last of, and rows for what has no such change.
+--
+-- | what | its columns | which rows |
+-- |---|---|---|
+-- | an event to finalise | log_id … reason | the first of each event: status IS NOT NULL |
+-- | a ledger entry | change_index … frozen | change_index IS NOT NULL |
+-- | a balance that moves | currency_code, version_read, version, available, frozen | the last of each balance: version_read > 0 AND version IS NOT NULL |
+-- | a balance that is opened | the same | version_read = 0 AND version IS NOT NULL |
+-- | a balance that must stand | currency_code, version_read | version_read IS NOT NULL AND version IS NULL |
+--
+-- One table, not one for each: every temporary table costs some 0.3 ms at COMMIT to be emptied.
 -- Rows go at COMMIT and at ROLLBACK; the table stays with the connection.
 CREATE TEMPORARY TABLE axs_staging (
-    kind smallint NOT NULL,
     shard_id integer NOT NULL,
     account_id bigint NOT NULL,
     record_offset bigint,
@@ -38,14 +48,4 @@ CREATE TEMPORARY TABLE axs_staging (
     frozen_delta numeric(36,18),
     available numeric(36,18),
     frozen numeric(36,18)
-) PARTITION BY LIST (kind);
-CREATE TEMPORARY TABLE axs_staged_event PARTITION OF axs_staging FOR VALUES IN (0)
-    ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE axs_staged_entry PARTITION OF axs_staging FOR VALUES IN (1)
-    ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE axs_staged_move PARTITION OF axs_staging FOR VALUES IN (2)
-    ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE axs_staged_opening PARTITION OF axs_staging FOR VALUES IN (3)
-    ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE axs_staged_read PARTITION OF axs_staging FOR VALUES IN (4)
-    ON COMMIT DELETE ROWS;
+) ON COMMIT DELETE ROWS
