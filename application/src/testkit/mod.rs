@@ -7,10 +7,16 @@
     reason = "a fixture that can't be made is a mistake in the test that asks for it"
 )]
 
+mod counting_log_ids;
 mod event_builder;
+mod memory_change_log;
+mod memory_topic;
 mod table_codec;
 
+pub use counting_log_ids::CountingLogIds;
 pub use event_builder::EventBuilder;
+pub use memory_change_log::MemoryChangeLog;
+pub use memory_topic::MemoryTopic;
 pub use table_codec::TableCodec;
 
 use crate::port::layout_store::StoredLayout;

@@ -225,6 +225,10 @@ impl LogChanges for GroupCommit {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
+        let ending = || LogError::Unavailable("this process takes no more events".to_owned());
+        if self.running.closing.is_cancelled() {
+            return Err(ending());
+        }
         let places = self.publishing.reserve(changes.len()).await?;
         let (answer, answered) = oneshot::channel();
         let request = LogRequest {
@@ -233,7 +237,6 @@ impl LogChanges for GroupCommit {
             ack_level,
             answer,
         };
-        let ending = || LogError::Unavailable("this process takes no more events".to_owned());
         self.intake().send(request).map_err(|_| ending())?;
         answered.await.unwrap_or_else(|_| Err(ending()))
     }

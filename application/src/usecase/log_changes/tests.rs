@@ -1,1 +1,397 @@
+use super::*;
+use crate::port::change_log::MockChangeLog;
+use crate::port::event_publisher::EventPublisher;
+use crate::testkit::{
+    CountingLogIds, EventBuilder, MemoryChangeLog, MemoryTopic, TableCodec, account, log_id,
+};
+use crate::usecase::publish_events::{MockPublishEvents, OrderedPublishing, PublishSettings};
+use axs_domain::log_status::LogStatus;
+use std::sync::Mutex;
+use tokio::time::{Instant, sleep};
 
+const WINDOW: u32 = 8;
+/// Long enough for every task to come to rest; time is paused, so it costs nothing.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// The write side over a log and a topic in memory.
+struct Bench {
+    log: Arc<MemoryChangeLog>,
+    topic: Arc<MemoryTopic>,
+    publishing: Arc<OrderedPublishing>,
+    codec: Arc<TableCodec>,
+    commits: Arc<GroupCommit>,
+}
+
+impl Bench {
+    fn new(topic: MemoryTopic, commit_events_max: usize) -> Self {
+        let log = Arc::new(MemoryChangeLog::default());
+        let topic = Arc::new(topic);
+        let publisher: Arc<dyn EventPublisher> = topic.clone();
+        let settings = PublishSettings {
+            window_events: WINDOW,
+            ..PublishSettings::default()
+        };
+        let publishing = Arc::new(OrderedPublishing::new(publisher, log.clone(), settings));
+        let codec = Arc::new(TableCodec::default());
+        let commits = Arc::new(GroupCommit::new(
+            log.clone(),
+            publishing.clone(),
+            codec.clone(),
+            Arc::new(CountingLogIds::default()),
+            LogSettings { commit_events_max },
+        ));
+        Self {
+            log,
+            topic,
+            publishing,
+            codec,
+            commits,
+        }
+    }
+
+    /// Begins to log deposits under these keys to account 1; each key is its own event.
+    fn begin(&self, keys: &[&str], ack: AckLevel) -> tokio::task::JoinHandle<LogResult> {
+        let changes = keys.iter().map(|key| change(&self.codec, key)).collect();
+        let commits = Arc::clone(&self.commits);
+        tokio::spawn(async move { commits.log(changes, ack).await })
+    }
+
+    async fn log(&self, keys: &[&str]) -> LogResult {
+        self.begin(keys, AckLevel::Logged).await.unwrap()
+    }
+
+    /// The keys of the events on the topic, in order.
+    fn published(&self) -> Vec<String> {
+        let records = self.topic.enqueued().into_iter();
+        records
+            .map(|record| self.codec.decode_envelope(record.payload).unwrap())
+            .map(|envelope| envelope.event.idempotency_key().to_string())
+            .collect()
+    }
+
+    async fn all_places_are_back(&self) -> bool {
+        sleep(SETTLED).await;
+        let window = usize::try_from(WINDOW).unwrap();
+        self.publishing.reserve(window).await.is_ok()
+    }
+}
+
+type LogResult = Result<Vec<LogOutcome>, LogError>;
+
+fn change(codec: &TableCodec, key: &str) -> ChangeToLog {
+    let event = EventBuilder::new(1, key).build();
+    ChangeToLog {
+        key: ChangeLogKey {
+            shard_id: account(1).shard_id,
+            account_id: event.account_id(),
+            idempotency_key: event.idempotency_key().clone(),
+        },
+        fingerprint: Fingerprint::of(&event),
+        payload: codec.encode_payload(&event),
+        event: Arc::new(event),
+        partition: PartitionId::MIN,
+        layout_epoch: LayoutEpoch::MIN,
+        traceparent: Some("00-1-1-01".to_owned()),
+    }
+}
+
+fn logged_id(outcome: &LogOutcome) -> Option<LogId> {
+    match outcome {
+        LogOutcome::Logged { log_id, .. } => Some(*log_id),
+        LogOutcome::Known(_) => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_logged_is_published_with_its_log_id_and_the_databases_time() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let outcomes = bench.log(&["a"]).await.unwrap();
+    let LogOutcome::Logged {
+        log_id, logged_at, ..
+    } = outcomes[0]
+    else {
+        panic!("{outcomes:?}");
+    };
+    assert!(bench.all_places_are_back().await);
+    let record = bench.topic.enqueued().remove(0);
+    let envelope = bench.codec.decode_envelope(record.payload).unwrap();
+    assert_eq!(envelope.header.log_id, log_id);
+    assert_eq!(envelope.header.logged_at, logged_at);
+    assert_eq!(envelope.header.traceparent.as_deref(), Some("00-1-1-01"));
+    assert_eq!(envelope.event, EventBuilder::new(1, "a").build());
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_during_a_commit_are_gathered_into_the_next_in_order() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.hold();
+    let mut requests = vec![bench.begin(&["a"], AckLevel::Logged)];
+    sleep(SETTLED).await;
+    for keys in [["b", "c"], ["d", "e"]] {
+        requests.push(bench.begin(&keys, AckLevel::Logged));
+        sleep(SETTLED).await;
+    }
+    bench.log.let_commit(2);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    sleep(SETTLED).await;
+    let ids = |numbers: &[u128]| numbers.iter().map(|n| log_id(*n)).collect::<Vec<_>>();
+    assert_eq!(bench.log.commits(), [ids(&[1]), ids(&[2, 3, 4, 5])]);
+    assert_eq!(bench.published(), ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_holds_no_more_events_than_its_bound_unless_one_request_is_larger() {
+    let bench = Bench::new(MemoryTopic::delivering(), 2);
+    bench.log.hold();
+    let mut requests = vec![bench.begin(&["a"], AckLevel::Logged)];
+    sleep(SETTLED).await;
+    for keys in [&["b"][..], &["c", "d"], &["e", "f", "g"]] {
+        requests.push(bench.begin(keys, AckLevel::Logged));
+        sleep(SETTLED).await;
+    }
+    bench.log.let_commit(100);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    sleep(SETTLED).await;
+    let sizes: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 1, 2, 3]);
+    assert_eq!(bench.published(), ["a", "b", "c", "d", "e", "f", "g"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_copies_in_one_commit_one_is_logged_and_published_and_all_places_come_back() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let outcomes = bench.log(&["a", "a", "b", "a"]).await.unwrap();
+    let ids: Vec<Option<LogId>> = outcomes.iter().map(logged_id).collect();
+    assert_eq!(ids, [Some(log_id(1)), None, Some(log_id(3)), None]);
+    let again = bench.log(&["b"]).await.unwrap();
+    let [LogOutcome::Known(record)] = &again[..] else {
+        panic!("{again:?}");
+    };
+    assert_eq!((record.log_id, record.status), (log_id(3), LogStatus::Init));
+    assert!(bench.all_places_are_back().await);
+    assert_eq!(bench.published(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_fails_one_commit_and_publishes_nothing_of_it() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.set_away(true);
+    let failed = bench.log(&["a", "b"]).await;
+    assert!(matches!(failed, Err(LogError::Unavailable(_))));
+    assert!(bench.all_places_are_back().await);
+    assert!(bench.published().is_empty());
+    bench.log.set_away(false);
+    bench.log(&["c"]).await.unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_goes_away_is_logged_and_published_all_the_same() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.hold();
+    let request = bench.begin(&["a", "b"], AckLevel::Published);
+    sleep(SETTLED).await;
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    bench.log.let_commit(1);
+    assert!(bench.all_places_are_back().await);
+    assert_eq!(bench.published(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_away_while_it_waits_for_places_leaves_nothing_behind() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let held = bench.publishing.reserve(8).await.unwrap();
+    let request = bench.begin(&["a"], AckLevel::Logged);
+    tokio::task::yield_now().await;
+    request.abort();
+    drop(held);
+    assert!(bench.all_places_are_back().await);
+    assert!(bench.log.commits().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_broker_is_away_events_are_logged_up_to_the_window_and_then_refused() {
+    let bench = Bench::new(MemoryTopic::holding(2), 100);
+    bench.log(&["a", "b", "c", "d"]).await.unwrap();
+    bench.log(&["e", "f", "g", "h"]).await.unwrap();
+    let refused = bench.log(&["i"]).await.unwrap_err();
+    let LogError::BacklogFull {
+        retry_after,
+        reason,
+    } = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(retry_after, PublishSettings::default().retry_after);
+    assert!(reason.contains("8 of 8"), "{reason}");
+    assert_eq!(bench.log.commits().concat().len(), 8);
+    // The broker comes back: everything is published in order and the backlog is gone.
+    for _ in 0..4 {
+        bench.topic.deliver(2);
+        sleep(SETTLED).await;
+    }
+    assert!(bench.all_places_are_back().await);
+    let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    assert_eq!(bench.published(), keys);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_can_not_publish_logs_nothing_and_sends_clients_elsewhere() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.topic.fail("fatal");
+    // Logged before the failure is known: durable, and the relay's to publish.
+    bench.log(&["a"]).await.unwrap();
+    sleep(SETTLED).await;
+    let refused = bench.log(&["b"]).await;
+    assert!(matches!(refused, Err(LogError::Unavailable(_))));
+    assert_eq!(bench.log.commits().concat().len(), 1);
+    assert!(bench.published().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_waits_for_the_topic_gets_a_publication() {
+    let bench = Bench::new(MemoryTopic::holding(100), 100);
+    let logged = bench.log(&["a"]).await.unwrap();
+    assert!(matches!(
+        logged[0],
+        LogOutcome::Logged {
+            publication: None,
+            ..
+        }
+    ));
+    let waiting = bench.begin(&["b"], AckLevel::Published).await.unwrap();
+    let Some(LogOutcome::Logged {
+        publication: Some(publication),
+        ..
+    }) = waiting.unwrap().pop()
+    else {
+        panic!("an event that is waited for has a publication");
+    };
+    bench.topic.deliver(2);
+    assert!(publication.wait_until(Instant::now() + SETTLED).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_finishes_what_was_taken_and_takes_nothing_more() {
+    let bench = Bench::new(MemoryTopic::delivering(), 1);
+    bench.log.hold();
+    let requests = [
+        bench.begin(&["a"], AckLevel::Logged),
+        bench.begin(&["b"], AckLevel::Logged),
+    ];
+    sleep(SETTLED).await;
+    let commits = Arc::clone(&bench.commits);
+    let drain = tokio::spawn(async move { commits.drain(SETTLED).await });
+    sleep(Duration::from_secs(1)).await;
+    let late = bench.log(&["c"]).await;
+    assert!(matches!(late, Err(LogError::Unavailable(_))));
+    bench.log.let_commit(2);
+    assert!(drain.await.unwrap());
+    for request in requests {
+        assert!(request.await.unwrap().is_ok());
+    }
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_with_its_deadline_when_the_database_hangs() {
+    let bench = Bench::new(MemoryTopic::delivering(), 1);
+    bench.log.hold();
+    let _request = bench.begin(&["a"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let began = Instant::now();
+    assert!(!bench.commits.drain(Duration::from_secs(1)).await);
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+}
+
+/// A group commit over mocks that publishes nothing.
+fn over(change_log: MockChangeLog) -> (GroupCommit, Arc<TableCodec>) {
+    let mut publishing = MockPublishEvents::new();
+    publishing
+        .expect_reserve()
+        .returning(|events| Ok(places(events)));
+    publishing.expect_publish().never();
+    let codec = Arc::new(TableCodec::default());
+    let commits = GroupCommit::new(
+        Arc::new(change_log),
+        Arc::new(publishing),
+        codec.clone(),
+        Arc::new(CountingLogIds::default()),
+        LogSettings::default(),
+    );
+    (commits, codec)
+}
+
+fn places(events: usize) -> WindowPlaces {
+    WindowPlaces::detached(u32::try_from(events).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_adapter_that_panics_fails_one_commit_and_not_the_write_side() {
+    let mut change_log = MockChangeLog::new();
+    change_log
+        .expect_append()
+        .times(2)
+        .returning(|_| panic!("a bug"));
+    let (commits, codec) = over(change_log);
+    for key in ["a", "b"] {
+        let failed = commits.log(vec![change(&codec, key)], AckLevel::Logged);
+        assert!(matches!(failed.await, Err(LogError::Unavailable(_))));
+    }
+}
+
+#[tokio::test]
+async fn outcomes_that_are_not_one_for_each_row_are_never_given_to_the_wrong_event() {
+    let mut change_log = MockChangeLog::new();
+    change_log.expect_append().returning(|_| {
+        Ok(vec![crate::port::change_log::AppendOutcome::Logged {
+            logged_at: Timestamp::from_unix_micros(1),
+        }])
+    });
+    let (commits, codec) = over(change_log);
+    let changes = vec![change(&codec, "a"), change(&codec, "b")];
+    let failed = commits.log(changes, AckLevel::Logged).await;
+    assert!(matches!(failed, Err(LogError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn nothing_to_log_asks_nobody() {
+    let mut change_log = MockChangeLog::new();
+    change_log.expect_append().never();
+    let (commits, _) = over(change_log);
+    let outcomes = commits.log(Vec::new(), AckLevel::Logged).await.unwrap();
+    assert!(outcomes.is_empty());
+}
+
+#[tokio::test]
+async fn events_are_handed_to_publishing_before_their_request_is_answered() {
+    let seen: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let mut publishing = MockPublishEvents::new();
+    publishing
+        .expect_reserve()
+        .returning(|events| Ok(places(events)));
+    let handed = Arc::clone(&seen);
+    publishing
+        .expect_publish()
+        .times(1)
+        .returning(move |_| handed.lock().unwrap().push("handed over"));
+    let codec = Arc::new(TableCodec::default());
+    let commits = GroupCommit::new(
+        Arc::new(MemoryChangeLog::default()),
+        Arc::new(publishing),
+        codec.clone(),
+        Arc::new(CountingLogIds::default()),
+        LogSettings::default(),
+    );
+    let request = commits.log(vec![change(&codec, "a")], AckLevel::Logged);
+    request.await.unwrap();
+    seen.lock().unwrap().push("answered");
+    assert_eq!(*seen.lock().unwrap(), ["handed over", "answered"]);
+}

@@ -1,1 +1,173 @@
+use super::*;
+use crate::port::event_topic::{MockEventTopic, TopicDescription};
+use crate::port::layout_store::MockLayoutStore;
+use crate::testkit::{POOL, stored_layout};
+use axs_domain::text::PoolName;
+use mockall::Sequence;
 
+fn plan() -> LayoutPlan {
+    LayoutPlan {
+        pools: vec![PoolSpec {
+            name: PoolName::parse(POOL).unwrap(),
+            shards: 8,
+            partitions: 4,
+        }],
+        events_topic: stored_layout().events_topic,
+    }
+}
+
+/// A topic that is described like this, each time it is asked.
+fn topic(cluster: &'static str, descriptions: Vec<Option<usize>>) -> MockEventTopic {
+    let mut topic = MockEventTopic::new();
+    let mut order = Sequence::new();
+    for partition_count in descriptions {
+        topic
+            .expect_describe()
+            .times(1)
+            .in_sequence(&mut order)
+            .returning(move || {
+                Ok(TopicDescription {
+                    cluster_id: Some(cluster.to_owned()),
+                    partition_count,
+                })
+            });
+    }
+    topic
+}
+
+/// A store with this layout, in which nothing may be made.
+fn standing(layout: Option<StoredLayout>) -> MockLayoutStore {
+    let mut layouts = MockLayoutStore::new();
+    layouts.expect_load().returning(move || Ok(layout.clone()));
+    layouts
+}
+
+async fn make(
+    layouts: MockLayoutStore,
+    topic: MockEventTopic,
+    plan: LayoutPlan,
+) -> Result<LayoutMade, MakeLayoutError> {
+    let making = LayoutMaking::new(Arc::new(layouts), Arc::new(topic));
+    making.make(plan).await
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_made_with_the_plans_partitions_before_the_layout_is_stored() {
+    let mut topic = topic("cluster-1", vec![None, Some(4)]);
+    topic
+        .expect_create()
+        .withf(|count| *count == 4)
+        .times(1)
+        .returning(|_| Ok(true));
+    let mut layouts = standing(None);
+    layouts
+        .expect_create()
+        .withf(|stored| *stored == stored_layout())
+        .times(1)
+        .returning(|_| Ok(true));
+    let made = make(layouts, topic, plan()).await.unwrap();
+    assert_eq!(made.layout, stored_layout());
+    assert!(made.created && made.topic_created);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_there_with_the_plans_partitions_is_taken_as_it_is() {
+    let mut topic = topic("cluster-1", vec![Some(4)]);
+    topic.expect_create().never();
+    let mut layouts = standing(None);
+    layouts.expect_create().times(1).returning(|_| Ok(true));
+    let made = make(layouts, topic, plan()).await.unwrap();
+    assert!(made.created && !made.topic_created);
+}
+
+#[tokio::test]
+async fn a_topic_with_another_number_of_partitions_stores_nothing() {
+    // The second: somebody made it between our look and our try.
+    for (descriptions, created) in [(vec![Some(6)], None), (vec![None, Some(6)], Some(false))] {
+        let mut topic = topic("cluster-1", descriptions);
+        if let Some(created) = created {
+            topic.expect_create().returning(move |_| Ok(created));
+        }
+        let mut layouts = standing(None);
+        layouts.expect_create().never();
+        let refused = make(layouts, topic, plan()).await.unwrap_err();
+        let expected = MakeLayoutError::PartitionCountDiffers {
+            topic: "axs.events".to_owned(),
+            found: 6,
+            expected: 4,
+        };
+        assert_eq!(refused, expected);
+    }
+}
+
+#[tokio::test]
+async fn making_the_same_layout_again_changes_nothing() {
+    let mut topic = topic("cluster-1", vec![Some(4)]);
+    topic.expect_create().never();
+    let mut layouts = standing(Some(stored_layout()));
+    layouts.expect_create().never();
+    let made = make(layouts, topic, plan()).await.unwrap();
+    assert!(!made.created && !made.topic_created);
+}
+
+#[tokio::test]
+async fn another_layout_is_never_replaced_and_what_differs_is_named() {
+    let rows: [(&str, fn(&mut LayoutPlan)); 4] = [
+        ("topic", |plan| plan.events_topic = "other".to_owned()),
+        ("4 partitions, not 2", |plan| plan.pools[0].partitions = 2),
+        ("8 shards, not 9", |plan| plan.pools[0].shards = 9),
+        ("pool retail", |plan| {
+            plan.pools[0].name = PoolName::parse("whale").unwrap();
+        }),
+    ];
+    for (difference, change) in rows {
+        let mut topic = MockEventTopic::new();
+        topic.expect_create().never();
+        let mut layouts = standing(Some(stored_layout()));
+        layouts.expect_create().never();
+        let mut plan = plan();
+        change(&mut plan);
+        let refused = make(layouts, topic, plan).await.unwrap_err();
+        assert!(matches!(refused, MakeLayoutError::OtherLayoutStands { .. }));
+        assert!(refused.to_string().contains(difference), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_layout_whose_topic_is_gone_or_elsewhere_is_not_made_whole_in_silence() {
+    let gone = topic("cluster-1", vec![None]);
+    let refused = make(standing(Some(stored_layout())), gone, plan()).await;
+    assert!(matches!(refused, Err(MakeLayoutError::TopicGone { .. })));
+    let elsewhere = topic("cluster-2", vec![Some(4)]);
+    let refused = make(standing(Some(stored_layout())), elsewhere, plan()).await;
+    assert!(matches!(refused, Err(MakeLayoutError::OtherCluster { .. })));
+}
+
+#[tokio::test]
+async fn an_operator_who_was_slower_gets_the_layout_that_stands() {
+    let topic = topic("cluster-1", vec![Some(4), Some(4)]);
+    let mut layouts = MockLayoutStore::new();
+    let mut order = Sequence::new();
+    for answer in [None, Some(stored_layout())] {
+        layouts
+            .expect_load()
+            .times(1)
+            .in_sequence(&mut order)
+            .returning(move || Ok(answer.clone()));
+    }
+    layouts.expect_create().times(1).returning(|_| Ok(false));
+    let made = make(layouts, topic, plan()).await.unwrap();
+    assert!(!made.created);
+}
+
+#[tokio::test]
+async fn a_plan_that_can_not_be_laid_out_asks_nobody() {
+    let mut layouts = MockLayoutStore::new();
+    layouts.expect_load().never();
+    let empty = LayoutPlan {
+        pools: Vec::new(),
+        ..plan()
+    };
+    let refused = make(layouts, MockEventTopic::new(), empty).await;
+    assert_eq!(refused, Err(MakeLayoutError::Plan(LayoutError::NoPools)));
+}

@@ -50,6 +50,11 @@ impl PositionNotes {
         (notes, PositionSink(sink))
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.positions.len()
+    }
+
     /// Runs until every sink is gone and what they put is noted.
     pub(super) async fn run(mut self) {
         loop {

@@ -1,1 +1,325 @@
+use super::*;
+use crate::port::balance_cache::{CacheError, MockBalanceCache};
+use crate::port::balance_store::MockBalanceStore;
+use crate::testkit::{account, account_id, amount, away, code, currency};
+use crate::usecase::account_lookup::MockAccountLookup;
+use crate::usecase::currency_lookup::MockCurrencyLookup;
+use axs_domain::balance::Balance;
+use axs_domain::currency::CurrencySet;
+use axs_domain::id::BalanceVersion;
+use std::sync::Mutex;
+use tokio::time::{Instant, sleep};
 
+const OPEN: [i64; 3] = [1, 2, 3];
+
+struct Ports {
+    cache: MockBalanceCache,
+    store: MockBalanceStore,
+    currencies: MockCurrencyLookup,
+    settings: ReadSettings,
+}
+
+impl Ports {
+    fn new() -> Self {
+        let mut currencies = MockCurrencyLookup::new();
+        currencies.expect_current().returning(|| {
+            let registered = [currency("USD", 2), currency("BTC", 8)];
+            Ok(Arc::new(CurrencySet::new(registered)))
+        });
+        Self {
+            cache: MockBalanceCache::new(),
+            store: MockBalanceStore::new(),
+            currencies,
+            settings: ReadSettings::default(),
+        }
+    }
+
+    fn reading(self) -> BalanceReading {
+        let mut accounts = MockAccountLookup::new();
+        accounts.expect_find().returning(|ids| {
+            let open = ids.into_iter().filter(|id| OPEN.contains(&id.value()));
+            Ok(open.map(|id| (id, account(id.value()))).collect())
+        });
+        BalanceReading::new(
+            Arc::new(accounts),
+            Arc::new(self.currencies),
+            Arc::new(self.cache),
+            Arc::new(self.store),
+            self.settings,
+        )
+    }
+
+    /// The cache has the accounts of `hits` and misses all others.
+    fn cached(&mut self, hits: &'static [i64]) {
+        self.cache.expect_read().times(1).returning(|asked| {
+            let read = asked.into_iter().map(|(_, id)| {
+                let id = id.value();
+                hits.contains(&id).then(|| balances(id, "7"))
+            });
+            Ok(read.collect())
+        });
+    }
+
+    /// The store is asked once for the balances of exactly these accounts.
+    fn stored(&mut self, accounts: &'static [i64]) {
+        self.store
+            .expect_load_accounts()
+            .times(1)
+            .withf(move |asked| {
+                let mut ids: Vec<i64> = asked.iter().map(|(_, id)| id.value()).collect();
+                ids.sort_unstable();
+                ids == accounts
+            })
+            .returning(|asked| {
+                let ids = asked.into_iter().map(|(_, id)| id.value());
+                Ok(ids.map(|id| balances(id, "9")).collect())
+            });
+    }
+}
+
+fn versioned(available: &str) -> VersionedBalance {
+    VersionedBalance {
+        balance: Balance {
+            available: amount(available),
+            ..Balance::ZERO
+        },
+        version: BalanceVersion::try_new(3).unwrap(),
+    }
+}
+
+fn balances(id: i64, available: &str) -> AccountBalances {
+    AccountBalances {
+        shard_id: account(id).shard_id,
+        account_id: account_id(id),
+        balances: vec![(code("USD"), versioned(available))],
+    }
+}
+
+fn query(ids: &[i64], currencies: &[&str], consistency: ReadConsistency) -> BalanceQuery {
+    BalanceQuery {
+        account_ids: ids.iter().copied().map(account_id).collect(),
+        currencies: currencies.iter().map(|text| code(text)).collect(),
+        consistency,
+    }
+}
+
+fn found(outcome: &BalancesOutcome) -> &BalancesRead {
+    match outcome {
+        BalancesOutcome::Found(read) => read,
+        BalancesOutcome::Refused(refusal) => panic!("refused: {refusal:?}"),
+    }
+}
+
+fn cache_error() -> CacheError {
+    CacheError {
+        address: "redis://cache:6379".to_owned(),
+        reason: "connection refused".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn what_the_cache_has_is_never_asked_of_the_store() {
+    let mut ports = Ports::new();
+    ports.cached(&[1, 2]);
+    ports.store.expect_load_accounts().never();
+    let query = query(&[2, 1, 2], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    let ids: Vec<i64> = outcomes
+        .iter()
+        .map(|o| found(o).account_id.value())
+        .collect();
+    assert_eq!(ids, [2, 1, 2]);
+    assert!(
+        outcomes
+            .iter()
+            .all(|o| found(o).source == ReadSource::Cache)
+    );
+    assert_eq!(found(&outcomes[0]).balances, balances(2, "7").balances);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_misses_are_loaded_and_then_filled_in_the_background() {
+    let mut ports = Ports::new();
+    ports.cached(&[1]);
+    ports.stored(&[2, 3]);
+    let filled: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let seen = Arc::clone(&filled);
+    ports.cache.expect_fill().times(1).returning(move |fills| {
+        let ids = fills.iter().map(|fill| fill.account_id.value());
+        seen.lock().unwrap().extend(ids);
+        Err(cache_error())
+    });
+    let query = query(&[1, 2, 3], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    let sources: Vec<ReadSource> = outcomes.iter().map(|o| found(o).source).collect();
+    let (cache, database) = (ReadSource::Cache, ReadSource::Database);
+    assert_eq!(sources, [cache, database, database]);
+    assert_eq!(found(&outcomes[1]).balances, balances(2, "9").balances);
+    sleep(Duration::from_secs(1)).await;
+    let mut filled = filled.lock().unwrap().clone();
+    filled.sort_unstable();
+    assert_eq!(filled, [2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_fails_is_no_error_and_is_not_filled() {
+    let mut ports = Ports::new();
+    ports
+        .cache
+        .expect_read()
+        .times(1)
+        .returning(|_| Err(cache_error()));
+    ports.cache.expect_fill().never();
+    ports.stored(&[1, 2]);
+    let query = query(&[1, 2], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    assert!(
+        outcomes
+            .iter()
+            .all(|o| found(o).source == ReadSource::Database)
+    );
+    sleep(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_committed_read_never_touches_the_cache() {
+    let mut ports = Ports::new();
+    ports.cache.expect_read().never();
+    ports.cache.expect_fill().never();
+    ports.stored(&[1]);
+    let query = query(&[1], &[], ReadConsistency::Committed);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    assert_eq!(found(&outcomes[0]).source, ReadSource::Database);
+}
+
+#[tokio::test]
+async fn a_committed_read_of_some_currencies_loads_only_those() {
+    let mut ports = Ports::new();
+    ports.store.expect_load_accounts().never();
+    ports.store.expect_load().times(1).returning(|keys| {
+        let answers = keys.into_iter().map(|(shard, key)| {
+            assert_eq!(shard, account(key.account_id.value()).shard_id);
+            let has = key.currency == code("USD");
+            let id = key.account_id.value().to_string();
+            if has {
+                versioned(&id)
+            } else {
+                VersionedBalance::ABSENT
+            }
+        });
+        Ok(answers.collect())
+    });
+    let query = query(&[2, 1], &["BTC", "USD"], ReadConsistency::Committed);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    for (outcome, id) in outcomes.iter().zip(["2", "1"]) {
+        let expected = vec![
+            (code("BTC"), VersionedBalance::ABSENT),
+            (code("USD"), versioned(id)),
+        ];
+        assert_eq!(found(outcome).balances, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_currency_the_account_never_had_is_zero_at_version_zero() {
+    let mut ports = Ports::new();
+    ports.cached(&[1]);
+    let query = query(&[1], &["BTC", "USD"], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    let expected = vec![
+        (code("BTC"), VersionedBalance::ABSENT),
+        (code("USD"), versioned("7")),
+    ];
+    assert_eq!(found(&outcomes[0]).balances, expected);
+}
+
+#[tokio::test]
+async fn an_unknown_account_is_refused_by_its_path_and_its_neighbours_are_read() {
+    let mut ports = Ports::new();
+    ports.cached(&[1]);
+    let query = query(&[1, 77], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    found(&outcomes[0]);
+    let BalancesOutcome::Refused(refusal) = &outcomes[1] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(refusal.code, RefusalCode::UnknownAccount);
+    assert_eq!(refusal.violations[0].field, "account_ids[1]");
+}
+
+#[tokio::test]
+async fn only_unknown_accounts_ask_neither_cache_nor_store() {
+    let ports = Ports::new();
+    let query = query(&[77], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    assert!(matches!(outcomes[..], [BalancesOutcome::Refused(_)]));
+}
+
+#[tokio::test]
+async fn an_unknown_currency_refuses_the_query_by_its_path_after_a_fresh_look() {
+    let mut ports = Ports::new();
+    ports
+        .currencies
+        .expect_refreshed()
+        .times(1)
+        .returning(|| Ok(Arc::new(CurrencySet::new([currency("USD", 2)]))));
+    let query = query(&[1], &["USD", "ABC"], ReadConsistency::Cached);
+    let refused = ports.reading().read(query).await.unwrap_err();
+    let ReadBalancesError::Refused(refusal) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refusal.code, RefusalCode::UnknownCurrency);
+    assert_eq!(refusal.violations[0].field, "currency_codes[1]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_beyond_the_bound_wait_a_little_and_are_then_refused_with_a_pause() {
+    let mut ports = Ports::new();
+    ports.store.expect_load_accounts().never();
+    ports.settings = ReadSettings {
+        store_reads_max: 1,
+        store_read_wait: Duration::from_millis(200),
+        retry_after: Duration::from_secs(4),
+        ..ReadSettings::default()
+    };
+    let reading = ports.reading();
+    let _turn = reading.store_reads.turn(&reading.settings).await.unwrap();
+    let asked = Instant::now();
+    let query = query(&[1], &[], ReadConsistency::Committed);
+    let refused = reading.read(query).await.unwrap_err();
+    assert_eq!(asked.elapsed(), Duration::from_millis(200));
+    let expected = ReadBalancesError::Busy {
+        reads_max: 1,
+        retry_after: Duration::from_secs(4),
+    };
+    assert_eq!(refused, expected);
+}
+
+#[tokio::test]
+async fn a_turn_at_the_store_ends_with_the_read_even_when_it_fails() {
+    let mut ports = Ports::new();
+    ports
+        .store
+        .expect_load_accounts()
+        .times(2)
+        .returning(|_| Err(away()));
+    ports.settings.store_reads_max = 1;
+    let reading = ports.reading();
+    for _ in 0..2 {
+        let query = query(&[1], &[], ReadConsistency::Committed);
+        let failed = reading.read(query).await;
+        assert_eq!(failed, Err(ReadBalancesError::Store(away())));
+    }
+}
+
+#[tokio::test]
+async fn fills_beyond_the_bound_are_skipped() {
+    let mut cache = MockBalanceCache::new();
+    cache.expect_fill().times(1).returning(|_| Ok(()));
+    let cache: Arc<dyn BalanceCache> = Arc::new(cache);
+    let fills = CacheFills::default();
+    // On the one thread of this test the first fill has not run when the second is asked for.
+    fills.begin(&cache, vec![balances(1, "1")], 1);
+    fills.begin(&cache, vec![balances(2, "1")], 1);
+    tokio::task::yield_now().await;
+}

@@ -1,0 +1,141 @@
+//! A change log in memory, whose commits a test can hold up or let fail.
+
+use super::away;
+use crate::port::change_log::{
+    AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
+};
+use crate::port::store_error::StoreError;
+use async_trait::async_trait;
+use axs_domain::id::LogId;
+use axs_domain::log_status::LogStatus;
+use axs_domain::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+
+/// Keeps the port's contract in memory: one row for each key, outcomes in order.
+#[derive(Debug)]
+pub struct MemoryChangeLog {
+    rows: Mutex<HashMap<ChangeLogKey, ChangeLogRecord>>,
+    commits: Mutex<Vec<Vec<LogId>>>,
+    turns: Semaphore,
+    held: AtomicBool,
+    away: AtomicBool,
+}
+
+impl Default for MemoryChangeLog {
+    fn default() -> Self {
+        Self {
+            rows: Mutex::default(),
+            commits: Mutex::default(),
+            turns: Semaphore::new(0),
+            held: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+        }
+    }
+}
+
+impl MemoryChangeLog {
+    /// From now on every commit waits for [`MemoryChangeLog::let_commit`].
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets so many commits that wait, or will wait, go on.
+    pub fn let_commit(&self, commits: usize) {
+        self.turns.add_permits(commits);
+    }
+
+    /// Takes the store away, or brings it back.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// The log ids asked to be written by each commit that succeeded, in order.
+    #[must_use]
+    pub fn commits(&self) -> Vec<Vec<LogId>> {
+        lock(&self.commits).clone()
+    }
+
+    /// The row with this key.
+    #[must_use]
+    pub fn row(&self, key: &ChangeLogKey) -> Option<ChangeLogRecord> {
+        lock(&self.rows).get(key).cloned()
+    }
+
+    /// Puts a row as it is, e.g. one that is final.
+    pub fn put(&self, record: ChangeLogRecord) {
+        lock(&self.rows).insert(record.key.clone(), record);
+    }
+
+    fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(away());
+        }
+        Ok(answer)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl ChangeLog for MemoryChangeLog {
+    async fn append(&self, new: Vec<NewChangeLog>) -> Result<Vec<AppendOutcome>, StoreError> {
+        if self.held.load(Ordering::SeqCst) {
+            self.turns.acquire().await.unwrap().forget();
+        }
+        self.answer(())?;
+        let mut rows = lock(&self.rows);
+        let mut commits = lock(&self.commits);
+        let commit = i64::try_from(commits.len()).unwrap();
+        commits.push(new.iter().map(|row| row.log_id).collect());
+        let logged_at = Timestamp::from_unix_micros(1_000_000 + commit);
+        let outcomes = new.into_iter().map(|row| {
+            if let Some(known) = rows.get(&row.key) {
+                return AppendOutcome::Known(Box::new(known.clone()));
+            }
+            let record = ChangeLogRecord {
+                log_id: row.log_id,
+                key: row.key.clone(),
+                fingerprint: row.fingerprint,
+                payload: row.payload,
+                status: LogStatus::Init,
+                reason: None,
+                logged_at,
+                decided_at: None,
+                position: None,
+                entries: Vec::new(),
+            };
+            rows.insert(row.key, record);
+            AppendOutcome::Logged { logged_at }
+        });
+        Ok(outcomes.collect())
+    }
+
+    async fn find_by_log_id(&self, log_id: LogId) -> Result<Option<ChangeLogRecord>, StoreError> {
+        let rows = lock(&self.rows);
+        self.answer(rows.values().find(|row| row.log_id == log_id).cloned())
+    }
+
+    async fn find_by_key(&self, key: ChangeLogKey) -> Result<Option<ChangeLogRecord>, StoreError> {
+        self.answer(self.row(&key))
+    }
+
+    async fn note_positions(&self, positions: Vec<PublishedPosition>) -> Result<u64, StoreError> {
+        self.answer(())?;
+        let mut rows = lock(&self.rows);
+        let mut noted = 0;
+        for position in positions {
+            if let Some(row) = rows.get_mut(&position.key)
+                && row.status == LogStatus::Init
+            {
+                row.position = Some((position.partition, position.offset));
+                noted += 1;
+            }
+        }
+        Ok(noted)
+    }
+}
