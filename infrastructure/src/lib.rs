@@ -6,8 +6,10 @@
 //! | protobuf | [`codec`] |
 //! | PostgreSQL | [`postgres`] |
 //! | Kafka | [`kafka`] |
+//! | Redis | [`redis`] |
 
 pub mod codec;
 pub mod kafka;
 pub mod postgres;
 pub mod process;
+pub mod redis;
