@@ -8,7 +8,7 @@ use super::change_log_record::{KeyColumns, read_records};
 use super::entity::balance_change_log;
 use super::error::StoreName;
 use super::pool::Database;
-use super::stored::{shard_bounds, timestamp};
+use super::stored::timestamp;
 use async_trait::async_trait;
 use axs_application::port::change_log::{
     AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
@@ -137,9 +137,9 @@ impl ChangeLog for PgChangeLog {
             .map(|position| (&position.key, position))
             .collect();
         let columns = KeyColumns::of(positions.keys().copied());
-        let Some((lowest, highest)) = shard_bounds(&columns.shards) else {
+        if columns.shards.is_empty() {
             return Ok(0);
-        };
+        }
         let partitions: Vec<i32> = positions.values().map(|p| p.partition.value()).collect();
         let offsets: Vec<i64> = positions.values().map(|p| p.offset.value()).collect();
         let note = async {
@@ -154,8 +154,6 @@ impl ChangeLog for PgChangeLog {
                 .bind(columns.keys)
                 .bind(partitions)
                 .bind(offsets)
-                .bind(lowest)
-                .bind(highest)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
