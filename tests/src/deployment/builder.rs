@@ -19,14 +19,12 @@ pub struct PoolShape {
 }
 
 /// Settings of tests: small pools, since many deployments share one server, and short waits.
-const SMALL: [(&str, &str); 7] = [
+const SMALL: [(&str, &str); 5] = [
     ("AXS__DATABASE__WRITER_CONNECTIONS_MAX", "6"),
     ("AXS__DATABASE__QUERY_CONNECTIONS_MAX", "5"),
     ("AXS__DATABASE__OPERATIONS_CONNECTIONS_MAX", "3"),
     ("AXS__CACHE__CONNECTIONS_MAX", "3"),
-    ("AXS__PROCESSING__FIRST_WAIT_MS", "50"),
     ("AXS__LEASE__TTL_MS", "3000"),
-    ("AXS__LEASE__STANDBY_POLL_MS", "200"),
 ];
 
 /// What a deployment shall be.

@@ -21,7 +21,7 @@ async fn six_hundred_events_over_as_many_accounts_in_three_currencies_are_one_tr
     let mut deployment = Deployment::builder("batch")
         .pools(&pools)
         // Long enough for all records to be read before the batch is closed.
-        .setting("AXS__PROCESSING__NEXT_WAIT_MS", 500)
+        .setting("AXS__PROCESSING__BATCH_LINGER_MS", 500)
         .apis(1)
         .start()
         .await?;
