@@ -112,7 +112,8 @@ async fn making_the_same_layout_again_changes_nothing() {
 
 #[tokio::test]
 async fn another_layout_is_never_replaced_and_what_differs_is_named() {
-    let rows: [(&str, fn(&mut LayoutPlan)); 4] = [
+    type Change = fn(&mut LayoutPlan);
+    let rows: [(&str, Change); 4] = [
         ("topic", |plan| plan.events_topic = "other".to_owned()),
         ("4 partitions, not 2", |plan| plan.pools[0].partitions = 2),
         ("8 shards, not 9", |plan| plan.pools[0].shards = 9),

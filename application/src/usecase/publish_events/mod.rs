@@ -14,6 +14,13 @@
 //! event that could not be enqueued must not be overtaken through this process by a later one of
 //! its account; what is left unpublished is published from the log, in log order, by the leaders'
 //! relay. `reserve` then refuses, so that clients go to another process, and `health` says why.
+//!
+//! | metric | what it counts |
+//! |---|---|
+//! | `axs_publish_window_used` | places taken now |
+//! | `axs_publish_queue_full_total` | tries that found the producer's queue full |
+//! | `axs_publish_left_to_relay_total` | logged events that this process does not publish |
+//! | `axs_positions_dropped_total` | positions that were not noted |
 
 mod position_notes;
 mod publish_loop;

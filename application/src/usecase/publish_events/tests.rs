@@ -225,7 +225,8 @@ async fn a_wait_for_the_topic_ends_with_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn positions_are_gathered_and_noted_with_their_offsets() {
     let topic = Arc::new(MemoryTopic::delivering());
-    let noted: Arc<Mutex<Vec<Vec<(i64, i64)>>>> = Arc::default();
+    type Note = Vec<(i64, i64)>;
+    let noted: Arc<Mutex<Vec<Note>>> = Arc::default();
     let notes = Arc::clone(&noted);
     let mut log = MockChangeLog::new();
     log.expect_note_positions().returning(move |positions| {

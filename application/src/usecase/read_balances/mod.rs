@@ -1,4 +1,9 @@
 //! Reading balances: fast from the cache, exact from the store.
+//!
+//! | metric | what it counts |
+//! |---|---|
+//! | `axs_balance_reads_total` | accounts read, by `source`: cache or database |
+//! | `axs_cache_fills_skipped_total` | fills left to a later miss |
 
 mod cache_fills;
 mod store_reads;

@@ -1,4 +1,7 @@
 //! Taking balance change events: checked one by one, logged together, answered one by one.
+//!
+//! The metric `axs_submitted_events_total` counts events by `outcome`: accepted, duplicate or
+//! refused. Requests that failed as a whole are the caller's to count.
 
 mod acceptance;
 mod key_reuse;
