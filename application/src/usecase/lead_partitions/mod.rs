@@ -23,6 +23,7 @@
 mod choose;
 mod elector;
 mod guard;
+mod questions;
 mod settings;
 mod status;
 mod term;
@@ -51,7 +52,8 @@ use crate::port::relay_source::RelaySource;
 use async_trait::async_trait;
 use axs_domain::id::{OwnerId, PartitionId};
 use axs_domain::rule::BalanceRuleSet;
-use elector::{Elector, ElectorPorts};
+use elector::Elector;
+use questions::ElectorPorts;
 use shaku::{Component, Interface};
 use status::StatusBoard;
 use std::sync::Arc;

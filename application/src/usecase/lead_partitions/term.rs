@@ -56,7 +56,7 @@ pub(super) async fn serve(ports: TermPorts, term: Term) -> WorkerEnd {
         // goes on in its own task; the store's fence judges it.
         () = term.lease.until_revoked() => WorkerEnd {
             reason: StopReason::LeaseUnsure,
-            poison_run: term.poison_run,
+            poison_run: 0,
         },
         end = work(&ports, &term) => end,
     };

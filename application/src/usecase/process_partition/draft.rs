@@ -65,10 +65,6 @@ impl Draft {
         self.writes.values()
     }
 
-    pub(super) fn events(&self) -> &[FinalisedEvent] {
-        &self.events
-    }
-
     pub(super) fn items(&self) -> &[Item] {
         &self.items
     }
@@ -232,9 +228,10 @@ impl Draft {
         self.items.extend(items);
     }
 
-    /// The batch as it is to be written on top of `offset_before`; `None` when there is nothing.
+    /// The batch as it is to be written on top of `offset_before`, to which the events move over;
+    /// `None` when there is nothing. What is sealed takes nothing more in.
     pub(super) fn seal(
-        &self,
+        &mut self,
         partition: PartitionId,
         claim: Claim,
         shards: Vec<ShardId>,
@@ -246,7 +243,7 @@ impl Draft {
             shards,
             offset_before,
             offset_after: self.offset_after()?,
-            events: self.events.clone(),
+            events: std::mem::take(&mut self.events),
             writes: self.writes.values().copied().collect(),
             reads: self
                 .reads

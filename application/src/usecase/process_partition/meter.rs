@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::item::Verdict;
 use super::stop::StopReason;
-use crate::port::batch_writer::{FinalResult, WriteError};
+use crate::port::batch_writer::{DecidedBatch, FinalResult, WriteError};
 use axs_domain::id::PartitionId;
 use metrics::{counter, histogram};
 use std::time::Duration;
@@ -40,9 +40,9 @@ pub(super) fn stage(stage: Stage, took: Duration) {
     clippy::cast_precision_loss,
     reason = "a batch has far fewer records than 2^53"
 )]
-pub(super) fn committed(draft: &Draft) {
+pub(super) fn committed(draft: &Draft, batch: &DecidedBatch) {
     histogram!("axs_batch_events").record(draft.len() as f64);
-    for event in draft.events() {
+    for event in &batch.events {
         let outcome = match event.result {
             FinalResult::Applied(_) => "applied",
             FinalResult::Rejected(_) => "rejected",

@@ -73,6 +73,7 @@ pub(super) async fn write_to_the_end(tools: WriteTools, batch: Arc<DecidedBatch>
             }
         };
         meter::write_failed(&failure);
+        let words = failure.to_string();
         match failure {
             WriteError::Fenced => return WriteEnd::Stopped(StopReason::Fenced),
             WriteError::Culprits(culprits) if !in_doubt => return WriteEnd::Culprits(culprits),
@@ -89,15 +90,16 @@ pub(super) async fn write_to_the_end(tools: WriteTools, batch: Arc<DecidedBatch>
         }
         if backoff.tries() >= tools.retries_max {
             return WriteEnd::Stopped(StopReason::Store(format!(
-                "gave up after {} tries: {}",
+                "gave up after {} tries, {}: {words}",
                 backoff.tries() + 1,
                 if in_doubt {
-                    "it is still unknown whether the batch was committed"
+                    "not knowing whether the batch was committed"
                 } else {
-                    "the batch was not written"
+                    "nothing of the batch being written"
                 }
             )));
         }
+        tracing::warn!(partition = %batch.partition, failure = words, "the batch is tried again");
         backoff.pause().await;
     }
 }

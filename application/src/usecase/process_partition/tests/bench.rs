@@ -181,8 +181,14 @@ impl Bench {
         self.send(event).await;
     }
 
+    /// What is published next is read at this offset.
+    pub(super) fn read_from(&mut self, offset: Offset) {
+        self.next_offset = offset.value();
+    }
+
     pub(super) async fn send(&mut self, event: SourceEvent) {
-        self.source.as_ref().unwrap().send(event).await.unwrap();
+        // A worker that ended hears nothing.
+        let _ = self.source.as_ref().unwrap().send(event).await;
     }
 
     /// Logs events and puts them on the topic as one chunk.

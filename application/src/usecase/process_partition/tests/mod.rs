@@ -3,4 +3,5 @@
 mod bench;
 mod culprits;
 mod pipeline;
+mod simulation;
 mod trouble;

@@ -1,0 +1,109 @@
+//! What the election loop asks the servers.
+
+use super::guard::{check_bounds, check_topic};
+use super::settings::LeadSettings;
+use super::status::StatusBoard;
+use super::term::TermPorts;
+use crate::port::clock::Clock;
+use crate::port::consumer_registry::ConsumerRegistry;
+use crate::port::event_topic::EventTopic;
+use crate::port::layout_store::LayoutStore;
+use crate::port::leader_beat::LeaderBeat;
+use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
+use axs_domain::fencing::Claim;
+use axs_domain::id::{Offset, OwnerId, PartitionId};
+use axs_domain::layout::Layout;
+use std::sync::Arc;
+
+/// What the loop needs.
+pub(super) struct ElectorPorts {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) layouts: Arc<dyn LayoutStore>,
+    pub(super) topic: Arc<dyn EventTopic>,
+    pub(super) registry: Arc<dyn ConsumerRegistry>,
+    pub(super) leadership: Arc<dyn PartitionLeadership>,
+    pub(super) beat: Arc<dyn LeaderBeat>,
+    pub(super) term: TermPorts,
+    pub(super) owner: OwnerId,
+    pub(super) settings: LeadSettings,
+    pub(super) board: Arc<StatusBoard>,
+}
+
+/// What a look at servers and layout shows.
+pub(super) struct Look {
+    pub(super) layout: Arc<Layout>,
+    pub(super) members: Vec<OwnerId>,
+    pub(super) leaders: Vec<LeaderView>,
+}
+
+/// What came of an attempt to lead.
+pub(super) enum Attempt {
+    Taken {
+        claim: Claim,
+        stored_offset: Offset,
+        layout: Arc<Layout>,
+    },
+    Held,
+    /// A person must look.
+    Refused(String),
+    /// A server must come back.
+    Unavailable(String),
+}
+
+/// Looks at the broker, the layout, the live consumers and the leaders, in this order: a process
+/// that can't read the topic must not be counted as one that could lead.
+pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, String> {
+    let topic = ports.topic.describe().await.map_err(|f| f.to_string())?;
+    let stored = ports.layouts.load().await.map_err(|f| f.to_string())?;
+    let stored = stored.ok_or("a layout: none was made yet")?;
+    check_topic(&stored, &topic).map_err(|refusal| refusal.to_string())?;
+    let ttl = ports.settings.lease.ttl();
+    let members = ports.registry.check_in(ports.owner, ttl).await;
+    let members = members.map_err(|failure| failure.to_string())?;
+    let leaders = ports.leadership.leaders().await;
+    let leaders = leaders.map_err(|failure| failure.to_string())?;
+    Ok(Look {
+        layout: Arc::new(stored.layout),
+        members,
+        leaders,
+    })
+}
+
+/// Takes a partition over, and gives it back when its log does not fit the stored offset.
+pub(super) async fn try_to_lead(
+    ports: &ElectorPorts,
+    partition: PartitionId,
+    layout: Arc<Layout>,
+) -> Attempt {
+    let ttl = ports.settings.lease.ttl();
+    let taken = ports
+        .leadership
+        .take_over(partition, ports.owner, ttl)
+        .await;
+    let (claim, stored_offset) = match taken {
+        Ok(TakeOver::Taken {
+            claim,
+            stored_offset,
+            ..
+        }) => (claim, stored_offset),
+        Ok(TakeOver::Held) => return Attempt::Held,
+        Err(failure) => return Attempt::Unavailable(failure.to_string()),
+    };
+    // After the take-over: only now nobody else moves the stored offset.
+    let refused = match ports.topic.bounds(partition).await {
+        Ok(log) => match check_bounds(partition, stored_offset, log) {
+            Ok(()) => {
+                return Attempt::Taken {
+                    claim,
+                    stored_offset,
+                    layout,
+                };
+            }
+            Err(refusal) => Attempt::Refused(refusal.to_string()),
+        },
+        Err(failure) => Attempt::Unavailable(failure.to_string()),
+    };
+    // What fails to be released ends by itself.
+    let _ = ports.leadership.release(partition, claim).await;
+    refused
+}

@@ -1,0 +1,238 @@
+//! The pipeline of one partition: one batch in flight, the next one decided on it.
+
+mod settle;
+mod take_in;
+
+use crate::port::balance_store::BalanceStore;
+use crate::port::batch_writer::BatchWriter;
+use crate::port::clock::Clock;
+use crate::port::event_codec::EventCodec;
+use crate::port::record_source::{InboundRecord, SourceEvent};
+use crate::usecase::process_partition::cache_feed::CacheFeed;
+use crate::usecase::process_partition::draft::Draft;
+use crate::usecase::process_partition::flight::{InFlight, write_end};
+use crate::usecase::process_partition::item::Item;
+use crate::usecase::process_partition::lease_watch::LeaseWatch;
+use crate::usecase::process_partition::memory::BalanceMemory;
+use crate::usecase::process_partition::meter::{self, Stage};
+use crate::usecase::process_partition::progress::Progress;
+use crate::usecase::process_partition::settings::ProcessSettings;
+use crate::usecase::process_partition::stop::StopReason;
+use crate::usecase::process_partition::write::{WriteTools, write_to_the_end};
+use axs_domain::fencing::Claim;
+use axs_domain::id::{Offset, PartitionId};
+use axs_domain::layout::Layout;
+use axs_domain::rule::BalanceRuleSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often in a row a batch is decided again because balances moved under the leader. Once may
+/// be the trace of a predecessor; twice is a second writer.
+const MOVED_RETRIES_MAX: u32 = 1;
+
+/// What every worker of a process shares.
+#[derive(Clone)]
+pub(crate) struct WorkerPorts {
+    pub(crate) codec: Arc<dyn EventCodec>,
+    pub(crate) balances: Arc<dyn BalanceStore>,
+    pub(crate) writer: Arc<dyn BatchWriter>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cache: Arc<CacheFeed>,
+    pub(crate) rules: Arc<BalanceRuleSet>,
+    pub(crate) settings: ProcessSettings,
+}
+
+/// One term of leading one partition.
+#[derive(Clone)]
+pub(crate) struct WorkerTerm {
+    pub(crate) partition: PartitionId,
+    pub(crate) claim: Claim,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) lease: Arc<LeaseWatch>,
+    pub(crate) progress: Arc<Progress>,
+    /// Records in a row that came to nothing before this term.
+    pub(crate) poison_run: usize,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkerEnd {
+    pub(crate) reason: StopReason,
+    /// Records in a row that came to nothing, for the next term: stopping and starting again must
+    /// not wear a run of poison down.
+    pub(crate) poison_run: usize,
+}
+
+/// The single writer of one partition.
+pub(crate) struct Worker {
+    ports: WorkerPorts,
+    term: WorkerTerm,
+    memory: BalanceMemory,
+    /// The stored offset, and the run of poison that ends there.
+    committed: Offset,
+    committed_run: usize,
+    in_flight: Option<InFlight>,
+    /// What is decided on top of the batch in flight, since when, and whether it is closed.
+    draft: Draft,
+    draft_since: Instant,
+    sealed: bool,
+    /// The run of poison at the end of the draft.
+    poison_run: usize,
+    /// Records to be decided again, before any new one. Each group becomes a batch of its own.
+    redo: VecDeque<Vec<Item>>,
+    /// Records read and not yet looked at.
+    inbox: VecDeque<InboundRecord>,
+    /// The smallest offset that the source may give next.
+    next_read: Offset,
+    moved_in_a_row: u32,
+    /// Why to end once everything taken in is written.
+    ending: Option<StopReason>,
+}
+
+impl Worker {
+    pub(crate) fn new(ports: WorkerPorts, term: WorkerTerm) -> Self {
+        let committed = term.progress.stored_offset();
+        Self {
+            memory: BalanceMemory::new(ports.settings.memory_balances_max),
+            committed,
+            committed_run: term.poison_run,
+            in_flight: None,
+            draft: Draft::default(),
+            draft_since: Instant::now(),
+            sealed: false,
+            poison_run: term.poison_run,
+            redo: VecDeque::new(),
+            inbox: VecDeque::new(),
+            next_read: committed,
+            moved_in_a_row: 0,
+            ending: None,
+            ports,
+            term,
+        }
+    }
+
+    /// Works until a reason to stop. `drain` asks for an orderly end: the batch in flight is
+    /// finished, what is only decided is left to the successor.
+    pub(crate) async fn run(
+        mut self,
+        mut source: mpsc::Receiver<SourceEvent>,
+        drain: CancellationToken,
+    ) -> WorkerEnd {
+        let reason = match self.work(&mut source, &drain).await {
+            Ok(reason) => reason,
+            Err(reason) => {
+                self.finish_in_flight().await;
+                reason
+            }
+        };
+        meter::stopped(self.term.partition, &reason);
+        WorkerEnd {
+            reason,
+            poison_run: self.committed_run,
+        }
+    }
+
+    async fn work(
+        &mut self,
+        source: &mut mpsc::Receiver<SourceEvent>,
+        drain: &CancellationToken,
+    ) -> Result<StopReason, StopReason> {
+        loop {
+            let draining = drain.is_cancelled();
+            if draining {
+                self.drop_undecided();
+            } else {
+                self.fill_draft().await?;
+                self.write_when_ready()?;
+            }
+            if self.is_idle() {
+                if draining {
+                    return Ok(StopReason::Drained);
+                }
+                if let Some(reason) = self.ending.take() {
+                    return Ok(reason);
+                }
+            }
+            let wants_records = !draining && self.wants_records();
+            let lingering = !draining && self.in_flight.is_none() && !self.draft.is_empty();
+            let linger_ends = self.draft_since + self.ports.settings.batch_linger;
+            tokio::select! {
+                biased;
+                () = drain.cancelled(), if !draining => {}
+                end = write_end(&mut self.in_flight), if self.in_flight.is_some() => {
+                    self.settle(end, draining)?;
+                }
+                event = source.recv(), if wants_records => self.take_event(event),
+                () = tokio::time::sleep_until(linger_ends), if lingering => {}
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+            && self.draft.is_empty()
+            && self.redo.is_empty()
+            && self.inbox.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        !self.sealed && self.draft.len() < self.ports.settings.batch_events_max.get()
+    }
+
+    fn wants_records(&self) -> bool {
+        self.ending.is_none() && self.redo.is_empty() && self.inbox.is_empty() && self.has_room()
+    }
+
+    fn drop_undecided(&mut self) {
+        self.draft = Draft::default();
+        self.redo.clear();
+        self.inbox.clear();
+    }
+
+    fn lease_is_sure(&self) -> bool {
+        self.term.lease.is_sure_at(self.ports.clock.monotonic())
+    }
+
+    /// Begins to write the draft, if nothing is in flight and it need not wait for more records.
+    fn write_when_ready(&mut self) -> Result<(), StopReason> {
+        let lingered = self.draft_since.elapsed() >= self.ports.settings.batch_linger;
+        let closed = !self.has_room() || self.ending.is_some();
+        if self.in_flight.is_some() || !(closed || lingered) {
+            return Ok(());
+        }
+        let term = &self.term;
+        let shards = term.layout.shards_of(term.partition);
+        if self.draft.is_empty() {
+            return Ok(());
+        }
+        if !self.lease_is_sure() {
+            return Err(StopReason::LeaseUnsure);
+        }
+        let Some(batch) = self
+            .draft
+            .seal(term.partition, term.claim, shards, self.committed)
+        else {
+            return Ok(());
+        };
+        meter::stage(Stage::Collect, self.draft_since.elapsed());
+        let batch = Arc::new(batch);
+        let tools = WriteTools {
+            writer: Arc::clone(&self.ports.writer),
+            clock: Arc::clone(&self.ports.clock),
+            lease: Arc::clone(&term.lease),
+            retries_max: self.ports.settings.write_retries_max,
+        };
+        self.in_flight = Some(InFlight {
+            draft: std::mem::take(&mut self.draft),
+            writing: tokio::spawn(write_to_the_end(tools, Arc::clone(&batch))),
+            batch,
+            began: Instant::now(),
+            poison_run: self.poison_run,
+        });
+        self.sealed = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! What follows from the end of a write.
+
+use super::{MOVED_RETRIES_MAX, Worker};
+use crate::port::balance_cache::CommittedBalance;
+use crate::usecase::process_partition::flight::{InFlight, write_end};
+use crate::usecase::process_partition::item::Item;
+use crate::usecase::process_partition::meter::{self, Stage};
+use crate::usecase::process_partition::redo::{convicted, halved};
+use crate::usecase::process_partition::stop::StopReason;
+use crate::usecase::process_partition::write::WriteEnd;
+
+impl Worker {
+    /// Acts on the end of the batch in flight.
+    pub(super) fn settle(&mut self, end: WriteEnd, draining: bool) -> Result<(), StopReason> {
+        let Some(flight) = self.in_flight.take() else {
+            return Ok(());
+        };
+        meter::stage(Stage::Write, flight.began.elapsed());
+        match end {
+            WriteEnd::Committed { .. } => self.after_commit(flight),
+            WriteEnd::Stopped(reason) => return Err(reason),
+            // Nothing was written, so nothing is left to finish: the successor decides again.
+            _ if draining => {}
+            WriteEnd::Culprits(culprits) => {
+                let items = convicted(flight.draft.into_items(), &culprits)?;
+                self.decide_again(vec![items]);
+            }
+            WriteEnd::Moved(what) => {
+                self.moved_in_a_row += 1;
+                if self.moved_in_a_row > MOVED_RETRIES_MAX {
+                    return Err(StopReason::Moved(what));
+                }
+                tracing::warn!(partition = %self.term.partition, what, "the memory is dropped");
+                self.decide_again(vec![flight.draft.into_items()]);
+            }
+            WriteEnd::RefusedData(message) => {
+                let groups = halved(flight.draft.into_items(), &message)?;
+                self.decide_again(groups);
+            }
+        }
+        Ok(())
+    }
+
+    /// Throws every later decision and the memory away. The records of the failed batch, in
+    /// `groups`, and of the draft are decided again, in order.
+    fn decide_again(&mut self, groups: Vec<Vec<Item>>) {
+        let mut later = std::mem::take(&mut self.draft).into_items();
+        // A rule may have panicked on balances that never were.
+        later.iter_mut().for_each(Item::unpark);
+        meter::decided_again(later.len() + groups.iter().map(Vec::len).sum::<usize>());
+        if !later.is_empty() {
+            self.redo.push_front(later);
+        }
+        for group in groups.into_iter().rev() {
+            self.redo.push_front(group);
+        }
+        self.sealed = false;
+        self.poison_run = self.committed_run;
+        self.memory.forget();
+    }
+
+    /// The one place that knows of a commit. An observer of results belongs here: the batch in
+    /// `flight` holds every outcome, and the draft the balances after it.
+    fn after_commit(&mut self, flight: InFlight) {
+        let InFlight {
+            draft,
+            batch,
+            poison_run,
+            ..
+        } = flight;
+        self.committed = batch.offset_after;
+        self.committed_run = poison_run;
+        self.moved_in_a_row = 0;
+        for guarded in draft.writes() {
+            self.memory
+                .note((guarded.shard_id, guarded.key), guarded.write.after);
+        }
+        self.term.progress.advance(self.committed);
+        self.ports
+            .cache
+            .offer(draft.writes().map(|guarded| CommittedBalance {
+                shard_id: guarded.shard_id,
+                key: guarded.key,
+                stored: guarded.write.after,
+            }));
+        meter::committed(&draft, &batch);
+    }
+
+    /// Waits for the batch in flight of a worker that ends for another reason, so that its commit
+    /// is not forgotten. Bounded by the tries of the write and by the lease.
+    pub(super) async fn finish_in_flight(&mut self) {
+        if self.in_flight.is_some()
+            && let WriteEnd::Committed { .. } = write_end(&mut self.in_flight).await
+            && let Some(flight) = self.in_flight.take()
+        {
+            self.after_commit(flight);
+        }
+    }
+}
