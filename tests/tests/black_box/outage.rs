@@ -74,8 +74,6 @@ async fn without_kafka_the_api_logs_and_the_consumer_waits_until_kafka_comes() -
     deployment
         .environment
         .set("AXS__KAFKA__BROKERS", gate.address());
-    deployment
-        .environment
 
     let mut api = deployment.spawn_api(&[])?;
     api.process.ready().await?;
