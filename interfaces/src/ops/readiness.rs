@@ -1,6 +1,6 @@
 //! Whether the process can do its work, from probes that are bounded and shared by all askers.
 
-use super::leadership::{LeadershipSnapshot, LeadershipView};
+use super::leadership::{Election, LeadershipReport};
 use axs_application::port::readiness_probe::ReadinessProbe;
 use futures::future::join_all;
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub struct ReadinessReport {
     pub dependencies: Vec<DependencyReport>,
     /// A consumer's part in the election.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub leadership: Option<LeadershipSnapshot>,
+    pub leadership: Option<LeadershipReport>,
 }
 
 /// How long looks at dependencies take and last.
@@ -94,7 +94,7 @@ impl Default for ProbeTiming {
 ///   they are asked at the same time.
 pub struct ReadinessBoard {
     dependencies: Vec<Dependency>,
-    leadership: Option<Arc<dyn LeadershipView>>,
+    election: Option<Arc<Election>>,
     timing: ProbeTiming,
     newest: Mutex<Option<(Instant, Arc<ReadinessReport>)>>,
 }
@@ -104,12 +104,12 @@ impl ReadinessBoard {
     #[must_use]
     pub fn new(
         dependencies: Vec<Dependency>,
-        leadership: Option<Arc<dyn LeadershipView>>,
+        election: Option<Arc<Election>>,
         timing: ProbeTiming,
     ) -> Self {
         Self {
             dependencies,
-            leadership,
+            election,
             timing,
             newest: Mutex::new(None),
         }
@@ -134,15 +134,15 @@ impl ReadinessBoard {
             ask(dependency, limit)
         }))
         .await;
-        let leadership = self.leadership.as_ref().map(|view| view.snapshot());
+        let leadership = self.election.as_ref().map(|election| election.report());
         let down = |report: &DependencyReport| report.state == DependencyState::Down;
         let electing = leadership.as_ref().is_none_or(|part| part.electing);
-        let refuses = leadership
+        let leads_less = leadership
             .as_ref()
-            .is_some_and(|part| !part.refused.is_empty());
+            .is_some_and(LeadershipReport::is_degraded);
         ReadinessReport {
             ready: electing && !dependencies.iter().any(|it| it.required && down(it)),
-            degraded: refuses || dependencies.iter().any(down),
+            degraded: leads_less || dependencies.iter().any(down),
             dependencies,
             leadership,
         }

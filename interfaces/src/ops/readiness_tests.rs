@@ -1,10 +1,14 @@
 //! What makes a process ready, and what a flood of questions costs.
 
 use super::*;
-use crate::ops::leadership::{MockLeadershipView, RefusedPartition};
 use async_trait::async_trait;
 use axs_application::port::readiness_probe::{MockReadinessProbe, ProbeFailure};
-use futures::future::join_all;
+use axs_application::usecase::lead_partitions::{
+    LeadPartitions, LeadershipEnd, LeadershipStatus, LedPartition, RefusedPartition,
+};
+use axs_domain::id::{FencingToken, Offset, PartitionId};
+use std::pin::pin;
+use tokio_util::sync::CancellationToken;
 
 fn probe(name: &'static str, answer: Result<(), ProbeFailure>) -> MockReadinessProbe {
     let mut probe = MockReadinessProbe::new();
@@ -67,32 +71,94 @@ async fn a_dependency_that_is_down_is_named_with_its_address_and_reason() {
     );
 }
 
-#[tokio::test]
-async fn a_consumer_is_ready_only_while_its_election_loop_runs_and_degraded_by_a_refusal() {
-    let refusal = RefusedPartition {
-        partition: 3,
-        reason: "the log ends before the stored offset".to_owned(),
+/// A consumer that tells what it was told to, and leads until it is stopped.
+struct Leading(LeadershipStatus);
+
+#[async_trait]
+impl LeadPartitions for Leading {
+    async fn run(&self, shutdown: CancellationToken) -> LeadershipEnd {
+        shutdown.cancelled().await;
+        LeadershipEnd::default()
+    }
+
+    fn status(&self) -> LeadershipStatus {
+        self.0.clone()
+    }
+}
+
+fn consumer(election: &Arc<Election>) -> ReadinessBoard {
+    let dependencies = vec![up("postgresql", Need::Required)];
+    let timing = ProbeTiming {
+        lasts: Duration::ZERO,
+        ..ProbeTiming::default()
     };
-    let rows = [(true, vec![], true, false), (false, vec![], false, false)]
-        .into_iter()
-        .chain([(true, vec![refusal], true, true)]);
-    for (electing, refused, ready, degraded) in rows {
-        let snapshot = LeadershipSnapshot {
-            electing,
-            led: vec![0, 1],
-            refused,
-        };
-        let mut view = MockLeadershipView::new();
-        view.expect_snapshot().return_const(snapshot.clone());
-        let dependencies = vec![up("postgresql", Need::Required)];
-        let board = ReadinessBoard::new(dependencies, Some(Arc::new(view)), ProbeTiming::default());
-        let report = board.report().await;
-        assert_eq!(
-            (report.ready, report.degraded),
-            (ready, degraded),
-            "{report:?}"
-        );
-        assert_eq!(report.leadership, Some(snapshot));
+    ReadinessBoard::new(dependencies, Some(Arc::clone(election)), timing)
+}
+
+#[tokio::test]
+async fn a_consumer_is_ready_only_while_its_election_loop_runs() {
+    let election = Arc::new(Election::new(Arc::new(
+        Leading(LeadershipStatus::default()),
+    )));
+    let board = consumer(&election);
+    assert!(!board.report().await.ready);
+    let shutdown = CancellationToken::new();
+    {
+        let mut running = pin!(election.run(shutdown.clone()));
+        assert!(futures::poll!(running.as_mut()).is_pending());
+        assert!(board.report().await.ready);
+        shutdown.cancel();
+        running.await;
+    }
+    assert!(!board.report().await.ready);
+}
+
+#[tokio::test]
+async fn a_consumer_that_refuses_a_partition_or_waits_is_degraded_and_says_why() {
+    let partition = PartitionId::try_new(3).unwrap();
+    let refusing = LeadershipStatus {
+        led: vec![LedPartition {
+            partition: PartitionId::MIN,
+            token: FencingToken::try_new(5).unwrap(),
+            stored_offset: Offset::try_new(17).unwrap(),
+            lag: Some(2),
+            draining: false,
+        }],
+        refused: vec![RefusedPartition {
+            partition,
+            reason: "the log ends before the stored offset".to_owned(),
+        }],
+        live_consumers: 2,
+        waiting_for: None,
+    };
+    let waiting = LeadershipStatus {
+        waiting_for: Some("a layout".to_owned()),
+        ..LeadershipStatus::default()
+    };
+    let rows = [
+        (
+            refusing,
+            concat!(
+                r#"{"electing":true,"live_consumers":2,"#,
+                r#""led":[{"partition":0,"token":5,"stored_offset":17,"lag":2,"draining":false}],"#,
+                r#""refused":[{"partition":3,"reason":"the log ends before the stored offset"}]}"#
+            ),
+        ),
+        (
+            waiting,
+            concat!(
+                r#"{"electing":true,"live_consumers":0,"waiting_for":"a layout","#,
+                r#""led":[],"refused":[]}"#
+            ),
+        ),
+    ];
+    for (status, json) in rows {
+        let election = Arc::new(Election::new(Arc::new(Leading(status))));
+        let mut running = pin!(election.run(CancellationToken::new()));
+        assert!(futures::poll!(running.as_mut()).is_pending());
+        let report = consumer(&election).report().await;
+        assert_eq!((report.ready, report.degraded), (true, true), "{report:?}");
+        assert_eq!(serde_json::to_string(&report.leadership).unwrap(), json);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clients that go away, and servers that are told to stop, while a write is under way.
 
-use super::harness::{UseCases, run, settings};
+use super::harness::{Running, UseCases, run, settings};
 use super::submit::{accepted, event, request};
 use async_trait::async_trait;
 use axs_application::usecase::ack_level::AckLevel;
@@ -8,7 +8,9 @@ use axs_application::usecase::submit_balance_changes::{
     SubmitBalanceChanges, SubmitError, SubmitOutcome,
 };
 use axs_domain::event::BalanceChangeEvent;
+use axs_interfaces::grpc::REQUESTS_TOTAL;
 use axs_interfaces::grpc::server::Drain;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -63,9 +65,20 @@ impl SubmitBalanceChanges for GatedSubmit {
     }
 }
 
-#[tokio::test]
-async fn a_write_goes_on_to_its_end_when_its_client_goes_away() {
-    let gate = Gate::closed();
+/// Waits until the server has let go of a request whose client went away.
+async fn until_a_request_is_cancelled(counted: &PrometheusHandle) {
+    let line =
+        format!("{REQUESTS_TOTAL}{{method=\"BatchSubmitBalanceChanges\",code=\"CANCELLED\"}} 1");
+    let cancelled = async {
+        while !counted.render().contains(&line) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, cancelled).await.unwrap();
+}
+
+/// A server whose only client sent a write and went away, which the server has noticed.
+async fn abandoned(gate: &Arc<Gate>, counted: &PrometheusHandle) -> Running {
     let running = run(gate.use_cases(), settings());
     let mut client = running.client().await;
     let call = tokio::spawn(async move {
@@ -76,24 +89,30 @@ async fn a_write_goes_on_to_its_end_when_its_client_goes_away() {
     passed(&gate.begun).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
+    until_a_request_is_cancelled(counted).await;
+    running
+}
+
+#[tokio::test]
+async fn a_write_goes_on_to_its_end_when_its_client_goes_away() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let gate = Gate::closed();
+    let _running = abandoned(&gate, &recorder.handle()).await;
     gate.released.add_permits(1);
     passed(&gate.ended).await;
 }
 
 #[tokio::test]
 async fn a_drain_waits_for_the_write_of_a_client_that_went_away() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let gate = Gate::closed();
-    let running = run(gate.use_cases(), settings());
-    let mut client = running.client().await;
-    let call = tokio::spawn(async move {
-        client
-            .batch_submit_balance_changes(request(vec![event("k")]))
-            .await
-    });
-    passed(&gate.begun).await;
-    call.abort();
-    let _ = call.await;
+    let mut running = abandoned(&gate, &recorder.handle()).await;
     running.shutdown.cancel();
+    let moment = Duration::from_millis(200);
+    let early = tokio::time::timeout(moment, &mut running.serving).await;
+    assert!(early.is_err(), "the server left a write behind");
     gate.released.add_permits(1);
     let drain = tokio::time::timeout(PATIENCE, running.serving).await;
     assert_eq!(drain.unwrap().unwrap().unwrap(), Drain::Complete);

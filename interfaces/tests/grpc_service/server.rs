@@ -73,7 +73,8 @@ async fn a_watcher_of_the_health_hears_of_the_stop_and_does_not_hold_it_up() {
     running.shutdown.cancel();
     let next = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap();
     assert_eq!(next.unwrap().unwrap().status(), ServingStatus::NotServing);
-    assert!(watch.next().await.is_none());
+    let end = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap();
+    assert!(end.is_none());
     let drain = tokio::time::timeout(PATIENCE, running.serving).await;
     assert_eq!(drain.unwrap().unwrap().unwrap(), Drain::Complete);
 }
