@@ -6,7 +6,7 @@ use crate::port::event_codec::{
     Envelope, EnvelopeError, EnvelopeHeader, EventCodec, MockEventCodec,
 };
 use crate::port::record_source::InboundRecord;
-use crate::testkit::{EventBuilder, log_id, stored_layout};
+use crate::testkit::{EventBuilder, amount, log_id, stored_layout};
 use crate::usecase::process_partition::StopReason;
 use crate::usecase::process_partition::admit::admit;
 use crate::usecase::process_partition::fakes::{let_others_run, offset, until};
@@ -131,8 +131,8 @@ async fn a_forged_copy_before_the_real_event_does_not_take_its_place() {
             let account = resident(0);
             let _worker = bench.start();
             let real = bench.log(&change(account, "key", "1"));
-            let amount = if what == "other amounts" { "1000" } else { "1" };
-            let forged = bench.record(&change(account, "key", amount), id, time);
+            let deposit = if what == "other amounts" { "1000" } else { "1" };
+            let forged = bench.record(&change(account, "key", deposit), id, time);
             if one_batch {
                 bench.publish(vec![forged, real]).await;
             } else {
@@ -343,4 +343,40 @@ async fn an_event_on_which_a_rule_panics_is_parked_and_the_others_go_on() {
     assert_eq!(statuses["bad"], LogStatus::Parked);
     assert_eq!(statuses["after"], LogStatus::Applied);
     assert_eq!(bench.store.usd(account), ("0".to_owned(), 2));
+}
+
+#[derive(Debug)]
+struct PanicsOnWealth;
+
+impl BalanceRule for PanicsOnWealth {
+    fn name(&self) -> &'static str {
+        "panics-on-wealth"
+    }
+
+    fn check(&self, context: &RuleContext<'_>) -> Result<(), Rejection> {
+        assert!(context.before.available < amount("1000"));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_not_parked_for_a_panic_over_a_balance_that_never_was() {
+    let mut bench = Bench::new();
+    let rules: Vec<Arc<dyn BalanceRule>> = vec![Arc::new(NonNegative), Arc::new(PanicsOnWealth)];
+    bench.rules = BalanceRuleSet::try_new(rules).unwrap();
+    bench.store.gate.forget_permits(1_000_000);
+    let _worker = bench.start();
+    let account = resident(0);
+    let forged = bench.record(&change(account, "forged", "1000"), 77, 77);
+    bench.publish(vec![forged]).await;
+    until("being written", || {
+        bench.store.state.lock().unwrap().writes_begun == 1
+    })
+    .await;
+    // Decided on the forged thousand, the rule panics.
+    bench.submit(&[change(account, "sound", "1")]).await;
+    let_others_run().await;
+    bench.store.gate.add_permits(100);
+    until("all", || bench.stored() == 2).await;
+    assert_eq!(bench.store.statuses()["sound"], LogStatus::Applied);
 }
