@@ -56,5 +56,8 @@ pub trait RelaySource: Interface {
     async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError>;
 
     /// Those among `rows` that are still INIT now, in the same order.
-    async fn keep_init(&self, rows: Vec<ChangeLogRecord>) -> Result<Vec<ChangeLogRecord>, StoreError>;
+    async fn keep_init(
+        &self,
+        rows: Vec<ChangeLogRecord>,
+    ) -> Result<Vec<ChangeLogRecord>, StoreError>;
 }
