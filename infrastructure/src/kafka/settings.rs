@@ -38,10 +38,10 @@ impl fmt::Debug for KafkaSettings {
 /// The bounds of the producer's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProducerSettings {
-    /// The most records that wait for their delivery report. At least the publish window, so that
-    /// a logged event can always be enqueued.
+    /// Records that may wait for their delivery report. At least the publish window, so that a
+    /// logged event can always be enqueued; more than twice as many are given back.
     pub queue_records_max: u32,
-    /// The most KiB that those records hold.
+    /// KiB that those records may hold.
     pub queue_kib_max: u32,
 }
 
