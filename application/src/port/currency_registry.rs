@@ -26,7 +26,8 @@ pub enum RegisterOutcome {
 #[async_trait]
 pub trait CurrencyRegistry: Interface {
     /// Registers currencies or switches them on and off.
-    async fn register(&self, currencies: Vec<Currency>) -> Result<Vec<RegisterOutcome>, StoreError>;
+    async fn register(&self, currencies: Vec<Currency>)
+    -> Result<Vec<RegisterOutcome>, StoreError>;
 
     /// Every registered currency, in the order of the codes.
     async fn all(&self) -> Result<Vec<Currency>, StoreError>;

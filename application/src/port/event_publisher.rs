@@ -46,7 +46,9 @@ impl Delivery {
     /// # Errors
     /// [`PublishError::Failed`]; whether the record was written is unknown.
     pub async fn report(self) -> Result<Offset, PublishError> {
-        self.0.await.unwrap_or_else(|_| Err(PublishError::Failed("the producer is gone".into())))
+        self.0
+            .await
+            .unwrap_or_else(|_| Err(PublishError::Failed("the producer is gone".into())))
     }
 }
 

@@ -76,8 +76,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
 
     let drained = server.serve(api, board, stop.clone()).await?;
     info!(?drained, "requests are answered");
-    let complete = log.drain(drain).await && publishing.drain(drain).await;
-    if complete {
+    // In this order: what the log commits last is still handed over. Neither waits for the other's
+    // success.
+    let logged = log.drain(drain).await;
+    let published = publishing.drain(drain).await;
+    if logged && published {
         info!("stopped: everything logged here is published");
     } else {
         warn!("stopped: what is logged and not published is left to the relay");

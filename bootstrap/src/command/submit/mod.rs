@@ -75,8 +75,9 @@ pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending
 
     let log: &dyn LogChanges = layers.service.resolve_ref();
     let publishing: &dyn PublishEvents = layers.service.resolve_ref();
-    let published = log.drain(DRAIN_TIMEOUT).await && publishing.drain(DRAIN_TIMEOUT).await;
-    summary.left_to_relay = !published;
+    let logged = log.drain(DRAIN_TIMEOUT).await;
+    let published = publishing.drain(DRAIN_TIMEOUT).await;
+    summary.left_to_relay = !(logged && published);
     if !args.no_wait {
         let find: Arc<dyn FindEvent> = layers.service.resolve();
         let until = Instant::now() + Duration::from_secs(args.wait_seconds);
