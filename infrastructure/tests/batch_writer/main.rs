@@ -8,6 +8,7 @@
     reason = "the fixture fails the test that it serves"
 )]
 
+mod answers;
 mod consumer_registry;
 mod culprits;
 mod fencing;

@@ -57,13 +57,18 @@ impl RivalSession {
     }
 }
 
-/// Waits until somebody waits for the backend.
-pub async fn until_somebody_waits_for(test: &TestDatabase, backend_pid: i32) {
+/// Whether anybody waits for the backend.
+pub async fn is_waited_for(test: &TestDatabase, backend_pid: i32) -> bool {
     let waiting = format!(
         "SELECT count(*) FROM pg_stat_activity
           WHERE datname = current_database() AND {backend_pid} = ANY (pg_blocking_pids(pid))"
     );
-    while test.number(&waiting).await == 0 {
+    test.number(&waiting).await > 0
+}
+
+/// Waits until somebody waits for the backend.
+pub async fn until_somebody_waits_for(test: &TestDatabase, backend_pid: i32) {
+    while !is_waited_for(test, backend_pid).await {
         tokio::task::yield_now().await;
     }
 }

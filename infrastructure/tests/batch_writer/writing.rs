@@ -9,6 +9,7 @@ use axs_application::port::change_log::{PARKED_REASON_CODE, RecordedReason};
 use axs_domain::id::LogId;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 fn dead_letter(at: axs_domain::id::Offset) -> DeadLetter {
@@ -278,6 +279,25 @@ async fn a_caller_that_gives_up_leaves_no_transaction_open() {
         }
         let settled = consumer.writer.settle(partition, claim).await;
         assert_eq!(settled, Ok(offset(1)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_pool_can_be_closed_while_the_writer_lives() {
+    on_partitions(async |test| {
+        let consumer = Consumer::new(&test);
+        let mut decider = Decider::new(0, consumer.lead(0).await);
+        let first = decider.batch().decided();
+        consumer.write(first.clone()).await.unwrap();
+        let pool = test.database().writer().clone();
+        let closed = tokio::time::timeout(Duration::from_secs(30), pool.close()).await;
+        assert!(closed.is_ok(), "an idle session kept the pool from closing");
+        let refused = consumer.write(first).await;
+        assert!(
+            matches!(refused, Err(WriteError::Retryable(_))),
+            "{refused:?}"
+        );
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! A writer that froze with the leader row locked, and those who wait for it.
 
 use crate::fixture::{Consumer, Decider, LEASE, log_row, offset, on_partitions, partition};
-use crate::rival_session::{RivalSession, until_somebody_waits_for};
+use crate::rival_session::{RivalSession, is_waited_for, until_somebody_waits_for};
 use axs_application::port::batch_writer::{BatchWriter, WriteError};
 use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver};
 use axs_application::port::store_error::StoreError;
@@ -114,6 +114,52 @@ async fn a_take_over_waits_for_the_old_leaders_commit_and_sees_its_offset() {
             .unwrap();
         match taking.await.unwrap() {
             Ok(TakeOver::Taken { stored_offset, .. }) => assert_eq!(stored_offset, offset(17)),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_take_over_waits_for_a_batch_that_is_behind_its_fence() {
+    on_partitions(async |test| {
+        let bounds = BatchWriterSettings {
+            lock_timeout: Duration::from_secs(60),
+            ..BatchWriterSettings::default()
+        };
+        let old = Consumer::with_bounds(&test, bounds);
+        let mut decider = Decider::new(0, old.lead(0).await);
+        old.write(decider.batch().decided()).await.unwrap();
+        let pid = "SELECT backend_pid::bigint FROM partition_leader_locks WHERE partition = 0";
+        let writer_pid = i32::try_from(test.number(pid).await).unwrap();
+        // A row of the batch is held, so that the batch stops between its fence and its COMMIT.
+        let log = log_row(&test, 1, "deposit").await;
+        let mut holder = RivalSession::open(&test).await;
+        holder
+            .run("BEGIN; SELECT 1 FROM balance_change_states FOR UPDATE")
+            .await
+            .unwrap();
+        let batch = decider.batch().apply(&log, &[("USD", "5", "0")]).decided();
+        let writing = tokio::spawn(async move { old.write(batch).await });
+        until_somebody_waits_for(&test, holder.backend_pid).await;
+
+        test.execute(LEASES_END).await;
+        let new = Consumer::new(&test.elsewhere());
+        let patient = PgPartitionLeadership::new(
+            test.elsewhere().database(),
+            LeadershipSettings {
+                old_leader_patience: Duration::from_secs(60),
+            },
+        );
+        let taking =
+            tokio::spawn(async move { patient.take_over(partition(0), new.owner, LEASE).await });
+        while !is_waited_for(&test, writer_pid).await {
+            assert!(!taking.is_finished(), "the fence held nobody back");
+        }
+        holder.run("ROLLBACK").await.unwrap();
+        writing.await.unwrap().unwrap();
+        match taking.await.unwrap() {
+            Ok(TakeOver::Taken { stored_offset, .. }) => assert_eq!(stored_offset, offset(1)),
             other => panic!("{other:?}"),
         }
     })

@@ -61,10 +61,17 @@ impl PgBatchWriter {
         }
     }
 
+    /// Made with the first batch: it needs the runtime, which the container knows nothing of.
     fn sessions(&self) -> Arc<Sessions> {
-        let sessions = self
-            .sessions
-            .get_or_init(|| Arc::new(Sessions::new(self.database.writer().clone(), self.settings)));
+        let sessions = self.sessions.get_or_init(|| {
+            let pool = self.database.writer();
+            let sessions = Arc::new(Sessions::new(pool.clone(), self.settings));
+            tokio::spawn(Sessions::let_go_at_close(
+                Arc::downgrade(&sessions),
+                pool.clone(),
+            ));
+            sessions
+        });
         Arc::clone(sessions)
     }
 }

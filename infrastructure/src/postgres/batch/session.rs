@@ -12,7 +12,7 @@ use axs_domain::fencing::Claim;
 use axs_domain::id::PartitionId;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -112,7 +112,18 @@ impl Sessions {
 
     /// Keeps a session, out of any transaction, for the next batch.
     pub(super) fn put_back(&self, taken: TakenSession) {
-        self.idle().push(taken.session);
+        let mut idle = self.idle();
+        if !self.pool.is_closed() {
+            idle.push(taken.session);
+        }
+    }
+
+    /// Lets go of the idle sessions once the pool closes, which waits for them.
+    pub(super) async fn let_go_at_close(sessions: Weak<Self>, pool: PgPool) {
+        pool.close_event().await;
+        if let Some(sessions) = sessions.upgrade() {
+            sessions.idle().clear();
+        }
     }
 
     fn take_idle(&self, partition: PartitionId) -> Option<WriterSession> {
