@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 const SEEDS: u64 = 100;
 const RECORDS: usize = 120;
 const ACCOUNTS: usize = 4;
+const TERMS_MAX: usize = 2_000;
 
 /// What the topic holds at one offset.
 struct Written {
@@ -150,7 +151,10 @@ async fn run(seed: u64) {
     ));
     let end = i64::try_from(topic.len()).unwrap();
     // Terms of leading, ended by trouble or, at random, by a drain or a kill.
+    let mut terms = 0;
     while bench.stored() < end {
+        terms += 1;
+        assert!(terms < TERMS_MAX, "seed {seed} gets nowhere");
         bench
             .lease
             .renew(crate::port::clock::Clock::monotonic(bench.clock.as_ref()));
