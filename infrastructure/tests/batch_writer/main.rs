@@ -18,8 +18,8 @@ mod leadership;
 mod numeric;
 mod plan;
 mod rival_session;
-mod severing_proxy;
 mod settlement;
+mod severing_proxy;
 #[path = "../support/mod.rs"]
 mod support;
 mod writing;
