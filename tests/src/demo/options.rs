@@ -7,13 +7,16 @@ pub struct Options {
     pub events: usize,
     /// Its seed.
     pub seed: u64,
+    /// Requests under way at once.
+    pub streams: usize,
 }
 
-const USAGE: &str = "usage: demo [--events N] [--seed S]";
+const USAGE: &str = "usage: demo [--events N] [--seed S] [--streams N]";
 
 /// More than 20,000 of them are new and sound; the others are copies and faults.
 const EVENTS_DEFAULT: usize = 24_000;
 const SEED_DEFAULT: u64 = 20_210_108;
+const STREAMS_DEFAULT: usize = 16;
 
 impl Options {
     /// Reads the arguments; the error is what to tell the user.
@@ -21,6 +24,7 @@ impl Options {
         let mut options = Self {
             events: EVENTS_DEFAULT,
             seed: SEED_DEFAULT,
+            streams: STREAMS_DEFAULT,
         };
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| USAGE.to_owned())?;
@@ -28,6 +32,7 @@ impl Options {
             match word.as_str() {
                 "--events" => options.events = value.parse().map_err(wrong)?,
                 "--seed" => options.seed = value.parse().map_err(wrong)?,
+                "--streams" => options.streams = value.parse().map_err(wrong)?,
                 _ => return Err(USAGE.to_owned()),
             }
         }

@@ -54,6 +54,9 @@ pub async fn run(options: Options) -> Result<Report> {
         "starting {APIS} API processes and {CONSUMERS} consumers"
     ));
     deployment.start(APIS, CONSUMERS).await?;
+    screen.say("waiting until the partitions are spread over the consumers");
+    let partitions = POOLS.iter().map(|pool| pool.partitions).sum();
+    deployment.led_by(partitions, CONSUMERS).await?;
     screen.say(&format!(
         "registering {} currencies, opening {} accounts",
         script.currencies.len(),
@@ -63,7 +66,7 @@ pub async fn run(options: Options) -> Result<Report> {
     clients[0].register(&script.currencies).await?;
     clients[0].open(&script.accounts).await?;
 
-    let ran = work(&screen, &deployment, &clients, &script).await?;
+    let ran = work(&screen, &deployment, &clients, &script, options).await?;
     let report = judge(&screen, &deployment, &clients, &script, options, ran).await?;
     screen.say("draining the processes");
     if report.is_sound() {
@@ -93,8 +96,10 @@ async fn work(
     deployment: &Deployment,
     clients: &[ApiClient],
     script: &Script,
+    options: Options,
 ) -> Result<Ran> {
     let plan = SubmitPlan {
+        streams: options.streams,
         sample_every: SAMPLE_EVERY,
         ..SubmitPlan::default()
     };

@@ -4,6 +4,7 @@
 mod builder;
 mod command;
 mod environment;
+mod leadership;
 mod replaying;
 
 pub use builder::{DeploymentBuilder, PoolShape};

@@ -6,7 +6,6 @@ use axs_tests::deployment::Deployment;
 use axs_tests::replay::{SubmitPlan, submit};
 use axs_tests::script::Script;
 use axs_tests::session::{SessionPlan, generate};
-use std::collections::BTreeMap;
 
 fn session(seed: u64) -> Script {
     generate(SessionPlan {
@@ -16,35 +15,8 @@ fn session(seed: u64) -> Script {
     })
 }
 
-/// Partitions by the owner of their standing lease.
-async fn partitions_by_owner(deployment: &Deployment) -> Result<BTreeMap<uuid::Uuid, Vec<i32>>> {
-    let rows: Vec<(uuid::Uuid, i32)> = sqlx::query_as(
-        "SELECT owner, partition FROM partition_leases
-         WHERE owner IS NOT NULL AND expires_at > clock_timestamp() ORDER BY partition",
-    )
-    .fetch_all(&deployment.database.pool)
-    .await?;
-    let mut owners: BTreeMap<uuid::Uuid, Vec<i32>> = BTreeMap::new();
-    for (owner, partition) in rows {
-        owners.entry(owner).or_default().push(partition);
-    }
-    Ok(owners)
-}
-
-/// Waits until all three partitions are led, by so many consumers.
-async fn led_by(deployment: &Deployment, consumers: usize) -> Result<()> {
-    let what = format!("three partitions led by {consumers} consumers");
-    until(&what, Patience::PROCESS, async || {
-        let owners = partitions_by_owner(deployment).await?;
-        let led: usize = owners.values().map(Vec::len).sum();
-        Ok(if led == 3 && owners.len() == consumers {
-            Look::There(())
-        } else {
-            Look::NotYet(format!("{owners:?}"))
-        })
-    })
-    .await
-}
+/// The partitions of the layout of tests.
+const PARTITIONS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doubled() -> Result<()>
@@ -55,7 +27,7 @@ async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doub
         .consumers(2)
         .start()
         .await?;
-    led_by(&deployment, 2).await?;
+    deployment.led_by(PARTITIONS, 2).await?;
     deployment.furnish(&script).await?;
     let clients = deployment.clients();
     let mut victim = deployment.consumers.remove(0);
@@ -81,7 +53,7 @@ async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doub
     };
     let sending = submit(&clients, &script, SubmitPlan::default(), &|_| {});
     let (submission, ()) = futures::future::try_join(sending, killing).await?;
-    led_by(&deployment, 1).await?;
+    deployment.led_by(PARTITIONS, 1).await?;
     let replayed = deployment.compare(&script, submission).await?;
     assert!(replayed.outcomes.applied > 1_000);
     assert_eq!(deployment.database.dead_letters().await?, []);
@@ -98,7 +70,7 @@ async fn a_consumer_told_to_stop_drains_and_gives_its_partitions_up_at_once() ->
         .consumers(1)
         .start()
         .await?;
-    led_by(&deployment, 1).await?;
+    deployment.led_by(PARTITIONS, 1).await?;
     deployment.furnish(&script).await?;
     let submission = submit(
         &deployment.clients(),
@@ -110,11 +82,11 @@ async fn a_consumer_told_to_stop_drains_and_gives_its_partitions_up_at_once() ->
     let mut first = deployment.consumers.pop().context("a consumer")?;
     let status = first.drain().await?;
     assert!(status.success(), "{status}: {}", first.log_tail());
-    let owners = partitions_by_owner(&deployment).await?;
+    let owners = deployment.partitions_by_owner().await?;
     assert!(owners.is_empty(), "leases were kept: {owners:?}");
 
     deployment.start(0, 1).await?;
-    led_by(&deployment, 1).await?;
+    deployment.led_by(PARTITIONS, 1).await?;
     deployment.compare(&script, submission).await?;
 
     // An API process drains too: what it accepted before is published before it ends.
