@@ -270,6 +270,13 @@ impl BatchWriter for FakeStore {
     async fn write(&self, batch: Arc<DecidedBatch>) -> Result<WriteReceipt, WriteError> {
         self.state.lock().unwrap().writes_begun += 1;
         self.gate.acquire().await.unwrap().forget();
+        let mut shard_of = HashMap::new();
+        for event in &batch.events {
+            let shard = shard_of
+                .entry(event.key.account_id)
+                .or_insert(event.key.shard_id);
+            assert_eq!(*shard, event.key.shard_id, "an account is decided once");
+        }
         let mut state = self.state.lock().unwrap();
         let trouble = state.troubles.pop_front().flatten();
         if let Some(Trouble::Error(error)) = trouble {

@@ -80,6 +80,11 @@ async fn a_batch_stops_at_its_size_and_the_next_one_gathers_while_it_is_written(
         .map(|batch| batch.events.len())
         .collect();
     assert_eq!(sizes[..2], [3, 3], "{sizes:?}");
+    assert_eq!(
+        writes_begun(&bench),
+        sizes.len(),
+        "chunks of one batch merge into what the store has"
+    );
     assert_eq!(bench.store.usd(account), ("8".to_owned(), 8));
 }
 
