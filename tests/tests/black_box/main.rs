@@ -15,3 +15,4 @@ mod secret;
 mod session;
 mod stage;
 mod tape;
+mod verify;
