@@ -3,7 +3,7 @@
 //! The ready-made manager of bb8-redis never calls a connection broken, so that a dead one would
 //! stay in the pool until its lifetime ends, and it can't set the response timeout.
 
-use bb8::ManageConnection;
+use bb8_redis::bb8::ManageConnection;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, cmd};
 use std::sync::Arc;

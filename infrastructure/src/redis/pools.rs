@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Connector};
 use axs_application::port::balance_cache::CacheError;
-use bb8::{Pool, PooledConnection, RunError};
+use bb8_redis::bb8::{Pool, PooledConnection, RunError};
 use redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, Value};
 use shaku::{Component, Interface};
 use std::fmt;
