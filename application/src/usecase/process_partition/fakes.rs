@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) committed: Vec<Arc<DecidedBatch>>,
     /// How many writes were begun.
     pub(crate) writes_begun: usize,
+    /// How many writes the store itself found to be decided on what does not stand.
+    pub(crate) moved: usize,
     /// How many keys each load asked for.
     pub(crate) loads: Vec<usize>,
     /// What goes wrong with the next writes.
@@ -90,6 +92,7 @@ impl FakeStore {
                 dead_letters: Vec::new(),
                 committed: Vec::new(),
                 writes_begun: 0,
+                moved: 0,
                 loads: Vec::new(),
                 troubles: VecDeque::new(),
                 settle_troubles: VecDeque::new(),
@@ -285,7 +288,9 @@ impl BatchWriter for FakeStore {
         if matches!(trouble, Some(Trouble::LostUnknown)) {
             return Err(WriteError::OutcomeUnknown("lost".to_owned()));
         }
-        state.check(&batch)?;
+        let checked = state.check(&batch);
+        state.moved += usize::from(matches!(checked, Err(WriteError::Moved(_))));
+        checked?;
         state.apply(&batch);
         if matches!(trouble, Some(Trouble::CommittedUnknown)) {
             return Err(WriteError::OutcomeUnknown("lost".to_owned()));

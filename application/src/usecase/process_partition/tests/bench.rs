@@ -84,15 +84,13 @@ impl Bench {
     pub(super) fn new() -> Self {
         let (fence, claim) = Fence::UNCLAIMED.raise(owner(1)).unwrap();
         let clock = Arc::new(TokioClock::new());
-        let times = LeaseTimes::try_new(Duration::from_secs(9)).unwrap();
-        let held = HeldLease::granted(times, clock.monotonic());
         let cache = Arc::new(FakeCache::default());
         Self {
             store: Arc::new(FakeStore::new(fence)),
             codec: Arc::new(TableCodec::default()),
             feed: Arc::new(CacheFeed::new(cache.clone())),
             cache,
-            lease: Arc::new(LeaseWatch::new(held)),
+            lease: Self::lease_from(&clock),
             clock,
             progress: Arc::new(Progress::new(Offset::MIN)),
             drain: CancellationToken::new(),
@@ -107,6 +105,15 @@ impl Bench {
             next_offset: 0,
             next_log_id: 1,
         }
+    }
+
+    /// A lease of nine seconds from now.
+    pub(super) fn lease_from(clock: &TokioClock) -> Arc<LeaseWatch> {
+        let times = LeaseTimes::try_new(Duration::from_secs(9)).unwrap();
+        Arc::new(LeaseWatch::new(HeldLease::granted(
+            times,
+            clock.monotonic(),
+        )))
     }
 
     /// Starts the worker.
