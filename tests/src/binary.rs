@@ -1,9 +1,9 @@
 //! The `bootstrap` binary under test.
 //!
 //! `AXS_TEST_BOOTSTRAP` names it when it was built elsewhere. Otherwise it is the one in the
-//! target folder and profile of the running program, and it is built first when it is missing or
-//! older than any source it is made of: `cargo test` alone does not build the binary of another
-//! package.
+//! target folder and profile of the running program. `cargo test --workspace` builds it before any
+//! test runs, because its package has an integration test; for `cargo test -p axs-tests`, which
+//! does not, it is built here when it is missing or older than a source it is made of.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
@@ -12,20 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
-
-/// What the binary is made of, relative to the checkout.
-const SOURCES: [&str; 10] = [
-    "Cargo.lock",
-    "Cargo.toml",
-    "application",
-    "bootstrap",
-    "config",
-    "domain",
-    "infrastructure",
-    "interfaces",
-    "migrations",
-    "proto",
-];
 
 /// The checkout.
 #[must_use]
@@ -56,7 +42,7 @@ fn find_or_build() -> Result<PathBuf> {
     }
     let folder = profile_folder()?;
     let path = folder.join("bootstrap");
-    if is_stale(&path)? {
+    if is_stale(&path) {
         build(&folder)?;
     }
     ensure!(path.is_file(), "cargo built no {}", path.display());
@@ -77,31 +63,36 @@ fn profile_folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-fn is_stale(binary: &Path) -> Result<bool> {
-    let Ok(built) = fs::metadata(binary).and_then(|file| file.modified()) else {
-        return Ok(true);
+/// Whether the binary is missing or older than a source that went into it, by cargo's own list of
+/// them, which lies beside it.
+fn is_stale(binary: &Path) -> bool {
+    let (Ok(built), Ok(list)) = (
+        fs::metadata(binary).and_then(|file| file.modified()),
+        fs::read_to_string(binary.with_extension("d")),
+    ) else {
+        return true;
     };
-    for source in SOURCES {
-        if newest(&checkout().join(source))? > built {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let (_, sources) = list.split_once(": ").unwrap_or_default();
+    // In this list a space inside a path has a backslash before it.
+    sources
+        .replace("\\ ", "\0")
+        .split_whitespace()
+        .map(|path| PathBuf::from(path.replace('\0', " ")))
+        .any(|source| changed_since(&source, built))
 }
 
-/// The time of the last change in a file or below a folder. Unit tests inside the sources count
-/// too: a build too many is better than an old binary.
-fn newest(path: &Path) -> Result<SystemTime> {
+/// Whether a file, or any file below a folder, has changed since; what is gone has changed.
+fn changed_since(path: &Path, time: SystemTime) -> bool {
     let Ok(metadata) = fs::metadata(path) else {
-        return Ok(SystemTime::UNIX_EPOCH);
+        return true;
     };
-    let mut newest_found = metadata.modified()?;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            newest_found = newest_found.max(newest(&entry?.path())?);
-        }
+    if metadata.modified().is_ok_and(|changed| changed > time) {
+        return true;
     }
-    Ok(newest_found)
+    metadata.is_dir()
+        && fs::read_dir(path).is_ok_and(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| changed_since(&entry.path(), time)))
+        })
 }
 
 fn build(folder: &Path) -> Result<()> {
@@ -123,7 +114,5 @@ fn build(folder: &Path) -> Result<()> {
         status.success(),
         "`cargo build -p bootstrap` failed: {status}"
     );
-    // When nothing had to be compiled cargo leaves the file's time alone, and the next program
-    // would ask cargo again. That costs half a second and is right, so the time is not touched.
     Ok(())
 }
