@@ -38,7 +38,10 @@ lint: ## formatting, clippy and buf, as far as they are installed
 fmt: ## format the code
 	@cargo fmt --all
 
-bench: bench-bulk ## all measurements
+bench: bench-bulk_path bench-change_log ## all measurements
 
-bench-%: ## run one measurement: the program of that name, with servers
+bench-change_log: ## compare schemas of the change log
+	@tests/servers/with_servers.sh tests/bench/change_log/bench.py
+
+bench-%: ## run one measurement: the example of that name, with servers
 	@tests/servers/bench.sh $*

@@ -44,7 +44,9 @@ pub fn api_module(
         request_bytes_max: section.message_bytes_max,
         response_bytes_max: section.message_bytes_max,
         connections_max: section.connections_max,
-        connection_streams_max: section.concurrent_streams_max,
+        connection_streams_max: section.connection_requests_max,
+        connection_requests_max: usize::try_from(section.connection_requests_max)
+            .unwrap_or(usize::MAX),
         request_timeout: Duration::from_millis(section.request_timeout_ms),
         drain_timeout: Duration::from_millis(section.drain_ms),
         ..GrpcSettings::default()

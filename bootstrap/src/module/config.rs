@@ -20,7 +20,7 @@ pub trait ProcessConfig: Interface {
 pub struct LoadedConfig {
     #[shaku(default = unreachable!("the settings are loaded before the container is built"))]
     settings: Settings,
-    #[shaku(default = OwnerId::new(Uuid::new_v4()))]
+    #[shaku(default = unreachable!("the owner's id is drawn before the container is built"))]
     owner: OwnerId,
 }
 

@@ -117,7 +117,7 @@ pub fn service_module(
             batch_linger: millis(processing.batch_linger_ms),
             memory_balances_max: at_least_one(processing.memory_balances_max),
             poison_in_a_row_max: at_least_one(processing.poison_in_a_row_max),
-            write_retries_max: processing.write_tries_max,
+            write_retries_max: processing.store_retries_max,
         },
         relay: RelaySettings {
             every: millis(processing.relay_interval_ms),

@@ -17,7 +17,7 @@ pub struct GrpcSection {
     pub connections_max: usize,
     /// Requests at once on one connection.
     #[validate(range(min = 1, max = 100000))]
-    pub concurrent_streams_max: u32,
+    pub connection_requests_max: u32,
     /// How long one request may take.
     #[validate(range(min = 100, max = 600000))]
     pub request_timeout_ms: u64,

@@ -1,6 +1,8 @@
 //! Kafka: the order of events.
 
 use super::Secret;
+use axs_infrastructure::kafka;
+use axs_interfaces::consumer;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use validator::Validate;
@@ -27,30 +29,12 @@ pub struct KafkaSection {
     pub retention_hours: u32,
     /// The group name under which consumers read. No group is joined: AXS assigns partitions itself.
     pub group_id: String,
-    /// More librdkafka properties, e.g. `security.protocol` and `sasl.password`. Those that AXS
-    /// relies on for order and durability can't be set here.
+    /// More librdkafka properties, e.g. `security.protocol` and `sasl.password`. Those that
+    /// AXS sets itself are refused.
     pub properties: BTreeMap<String, Secret>,
 }
 
 impl KafkaSection {
-    /// Properties that carry a promise of AXS and are set by AXS alone.
-    pub const RESERVED_PROPERTIES: [&str; 14] = [
-        "acks",
-        "auto.offset.reset",
-        "bootstrap.servers",
-        "client.id",
-        "enable.auto.commit",
-        "enable.auto.offset.store",
-        "enable.idempotence",
-        "group.id",
-        "max.in.flight",
-        "max.in.flight.requests.per.connection",
-        "message.timeout.ms",
-        "delivery.timeout.ms",
-        "request.required.acks",
-        "transactional.id",
-    ];
-
     /// What the bounds alone can't say.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -65,7 +49,7 @@ impl KafkaSection {
             }
         }
         for name in self.properties.keys() {
-            if Self::RESERVED_PROPERTIES.contains(&name.as_str()) {
+            if kafka::is_own_property(name) || consumer::is_own_property(name) {
                 problems.push(format!("kafka.properties.\"{name}\" is set by AXS alone"));
             }
         }

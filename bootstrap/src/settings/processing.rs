@@ -16,13 +16,13 @@ pub struct ProcessingSection {
     /// Batches of records read ahead and not yet taken, for each partition.
     #[validate(range(min = 1, max = 64))]
     pub read_ahead_batches_max: usize,
-    /// Tries of one batch before its partition stops and rests.
+    /// Retries of one write or one load before its partition stops and rests.
     #[validate(range(min = 1, max = 1000))]
-    pub write_tries_max: u32,
+    pub store_retries_max: u32,
     /// Balances that a leader remembers, for each partition.
     #[validate(range(min = 1000, max = 100000000))]
     pub memory_balances_max: usize,
-    /// Dead letters in a row that stop a partition.
+    /// Records in a row that may become dead letters or be parked before the partition stops.
     #[validate(range(min = 1, max = 100000))]
     pub poison_in_a_row_max: usize,
     /// How old a row must be before the relay looks at it. Longer than any log transaction: above

@@ -32,7 +32,7 @@ fn a_later_layer_wins_key_by_key() {
 
 #[test]
 fn what_is_wrong_is_an_error_that_names_the_key() {
-    let cases: [(&[(&str, &str)], Option<&str>, &str); 14] = [
+    let cases: [(&[(&str, &str)], Option<&str>, &str); 16] = [
         (&[("AXS__LEASE__TTL_MS", "10")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL_MS", "soon")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL", "3000")], None, "lease.ttl"),
@@ -54,7 +54,17 @@ fn what_is_wrong_is_an_error_that_names_the_key() {
         (
             &[],
             Some("[kafka.properties]\n\"enable.idempotence\" = \"false\"\n"),
-            "enable.idempotence",
+            "kafka.properties.\"enable.idempotence\"",
+        ),
+        (
+            &[],
+            Some("[kafka.properties]\n\"message.send.max.retries\" = \"1\"\n"),
+            "kafka.properties.\"message.send.max.retries\"",
+        ),
+        (
+            &[],
+            Some("[kafka.properties]\n\"fetch.message.max.bytes\" = \"1024\"\n"),
+            "kafka.properties.\"fetch.message.max.bytes\"",
         ),
         (
             &[],
