@@ -1,6 +1,7 @@
 //! A client that asks the brokers questions and reads or writes no records.
 
 use super::client_log::ClientLog;
+use super::own_properties::{client_config, question_properties};
 use super::settings::{KafkaSettings, KafkaSettingsError};
 use axs_application::port::event_topic::BrokerError;
 use rdkafka::consumer::BaseConsumer;
@@ -32,11 +33,9 @@ impl KafkaClient {
     /// A client for these settings. Needs no live broker.
     ///
     /// # Errors
-    /// [`KafkaSettingsError`] when librdkafka refuses them.
+    /// [`KafkaSettingsError`] when they set what is set here, or when librdkafka refuses them.
     pub fn try_new(settings: &KafkaSettings) -> Result<Self, KafkaSettingsError> {
-        let mut config = settings.client_config();
-        config.set("allow.auto.create.topics", "false");
-        let consumer = config
+        let consumer = client_config(settings, &question_properties())?
             .create_with_context(ClientLog)
             .map_err(|error| settings.refused(&error))?;
         Ok(Self {

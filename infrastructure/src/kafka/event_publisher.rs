@@ -6,6 +6,7 @@
 //! | `enable.gapless.guarantee` | when a batch is refused for good, nothing after it is published |
 //! | `acks=all` | a record that was reported survives a broker |
 //! | `message.timeout.ms=0` | callers have deadlines, records don't: a timeout would make a gap |
+//! | `retries` at its most | a broker that refuses for long loses no record |
 //! | `topic.metadata.propagation.max.ms` | a topic that is not there yet is waited for |
 //!
 //! After a failure nothing more is published to the partition it hit, or at all when librdkafka
@@ -13,6 +14,7 @@
 //! log has what was not published, and the relay publishes it.
 
 use super::client_log::ClientLog;
+use super::own_properties::{Property, client_config};
 use super::settings::{KafkaSettings, KafkaSettingsError, ProducerSettings};
 use async_trait::async_trait;
 use axs_application::port::event_publisher::{
@@ -67,42 +69,12 @@ impl EventProducer {
     /// A producer for these settings. Needs no live broker.
     ///
     /// # Errors
-    /// [`KafkaSettingsError`] when librdkafka refuses them.
+    /// [`KafkaSettingsError`] when they set what is set here, or when librdkafka refuses them.
     pub fn try_new(
         kafka: &KafkaSettings,
         settings: ProducerSettings,
     ) -> Result<Self, KafkaSettingsError> {
-        let mut config = kafka.client_config();
-        config
-            .set("enable.idempotence", "true")
-            .set("enable.gapless.guarantee", "true")
-            .set("acks", "all")
-            .set("message.timeout.ms", "0")
-            .set(
-                "topic.metadata.propagation.max.ms",
-                UNKNOWN_TOPIC_WAIT.as_millis().to_string(),
-            )
-            .set(
-                "max.in.flight.requests.per.connection",
-                IN_FLIGHT_MAX.to_string(),
-            )
-            .set("compression.codec", COMPRESSION)
-            .set("linger.ms", LINGER.as_millis().to_string())
-            .set(
-                "queue.buffering.max.messages",
-                settings
-                    .queue_records_max
-                    .saturating_mul(QUEUE_ROOM_FACTOR)
-                    .to_string(),
-            )
-            .set(
-                "queue.buffering.max.kbytes",
-                settings
-                    .queue_kib_max
-                    .saturating_mul(QUEUE_ROOM_FACTOR)
-                    .to_string(),
-            );
-        let producer = config
+        let producer = client_config(kafka, &producer_properties(settings))?
             .create_with_context(Deliveries::default())
             .map_err(|error| kafka.refused(&error))?;
         Ok(Self {
@@ -110,6 +82,33 @@ impl EventProducer {
             producer,
         })
     }
+}
+
+/// What the producer sets besides what all clients share.
+pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 11] {
+    let room = |asked: u32| asked.saturating_mul(QUEUE_ROOM_FACTOR).to_string();
+    [
+        ("enable.idempotence", "true".into()),
+        ("enable.gapless.guarantee", "true".into()),
+        ("acks", "all".into()),
+        ("message.timeout.ms", "0".into()),
+        ("retries", i32::MAX.to_string()),
+        (
+            "topic.metadata.propagation.max.ms",
+            UNKNOWN_TOPIC_WAIT.as_millis().to_string(),
+        ),
+        (
+            "max.in.flight.requests.per.connection",
+            IN_FLIGHT_MAX.to_string(),
+        ),
+        ("compression.codec", COMPRESSION.into()),
+        ("linger.ms", LINGER.as_millis().to_string()),
+        (
+            "queue.buffering.max.messages",
+            room(settings.queue_records_max),
+        ),
+        ("queue.buffering.max.kbytes", room(settings.queue_kib_max)),
+    ]
 }
 
 impl fmt::Debug for EventProducer {

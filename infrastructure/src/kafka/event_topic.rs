@@ -2,6 +2,7 @@
 
 use super::client::KafkaClient;
 use super::client_log::ClientLog;
+use super::own_properties::client_config;
 use super::settings::EventTopicSettings;
 use async_trait::async_trait;
 use axs_application::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
@@ -91,8 +92,8 @@ impl EventTopic for KafkaEventTopic {
         let count = i32::try_from(partition_count).map_err(|e| self.client.unavailable(&e))?;
         let kafka = self.client.settings();
         // Made for this one call: topics are made once in a deployment's life.
-        let admin: AdminClient<ClientLog> = kafka
-            .client_config()
+        let admin: AdminClient<ClientLog> = client_config(kafka, &[])
+            .map_err(|error| self.client.unavailable(&error))?
             .create_with_context(ClientLog)
             .map_err(|error| self.client.unavailable(&error))?;
         let min_insync = self.settings.min_insync_replicas.to_string();

@@ -13,11 +13,13 @@ mod client;
 mod client_log;
 mod event_publisher;
 mod event_topic;
+mod own_properties;
 mod probe;
 mod settings;
 
 pub use client::KafkaClient;
 pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublisherParameters};
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
+pub use own_properties::is_own_property;
 pub use probe::{KafkaProbe, KafkaProbeParameters};
 pub use settings::{EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings};

@@ -1,13 +1,8 @@
 //! How Kafka is reached, and within which bounds.
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
-
-/// After an outage a broker is found again within this time, not librdkafka's ten seconds.
-const RECONNECT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// How Kafka is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,8 +13,9 @@ pub struct KafkaSettings {
     pub events_topic: String,
     /// The name under which the brokers know this process.
     pub client_id: String,
-    /// Further properties of librdkafka, e.g. `security.protocol` and `sasl.password`. What this
-    /// crate sets for the sake of its promises can't be set here.
+    /// Further properties of librdkafka, e.g. `security.protocol` and `sasl.password`. One that
+    /// a client sets itself makes that client refuse the settings: see
+    /// [`is_own_property`](super::is_own_property).
     pub properties: BTreeMap<String, String>,
 }
 
@@ -57,40 +53,21 @@ pub struct EventTopicSettings {
     pub retention: Duration,
 }
 
-/// librdkafka refuses the settings.
+/// A property is set that is not the operator's to set, or librdkafka refuses the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the Kafka client for {brokers} can't be made: {reason}")]
 pub struct KafkaSettingsError {
     /// The bootstrap addresses.
     pub brokers: String,
-    /// What librdkafka said.
+    /// Which property, or what librdkafka said.
     pub reason: String,
 }
 
 impl KafkaSettings {
-    /// The properties that every client shares.
-    pub(super) fn client_config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        for (key, value) in &self.properties {
-            config.set(key, value);
-        }
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("client.id", &self.client_id)
-            .set("statistics.interval.ms", "0")
-            .set("socket.keepalive.enable", "true")
-            .set(
-                "reconnect.backoff.max.ms",
-                RECONNECT_BACKOFF_MAX.as_millis().to_string(),
-            )
-            .set_log_level(RDKafkaLogLevel::Info);
-        config
-    }
-
-    pub(super) fn refused(&self, error: &KafkaError) -> KafkaSettingsError {
+    pub(super) fn refused(&self, reason: &dyn fmt::Display) -> KafkaSettingsError {
         KafkaSettingsError {
             brokers: self.brokers.clone(),
-            reason: error.to_string(),
+            reason: reason.to_string(),
         }
     }
 }

@@ -20,4 +20,4 @@ mod record_source;
 mod settings;
 
 pub use record_source::{KafkaRecordSource, KafkaRecordSourceParameters, RecordReader};
-pub use settings::{RecordSourceSettings, RecordSourceSettingsError};
+pub use settings::{RecordSourceSettings, RecordSourceSettingsError, is_own_property};

@@ -46,10 +46,11 @@ impl RecordReader {
     /// Starts the thread. Needs no live broker.
     ///
     /// # Errors
-    /// [`RecordSourceSettingsError`] when librdkafka refuses the settings.
+    /// [`RecordSourceSettingsError`] when the settings set what is set here, when librdkafka
+    /// refuses them, or when the system refuses the thread.
     pub fn start(settings: &RecordSourceSettings) -> Result<Self, RecordSourceSettingsError> {
         let consumer: BaseConsumer<ClientLog> = settings
-            .client_config()
+            .client_config()?
             .create_with_context(ClientLog)
             .map_err(|error| settings.refused(&error))?;
         let consumer = SharedConsumer::new(consumer);

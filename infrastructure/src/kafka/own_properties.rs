@@ -1,0 +1,181 @@
+//! The properties of librdkafka that AXS sets itself, apart from those left to the operator.
+//!
+//! Two names of one property in one configuration would leave it to chance which value counts, so
+//! a property that is set here is refused under each of its names.
+
+use super::event_publisher::producer_properties;
+use super::settings::{KafkaSettings, KafkaSettingsError, ProducerSettings};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use std::time::Duration;
+
+/// After an outage a broker is found again within this time, not librdkafka's ten seconds.
+const RECONNECT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// librdkafka's other names of properties that are set here.
+const ALIASES: [(&str, &str); 7] = [
+    ("compression.type", "compression.codec"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("message.send.max.retries", "retries"),
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("request.required.acks", "acks"),
+];
+
+/// Set by nobody: the level of the log is the binding's to set, and a producer with transactions
+/// sends nothing outside of one.
+const NOBODYS: [&str; 2] = ["log_level", "transactional.id"];
+
+/// A property and its value.
+pub(super) type Property = (&'static str, String);
+
+/// Whether a client of this module sets the property itself, under this name or another. Such a
+/// one is refused among the operator's.
+#[must_use]
+pub fn is_own_property(name: &str) -> bool {
+    // The names don't depend on the settings.
+    let producer = ProducerSettings {
+        queue_records_max: 0,
+        queue_kib_max: 0,
+    };
+    is_among(name, &shared_properties("", ""))
+        || is_among(name, &question_properties())
+        || is_among(name, &producer_properties(producer))
+}
+
+/// The configuration of a client: what all share, its own, and the operator's.
+///
+/// # Errors
+/// [`KafkaSettingsError`] that names the operator's property that isn't the operator's to set.
+pub(super) fn client_config(
+    kafka: &KafkaSettings,
+    own: &[Property],
+) -> Result<ClientConfig, KafkaSettingsError> {
+    let shared = shared_properties(&kafka.brokers, &kafka.client_id);
+    let mut config = ClientConfig::new();
+    for (name, value) in shared.iter().chain(own) {
+        config.set(*name, value);
+    }
+    for (name, value) in &kafka.properties {
+        if is_among(name, &shared) || is_among(name, own) {
+            return Err(kafka.refused(&format_args!("the property {name:?} is set by AXS alone")));
+        }
+        config.set(name, value);
+    }
+    config.set_log_level(RDKafkaLogLevel::Info);
+    Ok(config)
+}
+
+/// What a client that only asks sets besides.
+pub(super) fn question_properties() -> [Property; 1] {
+    [("allow.auto.create.topics", "false".into())]
+}
+
+fn shared_properties(brokers: &str, client_id: &str) -> [Property; 5] {
+    [
+        ("bootstrap.servers", brokers.into()),
+        ("client.id", client_id.into()),
+        ("statistics.interval.ms", "0".into()),
+        ("socket.keepalive.enable", "true".into()),
+        (
+            "reconnect.backoff.max.ms",
+            RECONNECT_BACKOFF_MAX.as_millis().to_string(),
+        ),
+    ]
+}
+
+fn is_among(name: &str, own: &[Property]) -> bool {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let set_here = alias.map_or(name, |(_, set_here)| set_here);
+    NOBODYS.contains(&name) || own.iter().any(|(own, _)| *own == set_here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{EventProducer, KafkaClient};
+    use std::collections::BTreeMap;
+
+    const QUEUE: ProducerSettings = ProducerSettings {
+        queue_records_max: 1_000,
+        queue_kib_max: 1_000,
+    };
+
+    fn with_property(name: &str, value: &str) -> KafkaSettings {
+        KafkaSettings {
+            brokers: "127.0.0.1:1".into(),
+            events_topic: "events".into(),
+            client_id: "axs".into(),
+            properties: BTreeMap::from([(name.into(), value.into())]),
+        }
+    }
+
+    fn names_of_the_producers() -> Vec<&'static str> {
+        let shared = shared_properties("", "");
+        let own = producer_properties(QUEUE);
+        let set = shared.iter().chain(&own).map(|(name, _)| *name);
+        let aliases = ALIASES.iter().map(|(alias, _)| *alias);
+        set.chain(aliases).chain(NOBODYS).collect()
+    }
+
+    #[test]
+    fn the_producer_refuses_each_of_its_own_properties_under_each_of_their_names() {
+        let names = names_of_the_producers();
+        for promise in [
+            "acks",
+            "enable.idempotence",
+            "message.timeout.ms",
+            "retries",
+        ] {
+            assert!(names.contains(&promise), "{promise}");
+        }
+        for name in names {
+            let error = EventProducer::try_new(&with_property(name, "1"), QUEUE).unwrap_err();
+            assert!(error.reason.contains(&format!("{name:?}")), "{error}");
+            assert!(is_own_property(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_client_that_asks_refuses_what_it_sets() {
+        for name in [
+            "allow.auto.create.topics",
+            "bootstrap.servers",
+            "metadata.broker.list",
+        ] {
+            let error = KafkaClient::try_new(&with_property(name, "true")).unwrap_err();
+            assert!(error.reason.contains(&format!("{name:?}")), "{error}");
+            assert!(is_own_property(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_operators_properties_reach_librdkafka() {
+        let wrong = with_property("security.protocol", "telepathy");
+        let reasons = [
+            KafkaClient::try_new(&wrong).unwrap_err().reason,
+            EventProducer::try_new(&wrong, QUEUE).unwrap_err().reason,
+        ];
+        for reason in reasons {
+            assert!(reason.contains("telepathy"), "{reason}");
+        }
+        let right = with_property("security.protocol", "plaintext");
+        assert!(KafkaClient::try_new(&right).is_ok());
+        assert!(EventProducer::try_new(&right, QUEUE).is_ok());
+        assert!(!is_own_property("security.protocol"));
+    }
+
+    #[test]
+    fn an_alias_is_what_librdkafka_calls_the_same_property() {
+        let kafka = KafkaSettings {
+            properties: BTreeMap::new(),
+            ..with_property("", "")
+        };
+        let config = client_config(&kafka, &producer_properties(QUEUE)).unwrap();
+        let native = config.create_native_config().unwrap();
+        for (alias, name) in ALIASES {
+            assert_eq!(native.get(alias), native.get(name), "{alias}");
+            assert!(native.get(alias).is_ok(), "{alias}");
+        }
+    }
+}
