@@ -1,6 +1,6 @@
 //! What a client asks for: changes of one account, all or none.
 
-use crate::change::BalanceChange;
+use crate::change::{BalanceChange, CurrencyDelta};
 use crate::id::{AccountId, UserId};
 use crate::text::{EventId, EventType, IdempotencyKey, OrderId, SourceService};
 use std::collections::HashSet;
@@ -42,35 +42,16 @@ impl BalanceChangeEvent {
     /// # Errors
     /// [`EventError`], whose [`EventError::field`] is the path inside the event.
     pub fn try_new(parts: EventParts) -> Result<Self, EventError> {
-        if parts.changes.is_empty() {
-            return Err(EventError::NoChanges);
-        }
-        if parts.changes.len() > CHANGES_MAX {
-            return Err(EventError::TooManyChanges {
-                found: parts.changes.len(),
-            });
-        }
-        let mut seen = HashSet::with_capacity(parts.changes.len());
+        check_count(parts.changes.len())?;
+        let mut earlier = HashSet::with_capacity(parts.changes.len());
         for (index, change) in parts.changes.iter().enumerate() {
-            if !seen.insert(&change.change_id) {
-                return Err(EventError::RepeatedChangeId { index });
-            }
-            if change.primary.delta.is_zero() {
-                return Err(EventError::MovesNothing {
-                    index,
-                    fallback: false,
-                });
-            }
-            if let Some(fallback) = &change.fallback {
-                if fallback.delta.is_zero() {
-                    return Err(EventError::MovesNothing {
-                        index,
-                        fallback: true,
-                    });
-                }
-                if fallback.currency == change.primary.currency {
-                    return Err(EventError::FallbackInSameCurrency { index });
-                }
+            let known = KnownChange {
+                change_id: Some(change.change_id.as_str()),
+                primary: Some(change.primary),
+                fallback: change.fallback,
+            };
+            for check in known.checks(index, &mut earlier) {
+                check?;
             }
         }
         Ok(Self(parts))
@@ -128,6 +109,50 @@ impl BalanceChangeEvent {
     #[must_use]
     pub fn changes(&self) -> &[BalanceChange] {
         &self.0.changes
+    }
+}
+
+/// An event needs a change, and not more than [`CHANGES_MAX`].
+pub(crate) const fn check_count(found: usize) -> Result<(), EventError> {
+    match found {
+        0 => Err(EventError::NoChanges),
+        1..=CHANGES_MAX => Ok(()),
+        _ => Err(EventError::TooManyChanges { found }),
+    }
+}
+
+/// What is known of a change. A part that could not be read is absent, and no check asks for it.
+pub(crate) struct KnownChange<'a> {
+    pub(crate) change_id: Option<&'a str>,
+    pub(crate) primary: Option<CurrencyDelta>,
+    pub(crate) fallback: Option<CurrencyDelta>,
+}
+
+impl<'a> KnownChange<'a> {
+    /// The checks of one change's shape, in the order of the fields that they are about: the id is
+    /// not among the `earlier` ones, which it joins; the primary moves something; the fallback
+    /// does; the fallback is in another currency.
+    pub(crate) fn checks(
+        &self,
+        index: usize,
+        earlier: &mut HashSet<&'a str>,
+    ) -> [Result<(), EventError>; 4] {
+        let holds = |sound: bool, error| if sound { Ok(()) } else { Err(error) };
+        let moves = |part: Option<CurrencyDelta>| part.is_none_or(|part| !part.delta.is_zero());
+        let currency = |part: Option<CurrencyDelta>| part.map(|part| part.currency);
+        let idle = |fallback| EventError::MovesNothing { index, fallback };
+        [
+            holds(
+                self.change_id.is_none_or(|id| earlier.insert(id)),
+                EventError::RepeatedChangeId { index },
+            ),
+            holds(moves(self.primary), idle(false)),
+            holds(moves(self.fallback), idle(true)),
+            holds(
+                self.fallback.is_none() || currency(self.fallback) != currency(self.primary),
+                EventError::FallbackInSameCurrency { index },
+            ),
+        ]
     }
 }
 

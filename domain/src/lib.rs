@@ -11,6 +11,7 @@
 //! | registered currencies | [`currency`] |
 //! | what an account owns | [`balance`] |
 //! | what a client asks for | [`change`], [`event`] |
+//! | text becomes an event, or all that is wrong with it | [`event_draft`] |
 //! | same key, same content | [`fingerprint`] |
 //! | the domain's "no" | [`rejection`] |
 //! | business rules | [`rule`] |
@@ -27,6 +28,7 @@ pub mod change;
 pub mod currency;
 pub mod decision;
 pub mod event;
+pub mod event_draft;
 pub mod fencing;
 pub mod fingerprint;
 pub mod id;

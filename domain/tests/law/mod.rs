@@ -7,6 +7,7 @@ mod conservation;
 mod credit;
 mod decision;
 mod event;
+mod event_draft;
 mod fallback;
 mod fingerprint;
 mod layout;
