@@ -11,6 +11,7 @@ mod idempotency;
 mod leadership;
 mod outage;
 mod poison;
+mod relay;
 mod secret;
 mod session;
 mod stage;

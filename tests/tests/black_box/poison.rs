@@ -105,13 +105,8 @@ async fn records_that_no_api_wrote_have_no_effect_and_later_events_are_unaffecte
 async fn a_forged_record_of_a_waiting_event_is_a_dead_letter_and_the_event_still_takes_effect()
 -> Result<()> {
     // The API can't reach Kafka, so that its event waits in the log; the relay publishes it.
-    let mut deployment = Deployment::builder("forged")
-        .setting("AXS__DATABASE__STATEMENT_TIMEOUT_MS", 2_000)
-        .setting("AXS__PROCESSING__RELAY_GRACE_MS", 4_000)
-        .setting("AXS__PROCESSING__RELAY_INTERVAL_MS", 200)
-        .prepare()
-        .await?;
-    let builder = Deployment::builder("forged");
+    let builder = crate::relay::with_quick_relay("forged");
+    let mut deployment = builder.prepare().await?;
     builder.lay_out(&deployment).await?;
     let nowhere = axs_tests::port::free()?.to_string();
     let mut api = deployment.spawn_api(&[("AXS__KAFKA__BROKERS", &nowhere)])?;
