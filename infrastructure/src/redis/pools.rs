@@ -3,7 +3,7 @@
 use super::connection::{Connection, Connector};
 use axs_application::port::balance_cache::CacheError;
 use bb8_redis::bb8::{Pool, PooledConnection, RunError};
-use redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, Value};
+use redis::{ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisResult, Value};
 use shaku::{Component, Interface};
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct RedisSettings {
     pub cache_connections: u32,
     /// The most connections for beats and probes. At least 1.
     pub beat_connections: u32,
-    /// How long connecting may take.
+    /// How long connecting may take. More than a second is taken for a second.
     pub connect_timeout: Duration,
     /// How long a caller waits for a connection of a pool.
     pub checkout_timeout: Duration,
@@ -47,6 +47,12 @@ pub struct RedisSettingsError {
     pub reason: String,
 }
 
+fn unreadable(error: &RedisError) -> RedisSettingsError {
+    RedisSettingsError {
+        reason: error.to_string(),
+    }
+}
+
 /// Connections for one kind of work. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedisPool {
@@ -57,7 +63,7 @@ pub struct RedisPool {
 
 impl RedisPool {
     fn lazy(
-        client: &Client,
+        redis: &ConnectionInfo,
         settings: &RedisSettings,
         connections: u32,
     ) -> Result<Self, RedisSettingsError> {
@@ -66,10 +72,9 @@ impl RedisPool {
                 reason: "a pool needs a connection, and time to give it out".to_owned(),
             });
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(settings.response_timeout));
-        let connector = Connector::new(client.clone(), config);
+        let connector =
+            Connector::try_new(redis, settings.connect_timeout, settings.response_timeout)
+                .map_err(|error| unreadable(&error))?;
         let pool = Pool::builder()
             .max_size(connections)
             .connection_timeout(settings.checkout_timeout)
@@ -81,7 +86,7 @@ impl RedisPool {
         Ok(Self {
             pool,
             connector,
-            address: client.get_connection_info().addr().to_string().into(),
+            address: redis.addr().to_string().into(),
         })
     }
 
@@ -180,12 +185,11 @@ impl RedisConnections {
     /// # Errors
     /// [`RedisSettingsError`] when the address can't be read or a bound is zero.
     pub fn try_new(settings: &RedisSettings) -> Result<Self, RedisSettingsError> {
-        let client = Client::open(settings.url.as_str()).map_err(|error| RedisSettingsError {
-            reason: error.to_string(),
-        })?;
+        let address = settings.url.as_str().into_connection_info();
+        let redis = address.map_err(|error| unreadable(&error))?;
         Ok(Self {
-            cache: RedisPool::lazy(&client, settings, settings.cache_connections)?,
-            beats: RedisPool::lazy(&client, settings, settings.beat_connections)?,
+            cache: RedisPool::lazy(&redis, settings, settings.cache_connections)?,
+            beats: RedisPool::lazy(&redis, settings, settings.beat_connections)?,
         })
     }
 
