@@ -21,5 +21,5 @@ pub use client::KafkaClient;
 pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublisherParameters};
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
 pub use own_properties::is_own_property;
-pub use probe::{KafkaProbe, KafkaProbeParameters};
+pub use probe::KafkaProbe;
 pub use settings::{EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings};

@@ -4,18 +4,14 @@ use super::client::KafkaClient;
 use async_trait::async_trait;
 use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use rdkafka::consumer::Consumer;
-use shaku::Component;
 use std::time::Duration;
 
 /// Longer than a broker needs to answer, shorter than a person's patience.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks a broker for the events topic.
-#[derive(Component, Debug)]
-#[shaku(interface = ReadinessProbe)]
+#[derive(Debug)]
 pub struct KafkaProbe {
-    /// Who asks.
-    #[shaku(default = unreachable!("the client is given by whoever builds the container"))]
     client: KafkaClient,
 }
 

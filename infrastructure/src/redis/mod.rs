@@ -23,4 +23,4 @@ pub use pools::{
     RedisConnections, RedisConnectionsParameters, RedisPool, RedisPools, RedisSettings,
     RedisSettingsError,
 };
-pub use probe::{RedisProbe, RedisProbeParameters};
+pub use probe::RedisProbe;

@@ -4,15 +4,11 @@ use super::pools::RedisPools;
 use async_trait::async_trait;
 use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use redis::Pipeline;
-use shaku::Component;
 use std::fmt::Display;
 use std::sync::Arc;
 
 /// Sends PING on a connection for beats.
-#[derive(Component)]
-#[shaku(interface = ReadinessProbe)]
 pub struct RedisProbe {
-    #[shaku(inject)]
     pools: Arc<dyn RedisPools>,
 }
 
