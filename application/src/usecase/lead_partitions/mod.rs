@@ -54,6 +54,7 @@ use axs_domain::id::{OwnerId, PartitionId};
 use axs_domain::rule::BalanceRuleSet;
 use elector::Elector;
 use questions::ElectorPorts;
+use settings::CACHE_FLUSH_MAX;
 use shaku::{Component, Interface};
 use status::StatusBoard;
 use std::sync::Arc;
@@ -119,7 +120,7 @@ pub struct PartitionElector {
     #[shaku(default = BalanceRuleSet::non_negative())]
     rules: BalanceRuleSet,
     /// Times and bounds.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: LeadSettings,
     #[shaku(force_default)]
     board: Arc<StatusBoard>,
@@ -138,9 +139,8 @@ impl LeadPartitions for PartitionElector {
             .run(shutdown)
             .await;
         stop_feed.cancel();
-        let patience = self.settings.cache_flush_max;
-        if tokio::time::timeout(patience, feeding).await.is_ok() {
-            feed.flush(patience).await;
+        if tokio::time::timeout(CACHE_FLUSH_MAX, feeding).await.is_ok() {
+            feed.flush(CACHE_FLUSH_MAX).await;
         }
         end
     }

@@ -16,7 +16,7 @@ pub struct LedPartition {
     pub stored_offset: Offset,
     /// Offsets from there to the end of the log; `None` until it was looked at.
     pub lag: Option<i64>,
-    /// Whether it is being handed over.
+    /// Whether it is being given up: handed over, or ended because the lease is not sure.
     pub draining: bool,
 }
 

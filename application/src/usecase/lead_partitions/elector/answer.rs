@@ -132,6 +132,7 @@ impl Elector {
                 tracing::warn!(%partition, "the lease is lost");
                 led.lease.revoke();
                 led.revoked = true;
+                self.ports.board.drains(*partition);
             }
         }
     }
@@ -185,6 +186,10 @@ impl Elector {
             led: &led,
             taking: self.taking.len(),
         });
+        // Free, and not mine to take as long as a dead member counts: look again soon.
+        if choice.take.len() < free.len() {
+            self.look_at = now.plus(self.ports.settings.beat_every());
+        }
         for partition in choice.take {
             self.ask_take_over(partition, &look.layout);
         }

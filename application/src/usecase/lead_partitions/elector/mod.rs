@@ -205,6 +205,7 @@ impl Elector {
                 counter!("axs_step_downs_total").increment(1);
                 led.lease.revoke();
                 led.revoked = true;
+                self.ports.board.drains(*partition);
             }
         }
         if !self.renewing && now >= self.renew_at && !self.led.is_empty() {

@@ -1,5 +1,6 @@
 //! PostgreSQL, Kafka and Redis as an elector sees them, in memory; they hang when told to.
 
+use super::settings::settings;
 use crate::port::balance_cache::CacheError;
 use crate::port::balance_store::MockBalanceStore;
 use crate::port::batch_writer::{BatchWriter, DecidedBatch, WriteError, WriteReceipt};
@@ -15,7 +16,7 @@ use crate::port::relay_source::{MockRelaySource, RelayPage};
 use crate::port::store_error::StoreError;
 use crate::testkit::{EventBuilder, TableCodec, account, away, log_id, stored_layout};
 use crate::usecase::lead_partitions::{
-    LeadPartitions, LeadPorts, LeadSettings, LeadershipEnd, LeadershipStatus, PartitionElector,
+    LeadPartitions, LeadPorts, LeadershipEnd, LeadershipStatus, PartitionElector,
 };
 use crate::usecase::process_partition::fakes::{FakeCache, TokioClock, offset, owner};
 use async_trait::async_trait;
@@ -51,6 +52,10 @@ pub(super) struct State {
     pub(super) layout: Option<StoredLayout>,
     pub(super) topic: TopicDescription,
     pub(super) database_hangs: bool,
+    /// How long each answer takes.
+    pub(super) database_delay: Duration,
+    /// When a renewal was last asked for that was answered.
+    pub(super) renewal_asked: Option<Instant>,
     pub(super) database_away: bool,
     pub(super) broker_away: bool,
     pub(super) redis_away: bool,
@@ -99,6 +104,8 @@ impl Cluster {
                 },
                 layout: Some(layout),
                 database_hangs: false,
+                database_delay: Duration::ZERO,
+                renewal_asked: None,
                 database_away: false,
                 broker_away: false,
                 redis_away: false,
@@ -123,6 +130,7 @@ impl Cluster {
         if self.with(|state| state.database_away) {
             return Err(away());
         }
+        tokio::time::sleep(self.with(|state| state.database_delay)).await;
         Ok(())
     }
 
@@ -229,8 +237,10 @@ impl PartitionLeadership for Cluster {
         claims: Vec<(PartitionId, Claim)>,
         ttl: Duration,
     ) -> Result<Vec<PartitionId>, StoreError> {
+        let asked = Instant::now();
         self.database().await?;
         Ok(self.with(|state| {
+            state.renewal_asked = Some(asked);
             let mut held = Vec::new();
             for (partition, claim) in claims {
                 let lead = state.leads.get_mut(&partition).unwrap();
@@ -435,8 +445,7 @@ impl Process {
             publisher: Arc::new(MockEventPublisher::new()),
         };
         let rules = BalanceRuleSet::non_negative();
-        let settings = LeadSettings::try_new(Duration::from_secs(9)).unwrap();
-        let elector = Arc::new(PartitionElector::new(ports, owner, rules, settings));
+        let elector = Arc::new(PartitionElector::new(ports, owner, rules, settings()));
         let shutdown = CancellationToken::new();
         let (runs, stop) = (elector.clone(), shutdown.clone());
         Self {

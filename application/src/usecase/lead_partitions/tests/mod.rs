@@ -4,3 +4,4 @@ mod cluster;
 mod election;
 mod end;
 mod refusal;
+mod settings;
