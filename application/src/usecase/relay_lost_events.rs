@@ -46,16 +46,6 @@ pub struct RelaySettings {
     pub rows_max: u32,
 }
 
-impl Default for RelaySettings {
-    fn default() -> Self {
-        Self {
-            every: Duration::from_secs(5),
-            grace: Duration::from_secs(10),
-            rows_max: 1_000,
-        }
-    }
-}
-
 /// What every relay of a process shares.
 #[derive(Clone)]
 pub(crate) struct RelayPorts {

@@ -21,21 +21,3 @@ pub struct ProcessSettings {
     /// The most times in a row that one batch is tried again before the partition stops.
     pub write_retries_max: u32,
 }
-
-impl Default for ProcessSettings {
-    fn default() -> Self {
-        const fn at_least_one(value: usize) -> NonZeroUsize {
-            match NonZeroUsize::new(value) {
-                Some(value) => value,
-                None => NonZeroUsize::MIN,
-            }
-        }
-        Self {
-            batch_events_max: at_least_one(5_000),
-            batch_linger: Duration::from_millis(5),
-            memory_balances_max: at_least_one(200_000),
-            poison_in_a_row_max: at_least_one(100),
-            write_retries_max: 50,
-        }
-    }
-}

@@ -15,6 +15,14 @@ use bytes::Bytes;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+fn settings() -> RelaySettings {
+    RelaySettings {
+        every: Duration::from_secs(5),
+        grace: Duration::from_secs(10),
+        rows_max: 1_000,
+    }
+}
+
 /// A producer that notes what it is given.
 #[derive(Debug, Default)]
 struct Producer {
@@ -39,7 +47,7 @@ impl EventPublisher for Producer {
         if self.silent.load(Ordering::SeqCst) {
             self.waiting.lock().unwrap().push(report);
         } else {
-            report.send(Ok(offset(0))).unwrap();
+            report.send(Ok(Some(offset(0)))).unwrap();
         }
         Ok(delivery)
     }
@@ -88,7 +96,7 @@ fn bench(log_end: i64, stored: i64) -> (Bench, LostEventRelay) {
         publisher: producer.clone(),
         codec: codec.clone(),
         clock,
-        settings: RelaySettings::default(),
+        settings: settings(),
     };
     let layout = Arc::new(stored_layout().layout);
     let relay = LostEventRelay::new(

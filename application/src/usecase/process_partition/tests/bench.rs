@@ -25,6 +25,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+fn settings() -> ProcessSettings {
+    let bound = |value| NonZeroUsize::new(value).unwrap();
+    ProcessSettings {
+        batch_events_max: bound(10),
+        batch_linger: Duration::from_millis(5),
+        memory_balances_max: bound(200_000),
+        poison_in_a_row_max: bound(100),
+        write_retries_max: 50,
+    }
+}
+
 pub(super) struct Bench {
     pub(super) store: Arc<FakeStore>,
     pub(super) codec: Arc<TableCodec>,
@@ -94,10 +105,7 @@ impl Bench {
             clock,
             progress: Arc::new(Progress::new(Offset::MIN)),
             drain: CancellationToken::new(),
-            settings: ProcessSettings {
-                batch_events_max: NonZeroUsize::new(10).unwrap(),
-                ..ProcessSettings::default()
-            },
+            settings: settings(),
             rules: BalanceRuleSet::non_negative(),
             claim,
             poison_run: 0,
