@@ -1,11 +1,12 @@
 //! What is wrong with the fields of one item, all of it.
 
 use super::field_path::FieldPath;
+use axs_domain::event_draft::{FLAWS_MAX, Flaws};
 use axs_proto::v1;
 use std::fmt;
 
 /// The most violations that one refusal lists. A batch of refusals must fit into a message.
-pub(super) const VIOLATIONS_MAX: usize = 20;
+pub(super) const VIOLATIONS_MAX: usize = FLAWS_MAX;
 
 /// Collects the violations of one item.
 #[derive(Debug, Default)]
@@ -15,6 +16,20 @@ pub(super) struct Violations {
 }
 
 impl Violations {
+    /// The flaws of the event at `path`.
+    pub(super) fn of(path: &FieldPath<'_>, flaws: &Flaws) -> Self {
+        Self {
+            listed: flaws
+                .listed()
+                .map(|flaw| v1::FieldViolation {
+                    field: format!("{path}.{}", flaw.field),
+                    description: flaw.problem.clone(),
+                })
+                .collect(),
+            unlisted: flaws.unlisted(),
+        }
+    }
+
     /// Notes that a field is wrong.
     pub(super) fn add(&mut self, path: &FieldPath<'_>, description: impl fmt::Display) {
         if self.listed.len() == VIOLATIONS_MAX {
