@@ -26,7 +26,6 @@ const OURS: &[(&str, &[&str])] = &[
             "axs-domain",
             "axs-infrastructure",
             "axs-interfaces",
-            "axs-proto",
         ],
     ),
 ];

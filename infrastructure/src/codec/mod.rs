@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `event.rs` | the message of an event ⇄ the domain's event, with field paths in errors |
+//! | `event.rs` | the message of an event ⇄ the domain's event |
 //! | `protobuf.rs` | the port: payloads and envelopes |
 
 mod event;
@@ -10,5 +10,4 @@ mod protobuf;
 #[cfg(test)]
 mod tests;
 
-pub use event::{FieldError, event_from_message, event_to_message};
 pub use protobuf::{ProtobufEventCodec, ProtobufEventCodecParameters};

@@ -4,7 +4,7 @@
 //! event already, and is spliced in as field 15. What the topic carries is therefore byte for
 //! byte what the log row holds.
 
-use super::event::{FieldError, event_from_message, event_to_message};
+use super::event::{event_from_message, event_to_message};
 use axs_application::port::event_codec::{
     Envelope, EnvelopeError, EnvelopeHeader, EventCodec, PayloadError,
 };
@@ -46,8 +46,8 @@ impl EventCodec for ProtobufEventCodec {
         let message = v1::BalanceChangeEvent::decode(payload).map_err(|error| PayloadError {
             reason: error.to_string(),
         })?;
-        event_from_message(&message).map_err(|error| PayloadError {
-            reason: error.to_string(),
+        event_from_message(&message).map_err(|flaw| PayloadError {
+            reason: flaw.to_string(),
         })
     }
 
@@ -117,34 +117,31 @@ fn check_version(record: &Bytes) -> Result<(), EnvelopeError> {
 
 fn read_envelope(record: &Bytes) -> Result<Envelope, String> {
     let message = v1::BalanceChangeEnvelope::decode(record.clone()).map_err(|e| e.to_string())?;
-    let header = header_of(&message).map_err(|error| error.to_string())?;
+    let header = header_of(&message)?;
     let event = message.event.ok_or("event is missing")?;
-    let event = event_from_message(&event).map_err(|error| format!("event.{error}"))?;
+    let event = event_from_message(&event).map_err(|flaw| format!("event.{flaw}"))?;
     Ok(Envelope { header, event })
 }
 
-fn header_of(message: &v1::BalanceChangeEnvelope) -> Result<EnvelopeHeader, FieldError> {
+fn header_of(message: &v1::BalanceChangeEnvelope) -> Result<EnvelopeHeader, String> {
     let log_id = Uuid::from_slice(&message.log_id).map_err(|_| {
-        FieldError::new(
-            "log_id",
-            format_args!("is {} bytes long; a UUID has 16", message.log_id.len()),
+        format!(
+            "log_id is {} bytes long; a UUID has 16",
+            message.log_id.len()
         )
     })?;
     if !(0..=LOGGED_AT_USEC_MAX).contains(&message.logged_at_usec) {
-        return Err(FieldError::new(
-            "logged_at_usec",
-            format_args!(
-                "is {}, which no clock of PostgreSQL says",
-                message.logged_at_usec
-            ),
+        return Err(format!(
+            "logged_at_usec is {}, which no clock of PostgreSQL says",
+            message.logged_at_usec
         ));
     }
     Ok(EnvelopeHeader {
         log_id: LogId::new(log_id),
         shard_id: ShardId::try_new(message.shard_id)
-            .map_err(|problem| FieldError::new("shard_id", problem))?,
+            .map_err(|problem| format!("shard_id {problem}"))?,
         layout_epoch: LayoutEpoch::try_new(message.layout_epoch)
-            .map_err(|problem| FieldError::new("layout_epoch", problem))?,
+            .map_err(|problem| format!("layout_epoch {problem}"))?,
         logged_at: Timestamp::from_unix_micros(message.logged_at_usec),
         // Only a hint for tracing: no reason to refuse an event, and none to let it into a log.
         traceparent: Some(&message.traceparent)

@@ -1,8 +1,7 @@
 //! One line of a submitted file: the fields of `axs.v1.BalanceChangeEvent` as a JSON object.
 
 use axs_domain::event::BalanceChangeEvent;
-use axs_infrastructure::codec::event_from_message;
-use axs_proto::v1;
+use axs_domain::event_draft::{ChangeDraft, ChangeDrafts, DeltaDraft, EventDraft};
 use serde::Deserialize;
 
 /// The longest line, in bytes: an event of 64 changes with all texts at their longest fits.
@@ -47,7 +46,7 @@ struct FallbackLine {
 /// Reads a line.
 ///
 /// # Errors
-/// What is wrong with it, with the field.
+/// What is wrong with it, with the field: the first one, and how many more are wrong.
 pub fn parse(line: &str) -> Result<BalanceChangeEvent, String> {
     if line.len() > LINE_BYTES_MAX {
         return Err(format!(
@@ -61,36 +60,38 @@ pub fn parse(line: &str) -> Result<BalanceChangeEvent, String> {
         format!("{path}: {}", error.into_inner())
     })?;
     json.end().map_err(|error| error.to_string())?;
-    event_from_message(&event.into()).map_err(|error| error.to_string())
+    event.draft().parse().map_err(|flaws| flaws.to_string())
 }
 
-impl From<EventLine> for v1::BalanceChangeEvent {
-    fn from(line: EventLine) -> Self {
-        Self {
-            event_id: line.event_id,
-            event_type: line.event_type,
-            account_id: line.account_id,
-            user_id: line.user_id,
-            source_service: line.source_service,
-            related_order_id: line.related_order_id,
-            idempotency_key: line.idempotency_key,
-            created_msec: line.created_msec,
-            changes: line.changes.into_iter().map(Into::into).collect(),
+impl EventLine {
+    fn draft(&self) -> EventDraft<'_> {
+        EventDraft {
+            event_id: &self.event_id,
+            event_type: &self.event_type,
+            account_id: self.account_id,
+            user_id: self.user_id,
+            source_service: &self.source_service,
+            related_order_id: &self.related_order_id,
+            idempotency_key: &self.idempotency_key,
+            created_msec: self.created_msec,
+            changes: ChangeDrafts::new(self.changes.iter().map(ChangeLine::draft)),
         }
     }
 }
 
-impl From<ChangeLine> for v1::BalanceChange {
-    fn from(line: ChangeLine) -> Self {
-        Self {
-            change_id: line.change_id,
-            currency_code: line.currency_code,
-            available_delta: line.available_delta,
-            frozen_delta: line.frozen_delta,
-            fallback: line.fallback.map(|fallback| v1::BalanceChangeFallback {
-                currency_code: fallback.currency_code,
-                available_delta: fallback.available_delta,
-                frozen_delta: fallback.frozen_delta,
+impl ChangeLine {
+    fn draft(&self) -> ChangeDraft<'_> {
+        ChangeDraft {
+            change_id: &self.change_id,
+            primary: DeltaDraft {
+                currency_code: &self.currency_code,
+                available_delta: &self.available_delta,
+                frozen_delta: &self.frozen_delta,
+            },
+            fallback: self.fallback.as_ref().map(|fallback| DeltaDraft {
+                currency_code: &fallback.currency_code,
+                available_delta: &fallback.available_delta,
+                frozen_delta: &fallback.frozen_delta,
             }),
         }
     }
@@ -99,6 +100,7 @@ impl From<ChangeLine> for v1::BalanceChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axs_domain::balance::Delta;
 
     const SOUND: &str = r#"{"event_id":"e1","event_type":"deposit","account_id":1,"user_id":2,
         "source_service":"files","idempotency_key":"k1","changes":[
@@ -111,6 +113,35 @@ mod tests {
             event.changes()[0].primary.delta.available.to_string(),
             "12.5"
         );
+        assert_eq!(event.changes()[0].fallback, None);
+        assert_eq!((event.related_order_id(), event.created_msec()), (None, 0));
+    }
+
+    #[test]
+    fn each_field_of_a_line_reaches_its_place_in_the_event() {
+        let full = r#"{"event_id":"e1","event_type":"deposit","account_id":1,"user_id":2,
+            "source_service":"files","related_order_id":"o1","idempotency_key":"k1",
+            "created_msec":3,"changes":[{"change_id":"c1","currency_code":"USDT",
+            "available_delta":"4","frozen_delta":"5","fallback":{"currency_code":"BNB",
+            "available_delta":"6","frozen_delta":"7"}}]}"#;
+        let event = parse(full).unwrap();
+        assert_eq!(event.event_id().as_str(), "e1");
+        assert_eq!(event.event_type().as_str(), "deposit");
+        assert_eq!(
+            (event.account_id().value(), event.user_id().value()),
+            (1, 2)
+        );
+        assert_eq!(event.source_service().as_str(), "files");
+        assert_eq!(event.related_order_id().unwrap().as_str(), "o1");
+        assert_eq!(event.idempotency_key().as_str(), "k1");
+        assert_eq!(event.created_msec(), 3);
+        let change = &event.changes()[0];
+        assert_eq!(change.change_id.as_str(), "c1");
+        let told = [change.primary, change.fallback.unwrap()].map(|part| {
+            let Delta { available, frozen } = part.delta;
+            format!("{} {available} {frozen}", part.currency)
+        });
+        assert_eq!(told, ["USDT 4 5", "BNB 6 7"]);
     }
 
     #[test]
