@@ -17,14 +17,6 @@ pub struct AccountLookupSettings {
     pub remembered_max: usize,
 }
 
-impl Default for AccountLookupSettings {
-    fn default() -> Self {
-        Self {
-            remembered_max: 200_000,
-        }
-    }
-}
-
 /// Finds open accounts.
 ///
 /// # Contract
@@ -51,7 +43,7 @@ pub struct RememberedAccounts {
     #[shaku(inject)]
     directory: Arc<dyn AccountDirectory>,
     /// How many accounts are remembered.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: AccountLookupSettings,
     #[shaku(force_default)]
     remembered: Remembered,
@@ -151,10 +143,16 @@ mod tests {
         Arc::new(directory)
     }
 
+    fn settings() -> AccountLookupSettings {
+        AccountLookupSettings {
+            remembered_max: 100,
+        }
+    }
+
     #[tokio::test]
     async fn only_accounts_not_remembered_are_asked_for_and_all_in_one_question() {
         let directory = directory_of(&[1, 2, 3], vec![vec![1, 2], vec![3]]);
-        let lookup = RememberedAccounts::new(directory, AccountLookupSettings::default());
+        let lookup = RememberedAccounts::new(directory, settings());
         assert_eq!(lookup.find(ids([1, 2])).await.unwrap().len(), 2);
         assert_eq!(lookup.find(ids([1, 2])).await.unwrap().len(), 2);
         let found = lookup.find(ids([2, 3])).await.unwrap();
@@ -164,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_account_is_asked_for_each_time() {
         let directory = directory_of(&[], vec![vec![7], vec![7]]);
-        let lookup = RememberedAccounts::new(directory, AccountLookupSettings::default());
+        let lookup = RememberedAccounts::new(directory, settings());
         assert!(lookup.find(ids([7])).await.unwrap().is_empty());
         assert!(lookup.find(ids([7])).await.unwrap().is_empty());
     }

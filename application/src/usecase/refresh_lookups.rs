@@ -17,14 +17,6 @@ pub struct RefreshSettings {
     pub period: Duration,
 }
 
-impl Default for RefreshSettings {
-    fn default() -> Self {
-        Self {
-            period: Duration::from_secs(5),
-        }
-    }
-}
-
 /// Refreshes the lookups.
 ///
 /// # Contract
@@ -46,7 +38,7 @@ pub struct PeriodicRefresh {
     #[shaku(inject)]
     layouts: Arc<dyn LayoutLookup>,
     /// How often.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: RefreshSettings,
 }
 

@@ -49,7 +49,6 @@ pub fn api_module(
             .unwrap_or(usize::MAX),
         request_timeout: Duration::from_millis(section.request_timeout_ms),
         drain_timeout: Duration::from_millis(section.drain_ms),
-        ..GrpcSettings::default()
     };
     Ok(ApiModule::builder(Arc::clone(service))
         .with_component_parameters::<AccountBalanceGrpc>(AccountBalanceGrpcParameters { settings })

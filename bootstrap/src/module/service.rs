@@ -51,6 +51,7 @@ use axs_application::usecase::submit_balance_changes::{
     BalanceChangeSubmission, BalanceChangeSubmissionParameters, SubmitSettings,
 };
 use axs_application::usecase::verify_ledger::VerifyLedgerService;
+use axs_domain::lease::LeaseTimes;
 use shaku::{HasComponent, module};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -110,6 +111,7 @@ pub fn service_module(
     let at_least_one = |value: usize| NonZeroUsize::new(value).unwrap_or(NonZeroUsize::MIN);
     let retry_after = millis(write.retry_after_ms);
     let leading = LeadSettings {
+        lease: LeaseTimes::try_new(millis(settings.lease.ttl_ms)).context("lease.ttl_ms")?,
         drain_max: millis(processing.drain_ms),
         refusal_pause: millis(settings.lease.retry_after_refusal_ms),
         process: ProcessSettings {
@@ -124,7 +126,6 @@ pub fn service_module(
             grace: millis(processing.relay_grace_ms),
             rows_max: processing.relay_batch_max,
         },
-        ..LeadSettings::try_new(millis(settings.lease.ttl_ms)).context("lease.ttl_ms")?
     };
     Ok(ServiceModule::builder(Arc::clone(repo), Arc::clone(infra))
         .with_component_parameters::<RememberedAccounts>(RememberedAccountsParameters {
@@ -142,7 +143,6 @@ pub fn service_module(
                 window_events: write.publish_window_events,
                 window_wait: millis(write.window_wait_ms),
                 retry_after,
-                ..PublishSettings::default()
             },
         })
         .with_component_parameters::<GroupCommit>(GroupCommitParameters {

@@ -39,7 +39,7 @@ pub struct AccountBalanceGrpc {
     #[shaku(inject)]
     find: Arc<dyn FindEvent>,
     /// The settings of the server.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: GrpcSettings,
     #[shaku(force_default)]
     under_way: TaskTracker,

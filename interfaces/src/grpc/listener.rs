@@ -16,6 +16,10 @@ use tonic::transport::server::{Connected, TcpConnectInfo, TcpIncoming};
 /// How long accepting rests after an error, so that a lack of file descriptors is no busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// After how long a silence the kernel asks the peer's kernel. Longer than HTTP/2 asks by itself:
+/// it is for peers that have not begun to speak HTTP/2.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
 /// A listening socket.
 pub(super) struct Listener {
     incoming: TcpIncoming,
@@ -23,10 +27,10 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Begins to listen. Accepted sockets send small answers at once and notice dead peers.
-    pub(super) fn bind(listen: SocketAddr, tcp_keepalive: Duration) -> io::Result<Self> {
+    pub(super) fn bind(listen: SocketAddr) -> io::Result<Self> {
         let incoming = TcpIncoming::bind(listen)?
             .with_nodelay(Some(true))
-            .with_keepalive(Some(tcp_keepalive));
+            .with_keepalive(Some(TCP_KEEPALIVE));
         Ok(Self { incoming })
     }
 
@@ -121,7 +125,7 @@ mod tests {
     use std::pin::pin;
 
     fn listener() -> Listener {
-        Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), ACCEPT_PAUSE).unwrap()
+        Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()
     }
 
     #[tokio::test]

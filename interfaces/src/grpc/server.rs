@@ -24,6 +24,14 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 /// answer says what a timeout means, the transport's only ends a request that never came whole.
 const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
+/// After how long a silence a peer is asked, by an HTTP/2 ping, whether it lives: often enough to
+/// keep a connection through the middleboxes that forget one after a minute.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long the answer to that ping may take before the connection is closed, so that a dead peer
+/// gives its place back within half a minute.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What the health protocol can be asked for: the server as a whole, and the service.
 const HEALTH_NAMES: [&str; 2] = ["", SERVICE_NAME];
 
@@ -77,7 +85,7 @@ impl GrpcServer {
             address: settings.listen,
             source,
         };
-        let listener = Listener::bind(settings.listen, settings.tcp_keepalive).map_err(refused)?;
+        let listener = Listener::bind(settings.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
             listener,
@@ -117,8 +125,8 @@ impl GrpcServer {
             .max_concurrent_streams(Some(settings.connection_streams_max))
             .concurrency_limit_per_connection(settings.connection_requests_max)
             .timeout(settings.request_timeout + TRANSPORT_GRACE)
-            .http2_keepalive_interval(Some(settings.keepalive_interval))
-            .http2_keepalive_timeout(Some(settings.keepalive_timeout))
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(RequestMetricsLayer)
             .add_service(service)
             .add_service(health)

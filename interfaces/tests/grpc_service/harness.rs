@@ -18,6 +18,7 @@ use axs_proto::v1::account_balance_service_client::AccountBalanceServiceClient;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -84,11 +85,20 @@ pub struct Running {
     pub serving: JoinHandle<Result<Drain, GrpcError>>,
 }
 
+const MESSAGE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+
 /// Settings for a port of the system's choice.
 pub fn settings() -> GrpcSettings {
     GrpcSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        ..GrpcSettings::default()
+        batch_items_max: 1_000,
+        request_bytes_max: MESSAGE_BYTES_MAX,
+        response_bytes_max: MESSAGE_BYTES_MAX,
+        connections_max: 4_096,
+        connection_streams_max: 512,
+        connection_requests_max: 256,
+        request_timeout: Duration::from_secs(10),
+        drain_timeout: Duration::from_secs(10),
     }
 }
 

@@ -47,14 +47,6 @@ pub struct LogSettings {
     pub commit_events_max: usize,
 }
 
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            commit_events_max: 1_000,
-        }
-    }
-}
-
 /// A checked event that is to be logged.
 #[derive(Debug, Clone)]
 pub struct ChangeToLog {
@@ -157,7 +149,7 @@ pub struct GroupCommit {
     #[shaku(inject)]
     log_ids: Arc<dyn LogIdGenerator>,
     /// The bounds of the group commit.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: LogSettings,
     #[shaku(force_default)]
     running: Running,

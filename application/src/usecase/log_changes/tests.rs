@@ -10,8 +10,15 @@ use std::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 const WINDOW: u32 = 8;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Long enough for every task to come to rest; time is paused, so it costs nothing.
 const SETTLED: Duration = Duration::from_secs(5);
+
+fn settings() -> LogSettings {
+    LogSettings {
+        commit_events_max: 100,
+    }
+}
 
 /// The write side over a log and a topic in memory.
 struct Bench {
@@ -29,7 +36,8 @@ impl Bench {
         let publisher: Arc<dyn EventPublisher> = topic.clone();
         let settings = PublishSettings {
             window_events: WINDOW,
-            ..PublishSettings::default()
+            window_wait: Duration::from_millis(500),
+            retry_after: RETRY_AFTER,
         };
         let publishing = Arc::new(OrderedPublishing::new(publisher, log.clone(), settings));
         let codec = Arc::new(TableCodec::default());
@@ -228,7 +236,7 @@ async fn while_the_broker_is_away_events_are_logged_up_to_the_window_and_then_re
     else {
         panic!("{refused:?}");
     };
-    assert_eq!(retry_after, PublishSettings::default().retry_after);
+    assert_eq!(retry_after, RETRY_AFTER);
     assert!(reason.contains("8 of 8"), "{reason}");
     assert_eq!(bench.log.commits().concat().len(), 8);
     // The broker comes back: everything is published in order and the backlog is gone.
@@ -324,7 +332,7 @@ fn over(change_log: MockChangeLog) -> (GroupCommit, Arc<TableCodec>) {
         Arc::new(publishing),
         codec.clone(),
         Arc::new(CountingLogIds::default()),
-        LogSettings::default(),
+        settings(),
     );
     (commits, codec)
 }
@@ -388,7 +396,7 @@ async fn events_are_handed_to_publishing_before_their_request_is_answered() {
         Arc::new(publishing),
         codec.clone(),
         Arc::new(CountingLogIds::default()),
-        LogSettings::default(),
+        settings(),
     );
     let request = commits.log(vec![change(&codec, "a")], AckLevel::Logged);
     request.await.unwrap();

@@ -52,19 +52,6 @@ pub struct PublishSettings {
     pub window_wait: Duration,
     /// After which time a refused client should try again.
     pub retry_after: Duration,
-    /// How long positions gather before they are noted together.
-    pub position_gathering: Duration,
-}
-
-impl Default for PublishSettings {
-    fn default() -> Self {
-        Self {
-            window_events: 20_000,
-            window_wait: Duration::from_millis(500),
-            retry_after: Duration::from_secs(1),
-            position_gathering: Duration::from_millis(200),
-        }
-    }
 }
 
 /// A logged event on its way to the topic.
@@ -162,7 +149,7 @@ pub struct OrderedPublishing {
     #[shaku(inject)]
     change_log: Arc<dyn ChangeLog>,
     /// The bounds of publishing.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: PublishSettings,
     #[shaku(force_default)]
     running: Running,
@@ -205,11 +192,8 @@ impl OrderedPublishing {
             // Not bounded by itself: every event in it holds one of the window's places.
             let (intake, taken) = mpsc::unbounded_channel();
             let running = &self.running;
-            let (notes, positions) = PositionNotes::new(
-                Arc::clone(&self.change_log),
-                self.settings.position_gathering,
-                running.closing.clone(),
-            );
+            let (notes, positions) =
+                PositionNotes::new(Arc::clone(&self.change_log), running.closing.clone());
             running.tasks.spawn(notes.run());
             let publishing = PublishLoop::new(
                 Arc::clone(&self.publisher),

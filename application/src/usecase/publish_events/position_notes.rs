@@ -14,6 +14,10 @@ pub(super) const POSITIONS_WAITING_MAX: usize = 10_000;
 /// Positions noted by one statement.
 pub(super) const POSITIONS_NOTED_AT_ONCE_MAX: usize = 1_000;
 
+/// How long positions gather before they are noted together: one statement for many, and still
+/// soon enough for a person who looks.
+const GATHERING: Duration = Duration::from_millis(200);
+
 /// Where positions are put to be noted. Never waits.
 #[derive(Clone)]
 pub(super) struct PositionSink(mpsc::Sender<PublishedPosition>);
@@ -30,21 +34,18 @@ impl PositionSink {
 pub(super) struct PositionNotes {
     change_log: Arc<dyn ChangeLog>,
     positions: mpsc::Receiver<PublishedPosition>,
-    gathering: Duration,
     closing: CancellationToken,
 }
 
 impl PositionNotes {
     pub(super) fn new(
         change_log: Arc<dyn ChangeLog>,
-        gathering: Duration,
         closing: CancellationToken,
     ) -> (Self, PositionSink) {
         let (sink, positions) = mpsc::channel(POSITIONS_WAITING_MAX);
         let notes = Self {
             change_log,
             positions,
-            gathering,
             closing,
         };
         (notes, PositionSink(sink))
@@ -74,7 +75,7 @@ impl PositionNotes {
             // final first, whose positions need no note.
             if self.positions.len() < POSITIONS_NOTED_AT_ONCE_MAX {
                 tokio::select! {
-                    () = sleep(self.gathering) => {}
+                    () = sleep(GATHERING) => {}
                     () = self.closing.cancelled() => {}
                 }
             }

@@ -19,7 +19,6 @@ fn settings() -> PublishSettings {
         window_events: WINDOW,
         window_wait: WAIT,
         retry_after: Duration::from_secs(2),
-        position_gathering: Duration::from_millis(200),
     }
 }
 
@@ -265,7 +264,7 @@ async fn positions_that_can_not_be_noted_disturb_nothing() {
 #[tokio::test(start_paused = true)]
 async fn positions_beyond_the_bound_are_dropped_and_nobody_waits() {
     let log = MockChangeLog::new();
-    let (notes, sink) = PositionNotes::new(Arc::new(log), Duration::ZERO, CancellationToken::new());
+    let (notes, sink) = PositionNotes::new(Arc::new(log), CancellationToken::new());
     let places = WindowPlaces::detached(1).unwrap().split_one().unwrap();
     let key = event(1, places).key;
     for _ in 0..POSITIONS_WAITING_MAX + 10 {

@@ -40,17 +40,6 @@ pub struct ReadSettings {
     pub cache_fills_max: u32,
 }
 
-impl Default for ReadSettings {
-    fn default() -> Self {
-        Self {
-            store_reads_max: 8,
-            store_read_wait: Duration::from_millis(200),
-            retry_after: Duration::from_secs(1),
-            cache_fills_max: 8,
-        }
-    }
-}
-
 /// How fresh a read must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadConsistency {
@@ -149,7 +138,7 @@ pub struct BalanceReading {
     #[shaku(inject)]
     store: Arc<dyn BalanceStore>,
     /// The bounds of reading.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: ReadSettings,
     #[shaku(force_default)]
     store_reads: StoreReads,

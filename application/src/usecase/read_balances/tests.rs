@@ -12,6 +12,15 @@ use tokio::time::{Instant, sleep};
 
 const OPEN: [i64; 3] = [1, 2, 3];
 
+fn settings() -> ReadSettings {
+    ReadSettings {
+        store_reads_max: 8,
+        store_read_wait: Duration::from_millis(200),
+        retry_after: Duration::from_secs(1),
+        cache_fills_max: 8,
+    }
+}
+
 struct Ports {
     cache: MockBalanceCache,
     store: MockBalanceStore,
@@ -30,7 +39,7 @@ impl Ports {
             cache: MockBalanceCache::new(),
             store: MockBalanceStore::new(),
             currencies,
-            settings: ReadSettings::default(),
+            settings: settings(),
         }
     }
 
@@ -280,7 +289,7 @@ async fn reads_beyond_the_bound_wait_a_little_and_are_then_refused_with_a_pause(
         store_reads_max: 1,
         store_read_wait: Duration::from_millis(200),
         retry_after: Duration::from_secs(4),
-        ..ReadSettings::default()
+        ..settings()
     };
     let reading = ports.reading();
     let _turn = reading.store_reads.turn(&reading.settings).await.unwrap();

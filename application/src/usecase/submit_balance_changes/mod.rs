@@ -43,15 +43,6 @@ pub struct SubmitSettings {
     pub published_wait: Duration,
 }
 
-impl Default for SubmitSettings {
-    fn default() -> Self {
-        Self {
-            batch_events_max: 1_000,
-            published_wait: Duration::from_secs(5),
-        }
-    }
-}
-
 /// A logged event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedEvent {
@@ -153,7 +144,7 @@ pub struct BalanceChangeSubmission {
     #[shaku(inject)]
     log: Arc<dyn LogChanges>,
     /// The bounds of a submission.
-    #[shaku(default)]
+    #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: SubmitSettings,
 }
 
