@@ -50,6 +50,9 @@ pub enum AppendOutcome {
     /// The account has a row with this key. Whether it is the same request is told by the
     /// fingerprint.
     Known(Box<ChangeLogRecord>),
+    /// The account has a row with this key, which could not be read now: the outcome is unknown,
+    /// and the same key sent again settles it.
+    Unreadable(String),
 }
 
 /// The reason that a row was rejected or parked with.
@@ -109,6 +112,7 @@ pub struct PublishedPosition {
 /// - `append` is one commit: after `Ok` every `Logged` row survives a crash. Outcomes stand in
 ///   the order of the arguments. Of rows with one key inside a call, one is `Logged` and the
 ///   others are `Known`.
+/// - One row that can't be read never hides what became of the others.
 /// - A row's payload never changes.
 ///
 /// # Errors

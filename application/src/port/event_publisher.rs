@@ -31,21 +31,23 @@ pub enum PublishError {
 
 /// The delivery report of one record, when it comes.
 #[derive(Debug)]
-pub struct Delivery(oneshot::Receiver<Result<Offset, PublishError>>);
+pub struct Delivery(oneshot::Receiver<Result<Option<Offset>, PublishError>>);
 
 impl Delivery {
     /// A delivery, and the end through which the adapter reports it.
     #[must_use]
-    pub fn pending() -> (oneshot::Sender<Result<Offset, PublishError>>, Self) {
+    pub fn pending() -> (oneshot::Sender<Result<Option<Offset>, PublishError>>, Self) {
         let (report, delivery) = oneshot::channel();
         (report, Self(delivery))
     }
 
-    /// Waits for the report. There is no timeout: callers have deadlines, records don't.
+    /// Waits for the report: the record is on the topic, at this offset. `None` when the broker
+    /// recognised a retry and did not say where the record stands. There is no timeout: callers
+    /// have deadlines, records don't.
     ///
     /// # Errors
     /// [`PublishError::Failed`]; whether the record was written is unknown.
-    pub async fn report(self) -> Result<Offset, PublishError> {
+    pub async fn report(self) -> Result<Option<Offset>, PublishError> {
         self.0
             .await
             .unwrap_or_else(|_| Err(PublishError::Failed("the producer is gone".into())))

@@ -7,6 +7,8 @@ use shaku::Interface;
 /// The topic as the broker describes it. Compared with the layout, never trusted instead of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicDescription {
+    /// The topic that was asked for: the one in the settings.
+    pub topic: String,
     /// The cluster's id; `None` when the broker gives none.
     pub cluster_id: Option<String>,
     /// Its partitions; `None` when there is no such topic.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-type Report = oneshot::Sender<Result<Offset, PublishError>>;
+type Report = oneshot::Sender<Result<Option<Offset>, PublishError>>;
 
 /// Takes records in order and reports a delivery when it is told to, or at once.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl State {
         let report = self.waiting.pop_front().unwrap();
         let offset = Offset::try_new(self.reported).unwrap();
         self.reported += 1;
-        let _ = report.send(outcome.map(|()| offset).map_err(PublishError::Failed));
+        let _ = report.send(outcome.map(|()| Some(offset)).map_err(PublishError::Failed));
     }
 }
 

@@ -4,7 +4,7 @@
 //! the producer of the relay flushed.
 
 use super::serving::{self, STOP_GRACE, required, wanted};
-use super::start::wait_for_schema;
+use super::start::{check_topic, wait_for_schema};
 use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
@@ -42,6 +42,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let reader = clients.reader.clone();
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
+    check_topic(&layers).await?;
 
     let leading: Arc<dyn LeadPartitions> = layers.service.resolve();
     let election = Arc::new(Election::new(leading));

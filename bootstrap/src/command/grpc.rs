@@ -5,7 +5,7 @@
 //! and the relay publishes it.
 
 use super::serving::{self, STOP_GRACE, required, wanted};
-use super::start::wait_for_schema;
+use super::start::{check_topic, wait_for_schema};
 use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
@@ -51,6 +51,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let kafka = clients.kafka.clone();
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
+    check_topic(&layers).await?;
 
     let api: Arc<dyn AccountBalanceApi> = layers.api.resolve();
     let publishing: Arc<dyn PublishEvents> = layers.service.resolve();

@@ -1,7 +1,9 @@
 //! What every command does first: wait for PostgreSQL, and look at its schema.
 
+use crate::exit::UsageError;
 use crate::module::layers::Layers;
 use anyhow::{Context, bail};
+use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::schema_store::{SchemaStatus, SchemaStore};
 use axs_infrastructure::postgres::pool::Database;
 use shaku::HasComponent;
@@ -37,5 +39,23 @@ pub async fn wait_for_schema(layers: &Layers) -> anyhow::Result<()> {
             "the schema is at version {applied}, this build knows {required}; use a newer build"
         ),
         Some(_) => Ok(()),
+    }
+}
+
+/// Refuses a topic other than the layout's: what is published there, nobody reads.
+///
+/// # Errors
+/// A [`UsageError`] that names the setting and both topics. Without a layout there is nothing to
+/// compare.
+pub async fn check_topic(layers: &Layers) -> anyhow::Result<()> {
+    let layouts: &dyn LayoutStore = layers.repo.resolve_ref();
+    let configured = &layers.config().settings().kafka.events_topic;
+    match layouts.load().await? {
+        Some(stored) if &stored.events_topic != configured => Err(UsageError(format!(
+            "kafka.events_topic is {configured}; the layout was made for {}",
+            stored.events_topic
+        ))
+        .into()),
+        _ => Ok(()),
     }
 }

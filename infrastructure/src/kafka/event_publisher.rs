@@ -53,7 +53,7 @@ const QUEUE_ROOM_FACTOR: u32 = 2;
 /// Cheap to undo and to do; halves the bytes of typical events.
 const COMPRESSION: &str = "lz4";
 
-type Report = oneshot::Sender<Result<Offset, PublishError>>;
+type Report = oneshot::Sender<Result<Option<Offset>, PublishError>>;
 
 /// A producer for the events topic. Cheap to clone; one queue and one connection for all clones.
 ///
@@ -167,11 +167,8 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, report: Self::DeliveryOpaque) {
         let outcome = match result {
-            // A retry that the broker recognised may come back without an offset. The record is
-            // there, but nobody can say where: the relay settles it.
-            Ok(record) => Offset::try_new(record.offset()).map_err(|_| {
-                PublishError::Failed("published at an offset that the broker did not tell".into())
-            }),
+            // A retry that the broker recognised comes back without an offset.
+            Ok(record) => Ok(Offset::try_new(record.offset()).ok()),
             Err((error, record)) => {
                 let reason = error.to_string();
                 self.remember(record.partition(), &reason);

@@ -57,6 +57,7 @@ impl EventTopic for KafkaEventTopic {
                     },
                 };
                 Ok(TopicDescription {
+                    topic: topic.clone(),
                     cluster_id: consumer.client().fetch_cluster_id(QUESTION_TIMEOUT),
                     partition_count,
                 })

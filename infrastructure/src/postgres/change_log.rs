@@ -67,6 +67,42 @@ impl PgChangeLog {
             .map(|(log_id, logged_at)| (log_id, timestamp(logged_at)))
             .collect())
     }
+
+    /// What stands under keys that were there already. A row that this build can't read must not
+    /// take the others with it: then each is read by itself.
+    async fn read_met(&self, keys: &[ChangeLogKey]) -> Vec<AppendOutcome> {
+        let (pool, name) = (self.database.queries(), self.name());
+        match name
+            .answered(self.database.patience(), read_records(pool, name, keys))
+            .await
+        {
+            Ok(records) => records.into_iter().map(as_known).collect(),
+            Err(StoreError::Corrupt { .. }) => {
+                let mut outcomes = Vec::with_capacity(keys.len());
+                for key in keys {
+                    let one = read_records(pool, name, std::slice::from_ref(key));
+                    outcomes.push(match name.answered(self.database.patience(), one).await {
+                        Ok(mut records) => as_known(records.pop().flatten()),
+                        Err(failure) => unreadable(&failure.to_string()),
+                    });
+                }
+                outcomes
+            }
+            Err(failure) => vec![unreadable(&failure.to_string()); keys.len()],
+        }
+    }
+}
+
+fn as_known(record: Option<ChangeLogRecord>) -> AppendOutcome {
+    match record {
+        Some(record) => AppendOutcome::Known(Box::new(record)),
+        // Met and gone: its key's window ended in between. Sending again logs it.
+        None => unreadable("a row with the same key went away while it was read"),
+    }
+}
+
+fn unreadable(reason: &str) -> AppendOutcome {
+    AppendOutcome::Unreadable(reason.to_owned())
 }
 
 #[async_trait]
@@ -75,31 +111,26 @@ impl ChangeLog for PgChangeLog {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let logged = self.insert(&rows).await?;
+        let logged = self
+            .name()
+            .answered(self.database.patience(), self.insert(&rows))
+            .await?;
         let met: Vec<ChangeLogKey> = rows
             .iter()
             .filter(|row| !logged.contains_key(&row.log_id.uuid()))
             .map(|row| row.key.clone())
             .collect();
-        let mut known = read_records(self.database.queries(), self.name(), &met)
-            .await?
-            .into_iter();
-        rows.iter()
-            .map(|row| match logged.get(&row.log_id.uuid()) {
-                Some(logged_at) => Ok(AppendOutcome::Logged {
-                    logged_at: *logged_at,
-                }),
-                // Met and gone: its key's window ended in between. Sending again logs it.
-                None => known
-                    .next()
-                    .flatten()
-                    .map(|record| AppendOutcome::Known(Box::new(record)))
-                    .ok_or_else(|| {
-                        self.name()
-                            .unavailable("a row with the same key went away while it was read")
-                    }),
-            })
-            .collect()
+        // From here on what was inserted is committed: nothing below may fail the whole call.
+        let mut known = self.read_met(&met).await.into_iter();
+        let outcome = |row: &NewChangeLog| match logged.get(&row.log_id.uuid()) {
+            Some(logged_at) => AppendOutcome::Logged {
+                logged_at: *logged_at,
+            },
+            None => known
+                .next()
+                .unwrap_or_else(|| unreadable("it was not read")),
+        };
+        Ok(rows.iter().map(outcome).collect())
     }
 
     async fn find_by_log_id(&self, log_id: LogId) -> Result<Option<ChangeLogRecord>, StoreError> {
@@ -159,7 +190,10 @@ impl ChangeLog for PgChangeLog {
             transaction.commit().await?;
             Ok(noted.rows_affected())
         };
-        note.await
-            .map_err(|error: sqlx::Error| self.name().sqlx(&error))
+        let noted = async {
+            note.await
+                .map_err(|error: sqlx::Error| self.name().sqlx(&error))
+        };
+        self.name().answered(self.database.patience(), noted).await
     }
 }

@@ -6,6 +6,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use std::fmt;
+use std::time::Duration;
 
 /// SQLSTATE classes and codes after which the same question may get an answer later.
 ///
@@ -82,6 +83,20 @@ impl<'a> StoreName<'a> {
             },
             _ => self.corrupt(error),
         }
+    }
+
+    /// Waits for an answer, within `patience`: a server that vanished without a word is noticed
+    /// here and not by the kernel a quarter of an hour later. What was asked may have happened.
+    pub(crate) async fn answered<T>(
+        self,
+        patience: Duration,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::time::timeout(patience, question)
+            .await
+            .unwrap_or_else(
+                |_| Err(self.unavailable(format_args!("no answer within {patience:?}"))),
+            )
     }
 
     /// The store is away, too slow or too busy.

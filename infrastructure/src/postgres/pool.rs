@@ -17,6 +17,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+/// How much longer than the server's own limits an answer may be on its way.
+const PATIENCE_MARGIN: Duration = Duration::from_secs(2);
+
 /// The pause between two attempts of [`Database::verify`].
 const VERIFY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -97,6 +100,10 @@ pub trait Database: Interface {
     /// The server's address without its password, for messages.
     fn address(&self) -> &str;
 
+    /// How long to wait for the answer to one question: longer than the server works on a
+    /// statement and a caller waits for a connection.
+    fn patience(&self) -> Duration;
+
     /// Waits until the server lets us in, at most `within`.
     ///
     /// # Errors
@@ -113,6 +120,7 @@ pub struct PgPools {
     orm: DatabaseConnection,
     connect: PgConnectOptions,
     connect_timeout: Duration,
+    patience: Duration,
     address: String,
 }
 
@@ -150,6 +158,7 @@ impl PgPools {
             queries,
             address: printable_address(&connect),
             connect_timeout: settings.connect_timeout,
+            patience: settings.acquire_timeout + settings.statement_timeout + PATIENCE_MARGIN,
             connect,
         })
     }
@@ -199,6 +208,10 @@ impl Database for PgDatabase {
 
     fn address(&self) -> &str {
         &self.pools.address
+    }
+
+    fn patience(&self) -> Duration {
+        self.pools.patience
     }
 
     async fn verify(&self, within: Duration) -> Result<(), StoreError> {

@@ -31,7 +31,7 @@ async fn records_land_in_the_order_of_their_enqueueing_at_the_offsets_reported()
     for (partition, deliveries) in deliveries.into_iter().enumerate() {
         let count = deliveries.len();
         for (position, delivery) in deliveries.into_iter().enumerate() {
-            let offset = delivery.report().await.unwrap();
+            let offset = delivery.report().await.unwrap().unwrap();
             assert_eq!(usize::try_from(offset.value()).unwrap(), position);
         }
         let found = read(&kafka, i32::try_from(partition).unwrap(), count);
@@ -152,7 +152,7 @@ async fn what_was_enqueued_during_an_outage_is_published_in_order_after_it() {
     });
     assert!(publisher.flush(PATIENCE).await);
     for (position, delivery) in deliveries.into_iter().enumerate() {
-        let offset = delivery.report().await.unwrap();
+        let offset = delivery.report().await.unwrap().unwrap();
         assert_eq!(usize::try_from(offset.value()).unwrap(), position);
     }
     for (number, (_, _, payload)) in read(&kafka, 0, RECORDS).into_iter().enumerate() {
@@ -175,7 +175,7 @@ async fn a_topic_that_is_not_there_yet_is_waited_for() {
         .await
         .unwrap();
     let offset = timeout(PATIENCE, delivery.report()).await.unwrap();
-    assert_eq!(offset.unwrap().value(), 0);
+    assert_eq!(offset.unwrap().unwrap().value(), 0);
 }
 
 #[tokio::test]

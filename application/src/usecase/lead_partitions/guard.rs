@@ -22,6 +22,11 @@ pub(super) enum Refusal {
         expected: usize,
     },
     #[error(
+        "kafka.events_topic is {found}; the layout was made for {expected}. Stored offsets mean \
+         nothing there: set the topic of the layout"
+    )]
+    OtherTopic { found: String, expected: String },
+    #[error(
         "this is Kafka cluster {found}; the layout was made for {expected}. Stored offsets mean \
          nothing here: point kafka at the cluster of the layout"
     )]
@@ -39,8 +44,8 @@ pub(super) enum Refusal {
     },
     #[error(
         "the log of partition {partition} ends at offset {end}, before the stored offset \
-         {stored}: the topic was made anew or lost records. Restore it, or, when it is the right \
-         topic, set the stored offset to {end}; what is still INIT is published again by the relay"
+         {stored}: the topic was made anew or lost records. Restore it, \
+         or lay out anew on a topic of another name: offsets of one log mean nothing in another"
     )]
     EndsBefore {
         partition: PartitionId,
@@ -54,6 +59,12 @@ pub(super) enum Refusal {
 /// # Errors
 /// [`Refusal`]: lead nothing here.
 pub(super) fn check_topic(stored: &StoredLayout, found: &TopicDescription) -> Result<(), Refusal> {
+    if stored.events_topic != found.topic {
+        return Err(Refusal::OtherTopic {
+            found: found.topic.clone(),
+            expected: stored.events_topic.clone(),
+        });
+    }
     // Only two known ids can differ: brokers too old to give one must not stop everything.
     if let (Some(expected), Some(found)) = (&stored.cluster_id, &found.cluster_id)
         && expected != found
@@ -112,12 +123,20 @@ mod tests {
     #[test]
     fn only_the_topic_of_the_layout_is_led_on() {
         let named = |cluster: Option<&str>, partition_count| TopicDescription {
+            topic: stored_layout().events_topic,
             cluster_id: cluster.map(str::to_owned),
             partition_count,
         };
         let rows = [
             (named(Some("cluster-1"), Some(4)), None),
             (named(None, Some(4)), None),
+            (
+                TopicDescription {
+                    topic: "another".to_owned(),
+                    ..named(Some("cluster-1"), Some(4))
+                },
+                Some("set the topic of the layout"),
+            ),
             (
                 named(Some("cluster-2"), Some(4)),
                 Some("point kafka at the cluster"),

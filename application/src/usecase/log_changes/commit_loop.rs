@@ -1,7 +1,7 @@
 //! The one task of a process that writes to the change log.
 
 use super::{LogError, LogOutcome, LogRequest};
-use crate::port::change_log::{AppendOutcome, ChangeLog, NewChangeLog};
+use crate::port::change_log::{AppendOutcome, ChangeLog, ChangeLogRecord, NewChangeLog};
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::event_publisher::OutboundRecord;
 use crate::port::log_id_generator::LogIdGenerator;
@@ -10,7 +10,9 @@ use crate::usecase::detached::run_detached;
 use crate::usecase::log_changes::ChangeToLog;
 use crate::usecase::publish_events::{EventToPublish, Publication, PublishEvents, WindowPlace};
 use axs_domain::id::LogId;
+use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -83,7 +85,7 @@ impl CommitLoop {
         match appended {
             Ok(outcomes) if outcomes.len() == log_ids.len() => {
                 report_events(log_ids.len());
-                self.settle(requests, log_ids.into_iter().zip(outcomes));
+                self.settle(requests, log_ids.into_iter().zip(outcomes).collect());
             }
             Ok(outcomes) => {
                 let reason = format!(
@@ -109,15 +111,19 @@ impl CommitLoop {
 
     /// Hands what is newly logged to publishing, then answers: whoever has the answer and sends
     /// the next event sends it behind this one.
-    fn settle(
-        &self,
-        requests: Vec<LogRequest>,
-        mut outcomes: impl Iterator<Item = (LogId, AppendOutcome)>,
-    ) {
+    fn settle(&self, requests: Vec<LogRequest>, outcomes: Vec<(LogId, AppendOutcome)>) {
+        // A copy of what this very commit logged needs no second record.
+        let fresh: HashSet<LogId> = outcomes
+            .iter()
+            .filter(|(_, outcome)| matches!(outcome, AppendOutcome::Logged { .. }))
+            .map(|(log_id, _)| *log_id)
+            .collect();
+        let mut outcomes = outcomes.into_iter();
         let mut events = Vec::new();
         let mut answers = Vec::with_capacity(requests.len());
         for mut request in requests {
             let mut logged = Vec::with_capacity(request.changes.len());
+            let mut unreadable = None;
             for change in request.changes {
                 match outcomes.next() {
                     Some((log_id, AppendOutcome::Logged { logged_at })) => {
@@ -140,21 +146,44 @@ impl CommitLoop {
                         });
                     }
                     Some((_, AppendOutcome::Known(record))) => {
+                        // A try of it may have been committed without anybody knowing, and then
+                        // nobody published it. What follows must not overtake it.
+                        if never_seen_on_topic(&record, &change)
+                            && !fresh.contains(&record.log_id)
+                            && let Some(place) = request.places.split_one()
+                        {
+                            let again = ChangeToLog {
+                                payload: record.payload.clone(),
+                                ..change
+                            };
+                            events.push(self.outbound(
+                                again,
+                                record.log_id,
+                                record.logged_at,
+                                place,
+                            ));
+                        }
                         logged.push(LogOutcome::Known(record));
                     }
+                    // Its neighbours are logged and published all the same.
+                    Some((_, AppendOutcome::Unreadable(reason))) => unreadable = Some(reason),
                     // The numbers were compared before.
                     None => {}
                 }
             }
             // The places of known events go back with the request.
-            answers.push((request.answer, logged));
+            let answer = match unreadable {
+                Some(reason) => Err(LogError::Unavailable(reason)),
+                None => Ok(logged),
+            };
+            answers.push((request.answer, answer));
         }
         if !events.is_empty() {
             self.publishing.publish(events);
         }
-        for (answer, logged) in answers {
+        for (to, answer) in answers {
             // A caller that went away finds its events by their keys.
-            let _ = answer.send(Ok(logged));
+            let _ = to.send(answer);
         }
     }
 
@@ -183,6 +212,15 @@ impl CommitLoop {
             waiter: None,
         }
     }
+}
+
+/// Whether a known row is this very request, and no report says that it reached the topic. A copy
+/// that is published once too often is skipped by the leader.
+fn never_seen_on_topic(record: &ChangeLogRecord, change: &ChangeToLog) -> bool {
+    record.status == LogStatus::Init
+        && record.position.is_none()
+        && record.fingerprint == change.fingerprint
+        && !record.payload.is_empty()
 }
 
 /// Tells everybody of a commit that its outcome is unknown. Nothing of it is published from here:

@@ -1,5 +1,5 @@
 use super::*;
-use crate::port::change_log::MockChangeLog;
+use crate::port::change_log::{AppendOutcome, ChangeLogRecord, MockChangeLog};
 use crate::port::event_publisher::EventPublisher;
 use crate::testkit::{
     CountingLogIds, EventBuilder, MemoryChangeLog, MemoryTopic, TableCodec, account, log_id,
@@ -198,6 +198,91 @@ async fn a_database_that_is_away_fails_one_commit_and_publishes_nothing_of_it() 
     assert_eq!(bench.published(), ["c"]);
 }
 
+/// The answer to a commit was lost: the row is there, the client was told nothing, and nobody
+/// published it. Sent again, as a client must, it may not be overtaken by what follows.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_published_is_published_before_what_follows_its_second_try() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let lost = change(&bench.codec, "lost");
+    bench.log.put(init_row(&lost, log_id(77)));
+    let known = bench.log(&["lost"]).await.unwrap();
+    assert!(matches!(&known[..], [LogOutcome::Known(record)] if record.log_id == log_id(77)));
+    bench.log(&["next"]).await.unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["lost", "next"]);
+    let first = bench.topic.enqueued().swap_remove(0);
+    let header = bench.codec.decode_envelope(first.payload).unwrap().header;
+    assert_eq!(header.log_id, log_id(77), "under its first log id");
+    assert!(bench.all_places_are_back().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_event_that_was_published_or_decided_is_not_published_again() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let mut noted = init_row(&change(&bench.codec, "noted"), log_id(1));
+    noted.position = Some((PartitionId::MIN, axs_domain::id::Offset::MIN));
+    let mut decided = init_row(&change(&bench.codec, "decided"), log_id(2));
+    decided.status = LogStatus::Applied;
+    let mut other = init_row(&change(&bench.codec, "other"), log_id(3));
+    other.fingerprint = Fingerprint::of(&EventBuilder::new(2, "other").build());
+    for row in [noted, decided, other] {
+        bench.log.put(row);
+    }
+    bench.log(&["noted", "decided", "other"]).await.unwrap();
+    assert!(bench.all_places_are_back().await);
+    assert_eq!(bench.published(), [""; 0]);
+}
+
+fn init_row(change: &ChangeToLog, log_id: LogId) -> ChangeLogRecord {
+    ChangeLogRecord {
+        log_id,
+        key: change.key.clone(),
+        fingerprint: change.fingerprint,
+        payload: change.payload.clone(),
+        status: LogStatus::Init,
+        reason: None,
+        logged_at: Timestamp::from_unix_micros(1),
+        decided_at: None,
+        position: None,
+        entries: Vec::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_row_that_can_not_be_read_fails_its_request_and_no_neighbour() {
+    let mut log = MockChangeLog::new();
+    log.expect_append().return_once(|rows| {
+        assert_eq!(rows.len(), 3);
+        let logged_at = Timestamp::from_unix_micros(1);
+        Ok(vec![
+            AppendOutcome::Logged { logged_at },
+            AppendOutcome::Unreadable("of a newer version".to_owned()),
+            AppendOutcome::Logged { logged_at },
+        ])
+    });
+    log.expect_note_positions().returning(|_| Ok(0));
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let commits = GroupCommit::new(
+        Arc::new(log),
+        bench.publishing.clone(),
+        bench.codec.clone(),
+        Arc::new(CountingLogIds::default()),
+        settings(),
+    );
+    let of = |keys: &[&str]| keys.iter().map(|key| change(&bench.codec, key)).collect();
+    let (with_it, neighbour) = tokio::join!(
+        commits.log(of(&["sound", "unreadable"]), AckLevel::Logged),
+        commits.log(of(&["neighbour"]), AckLevel::Logged),
+    );
+    assert!(matches!(with_it, Err(LogError::Unavailable(why)) if why.contains("newer version")));
+    assert!(matches!(
+        &neighbour.unwrap()[..],
+        [LogOutcome::Logged { .. }]
+    ));
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["sound", "neighbour"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_client_goes_away_is_logged_and_published_all_the_same() {
     let bench = Bench::new(MemoryTopic::delivering(), 100);
@@ -359,7 +444,7 @@ async fn an_adapter_that_panics_fails_one_commit_and_not_the_write_side() {
 async fn outcomes_that_are_not_one_for_each_row_are_never_given_to_the_wrong_event() {
     let mut change_log = MockChangeLog::new();
     change_log.expect_append().returning(|_| {
-        Ok(vec![crate::port::change_log::AppendOutcome::Logged {
+        Ok(vec![AppendOutcome::Logged {
             logged_at: Timestamp::from_unix_micros(1),
         }])
     });

@@ -27,6 +27,7 @@ fn topic(cluster: &'static str, descriptions: Vec<Option<usize>>) -> MockEventTo
             .in_sequence(&mut order)
             .returning(move || {
                 Ok(TopicDescription {
+                    topic: "axs.events".to_owned(),
                     cluster_id: Some(cluster.to_owned()),
                     partition_count,
                 })

@@ -26,7 +26,7 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(20);
 struct Landed {
     key: ChangeLogKey,
     partition: PartitionId,
-    report: Result<Offset, PublishError>,
+    report: Result<Option<Offset>, PublishError>,
     waiter: Option<oneshot::Sender<()>>,
     place: WindowPlace,
 }
@@ -119,11 +119,14 @@ impl PublishLoop {
                     // A waiter whose time is over is gone; its event is published all the same.
                     let _ = waiter.send(());
                 }
-                self.positions.put(PublishedPosition {
-                    key: landed.key,
-                    partition: landed.partition,
-                    offset,
-                });
+                // The position is a hint: without one the row only says less until it is final.
+                if let Some(offset) = offset {
+                    self.positions.put(PublishedPosition {
+                        key: landed.key,
+                        partition: landed.partition,
+                        offset,
+                    });
+                }
             }
             Err(error) => {
                 metrics::counter!("axs_publish_left_to_relay_total").increment(1);

@@ -29,7 +29,7 @@ struct Producer {
     records: Mutex<Vec<OutboundRecord>>,
     room: Mutex<Option<usize>>,
     silent: AtomicBool,
-    waiting: Mutex<Vec<tokio::sync::oneshot::Sender<Result<Offset, PublishError>>>>,
+    waiting: Mutex<Vec<tokio::sync::oneshot::Sender<Result<Option<Offset>, PublishError>>>>,
 }
 
 #[async_trait::async_trait]

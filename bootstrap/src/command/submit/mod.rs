@@ -8,7 +8,7 @@ mod line;
 mod results;
 mod summary;
 
-use super::start::wait_for_schema;
+use super::start::{check_topic, wait_for_schema};
 use crate::cli::SubmitArgs;
 use crate::exit::{Ending, UsageError};
 use crate::module::clients::Clients;
@@ -57,6 +57,7 @@ pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending
         .with_producer(&settings)?;
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
+    check_topic(&layers).await?;
     let submit: Arc<dyn SubmitBalanceChanges> = layers.service.resolve();
     let batch_max = layers.config().settings().write_side.batch_items_max;
 

@@ -99,6 +99,7 @@ impl Cluster {
                 consumers: HashMap::new(),
                 beats: HashMap::new(),
                 topic: TopicDescription {
+                    topic: layout.events_topic.clone(),
                     cluster_id: layout.cluster_id.clone(),
                     partition_count: Some(layout.layout.partition_count()),
                 },
