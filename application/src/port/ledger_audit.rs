@@ -3,6 +3,7 @@
 use super::change_log::ChangeLogRecord;
 use super::store_error::StoreError;
 use async_trait::async_trait;
+use axs_domain::amount::Amount;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, LogId, ShardId};
@@ -41,9 +42,12 @@ pub struct ShardFold {
     /// Balances that differ, at most as many as asked for.
     pub differences: Vec<BalanceDifference>,
     /// Entries out of line: versions with gaps, sums that differ from the balance after, an order
-    /// other than that of the topic, no log row, an offset at or past the stored one. At most as
-    /// many as asked for.
+    /// other than that of the topic, no log row or one of another account or position, an offset
+    /// at or past the stored one. At most as many as asked for.
     pub broken: Vec<BrokenEntry>,
+    /// Balances that were ever below zero, and how far below at the deepest: right only where a
+    /// rule grants credit. At most as many as asked for.
+    pub overdrawn: Vec<(BalanceKey, Amount)>,
 }
 
 /// The sums of one currency, as decimal texts: a sum may leave the range of an amount.
@@ -93,8 +97,10 @@ pub trait AuditSnapshot: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ChangeLogRecord>, StoreError>;
 
-    /// Events still INIT although their known offset lies below the stored one.
-    async fn passed_over(&mut self, findings_max: u32) -> Result<Vec<LogId>, StoreError>;
+    /// What tables say against each other, one sentence each: events still INIT although their
+    /// known offset lies below the stored one, payloads without a state, accounts whose balances or
+    /// events stand on another shard than their own.
+    async fn contradictions(&mut self, findings_max: u32) -> Result<Vec<String>, StoreError>;
 
     /// The sums of every currency.
     async fn totals(&mut self) -> Result<Vec<CurrencyTotal>, StoreError>;

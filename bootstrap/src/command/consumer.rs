@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::signal;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::usecase::lead_partitions::LeadPartitions;
-use axs_infrastructure::kafka::KafkaProbe;
+use axs_infrastructure::kafka::{AfterFailure, KafkaProbe};
 use axs_infrastructure::postgres::probe::PgProbe;
 use axs_infrastructure::redis::RedisProbe;
 use axs_interfaces::ops::leadership::Election;
@@ -34,7 +34,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         .with_database(&settings)?
         .with_cache(&settings)?
         .with_kafka(&settings)?
-        .with_producer(&settings)?
+        .with_producer(&settings, AfterFailure::GoOn)?
         .with_reader(&settings)?;
     let drain = Duration::from_millis(settings.processing.drain_ms);
     let stop = signal::shutdown(drain + FLUSH_TIMEOUT + STOP_GRACE)?;

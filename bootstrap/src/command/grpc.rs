@@ -17,7 +17,7 @@ use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use axs_application::usecase::log_changes::LogChanges;
 use axs_application::usecase::publish_events::{PublishEvents, PublishHealth};
 use axs_application::usecase::refresh_lookups::RefreshLookups;
-use axs_infrastructure::kafka::{KafkaClient, KafkaProbe};
+use axs_infrastructure::kafka::{AfterFailure, KafkaClient, KafkaProbe};
 use axs_infrastructure::postgres::probe::PgProbe;
 use axs_infrastructure::redis::RedisProbe;
 use axs_interfaces::grpc::api::AccountBalanceApi;
@@ -45,7 +45,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         .with_database(&settings)?
         .with_cache(&settings)?
         .with_kafka(&settings)?
-        .with_producer(&settings)?;
+        .with_producer(&settings, AfterFailure::ClosePartition)?;
     let drain = Duration::from_millis(settings.grpc.drain_ms);
     let stop = signal::shutdown(drain * 2 + STOP_GRACE)?;
     let kafka = clients.kafka.clone();

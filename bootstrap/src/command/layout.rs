@@ -91,7 +91,7 @@ fn print_pools(stored: &StoredLayout) {
     for pool in layout.pools() {
         let mut shards = layout.shards().iter().filter(|shard| shard.pool == pool);
         if let Some(first) = shards.next() {
-            let last = shards.last().unwrap_or(first);
+            let last = shards.next_back().unwrap_or(first);
             println!(
                 "{:<16} {:>12} {:>12}",
                 pool.as_str(),

@@ -3,7 +3,9 @@
 
 use crate::settings::Settings;
 use anyhow::Context;
-use axs_infrastructure::kafka::{EventProducer, KafkaClient, KafkaSettings, ProducerSettings};
+use axs_infrastructure::kafka::{
+    AfterFailure, EventProducer, KafkaClient, KafkaSettings, ProducerSettings,
+};
 use axs_infrastructure::postgres::pool::{DatabaseSettings, PgPools};
 use axs_infrastructure::redis::{RedisConnections, RedisConnectionsParameters, RedisSettings};
 use axs_interfaces::consumer::{RecordReader, RecordSourceSettings};
@@ -83,11 +85,16 @@ impl Clients {
     }
 
     /// Adds the producer.
-    pub fn with_producer(mut self, settings: &Settings) -> anyhow::Result<Self> {
+    pub fn with_producer(
+        mut self,
+        settings: &Settings,
+        after_failure: AfterFailure,
+    ) -> anyhow::Result<Self> {
         let records = settings.write_side.publish_window_events;
         let queue = ProducerSettings {
             queue_records_max: records,
             queue_kib_max: records.saturating_mul(PRODUCER_RECORD_KIB),
+            after_failure,
         };
         self.producer = Some(EventProducer::try_new(&kafka_settings(settings), queue)?);
         Ok(self)

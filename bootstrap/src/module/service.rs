@@ -50,7 +50,7 @@ use axs_application::usecase::relay_lost_events::RelaySettings;
 use axs_application::usecase::submit_balance_changes::{
     BalanceChangeSubmission, BalanceChangeSubmissionParameters, SubmitSettings,
 };
-use axs_application::usecase::verify_ledger::VerifyLedgerService;
+use axs_application::usecase::verify_ledger::{VerifyLedgerService, VerifyLedgerServiceParameters};
 use axs_domain::lease::LeaseTimes;
 use shaku::{HasComponent, module};
 use std::num::NonZeroUsize;
@@ -127,6 +127,7 @@ pub fn service_module(
             rows_max: processing.relay_batch_max,
         },
     };
+    let rules = rule_set(&settings.rules)?;
     Ok(ServiceModule::builder(Arc::clone(repo), Arc::clone(infra))
         .with_component_parameters::<RememberedAccounts>(RememberedAccountsParameters {
             settings: AccountLookupSettings {
@@ -166,8 +167,9 @@ pub fn service_module(
         })
         .with_component_parameters::<PartitionElector>(PartitionElectorParameters {
             owner: config.owner(),
-            rules: rule_set(&settings.rules)?,
+            rules: rules.clone(),
             settings: leading,
         })
+        .with_component_parameters::<VerifyLedgerService>(VerifyLedgerServiceParameters { rules })
         .build())
 }

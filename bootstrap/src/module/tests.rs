@@ -23,6 +23,7 @@ use axs_application::usecase::refresh_lookups::RefreshLookups;
 use axs_application::usecase::register_currencies::RegisterCurrencies;
 use axs_application::usecase::submit_balance_changes::SubmitBalanceChanges;
 use axs_application::usecase::verify_ledger::VerifyLedger;
+use axs_infrastructure::kafka::AfterFailure;
 use axs_infrastructure::postgres::pool::Database;
 use axs_infrastructure::redis::RedisPools;
 use axs_interfaces::grpc::api::AccountBalanceApi;
@@ -43,7 +44,7 @@ async fn the_root_of_grpc_is_whole() {
         .with_database(&settings)
         .and_then(|clients| clients.with_cache(&settings))
         .and_then(|clients| clients.with_kafka(&settings))
-        .and_then(|clients| clients.with_producer(&settings))
+        .and_then(|clients| clients.with_producer(&settings, AfterFailure::ClosePartition))
         .unwrap();
     let layers = Layers::stack(settings, clients).unwrap();
     resolves::<dyn AccountBalanceApi>(layers.api.as_ref());
@@ -63,7 +64,7 @@ async fn the_root_of_consumer_is_whole() {
         .with_database(&settings)
         .and_then(|clients| clients.with_cache(&settings))
         .and_then(|clients| clients.with_kafka(&settings))
-        .and_then(|clients| clients.with_producer(&settings))
+        .and_then(|clients| clients.with_producer(&settings, AfterFailure::ClosePartition))
         .and_then(|clients| clients.with_reader(&settings))
         .unwrap();
     let layers = Layers::stack(settings, clients).unwrap();
@@ -95,7 +96,7 @@ async fn the_roots_of_the_operators_commands_are_whole_without_what_they_do_not_
     let submit = database()
         .with_kafka(&settings)
         .unwrap()
-        .with_producer(&settings)
+        .with_producer(&settings, AfterFailure::ClosePartition)
         .unwrap();
     let submit = stack(submit);
     resolves::<dyn SubmitBalanceChanges>(submit.service.as_ref());

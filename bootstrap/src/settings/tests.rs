@@ -32,7 +32,8 @@ fn a_later_layer_wins_key_by_key() {
 
 #[test]
 fn what_is_wrong_is_an_error_that_names_the_key() {
-    let cases: [(&[(&str, &str)], Option<&str>, &str); 16] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
+    let cases: [Case<'_>; 16] = [
         (&[("AXS__LEASE__TTL_MS", "10")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL_MS", "soon")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL", "3000")], None, "lease.ttl"),

@@ -15,7 +15,7 @@
 
 use super::client_log::ClientLog;
 use super::own_properties::{Property, client_config};
-use super::settings::{KafkaSettings, KafkaSettingsError, ProducerSettings};
+use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
 use async_trait::async_trait;
 use axs_application::port::event_publisher::{
     Delivery, EventPublisher, OutboundRecord, PublishError,
@@ -75,7 +75,7 @@ impl EventProducer {
         settings: ProducerSettings,
     ) -> Result<Self, KafkaSettingsError> {
         let producer = client_config(kafka, &producer_properties(settings))?
-            .create_with_context(Deliveries::default())
+            .create_with_context(Deliveries::new(settings.after_failure))
             .map_err(|error| kafka.refused(&error))?;
         Ok(Self {
             topic: kafka.events_topic.as_str().into(),
@@ -89,7 +89,10 @@ pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 11] 
     let room = |asked: u32| asked.saturating_mul(QUEUE_ROOM_FACTOR).to_string();
     [
         ("enable.idempotence", "true".into()),
-        ("enable.gapless.guarantee", "true".into()),
+        (
+            "enable.gapless.guarantee",
+            (settings.after_failure == AfterFailure::ClosePartition).to_string(),
+        ),
         ("acks", "all".into()),
         ("message.timeout.ms", "0".into()),
         ("retries", i32::MAX.to_string()),
@@ -120,13 +123,21 @@ impl fmt::Debug for EventProducer {
 }
 
 /// Passes delivery reports on, and remembers where one failed.
-#[derive(Default)]
 struct Deliveries {
+    after_failure: AfterFailure,
     any_failed: AtomicBool,
     failed: Mutex<HashMap<i32, String>>,
 }
 
 impl Deliveries {
+    fn new(after_failure: AfterFailure) -> Self {
+        Self {
+            after_failure,
+            any_failed: AtomicBool::new(false),
+            failed: Mutex::default(),
+        }
+    }
+
     /// Why nothing more may be published to the partition.
     fn failure(&self, partition: PartitionId) -> Option<String> {
         // The map is looked at only once something failed: this is the hot path.
@@ -138,6 +149,15 @@ impl Deliveries {
     }
 
     fn remember(&self, partition: i32, reason: &str) {
+        if self.after_failure == AfterFailure::GoOn {
+            tracing::warn!(
+                partition,
+                reason,
+                "a record was not delivered; the next round repeats it"
+            );
+            metrics::counter!("axs_publish_failures_total").increment(1);
+            return;
+        }
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.entry(partition).or_insert_with(|| {
             tracing::error!(

@@ -22,4 +22,6 @@ pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublishe
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
 pub use own_properties::is_own_property;
 pub use probe::KafkaProbe;
-pub use settings::{EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings};
+pub use settings::{
+    AfterFailure, EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings,
+};

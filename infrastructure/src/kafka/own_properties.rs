@@ -4,7 +4,7 @@
 //! a property that is set here is refused under each of its names.
 
 use super::event_publisher::producer_properties;
-use super::settings::{KafkaSettings, KafkaSettingsError, ProducerSettings};
+use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub fn is_own_property(name: &str) -> bool {
     let producer = ProducerSettings {
         queue_records_max: 0,
         queue_kib_max: 0,
+        after_failure: AfterFailure::ClosePartition,
     };
     is_among(name, &shared_properties("", ""))
         || is_among(name, &question_properties())
@@ -99,6 +100,7 @@ mod tests {
     const QUEUE: ProducerSettings = ProducerSettings {
         queue_records_max: 1_000,
         queue_kib_max: 1_000,
+        after_failure: AfterFailure::ClosePartition,
     };
 
     fn with_property(name: &str, value: &str) -> KafkaSettings {

@@ -39,6 +39,19 @@ pub struct ProducerSettings {
     pub queue_records_max: u32,
     /// KiB that those records may hold.
     pub queue_kib_max: u32,
+    /// What follows a delivery that failed.
+    pub after_failure: AfterFailure,
+}
+
+/// What a producer does once a record could not be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Publishes nothing more to that partition: a later record must not overtake the lost one. For
+    /// the API, whose order is that of its log.
+    ClosePartition,
+    /// Goes on. For the relay, which begins anew from the log at every round and repeats what is
+    /// still undecided.
+    GoOn,
 }
 
 /// How the events topic is made.

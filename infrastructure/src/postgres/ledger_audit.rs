@@ -187,6 +187,13 @@ impl AuditSnapshot for PgAuditSnapshot {
                 .fetch_all(&mut **transaction)
                 .await
                 .map_err(failed)?;
+        let overdrawn: Vec<(i64, String, String)> =
+            sqlx::query_as(include_str!("sql/audit/overdrawn.sql"))
+                .bind(shard.value())
+                .bind(i64::from(findings_max))
+                .fetch_all(&mut **transaction)
+                .await
+                .map_err(failed)?;
         Ok(ShardFold {
             balances: balances.unsigned_abs(),
             entries: entries.unsigned_abs(),
@@ -202,6 +209,16 @@ impl AuditSnapshot for PgAuditSnapshot {
                     problem,
                 })
                 .collect(),
+            overdrawn: overdrawn
+                .into_iter()
+                .map(|(account, currency, deepest)| {
+                    let key = BalanceKey {
+                        account_id: name.account_id(account)?,
+                        currency: name.currency(&currency)?,
+                    };
+                    Ok((key, name.amount("available_after", &deepest)?))
+                })
+                .collect::<Result<_, StoreError>>()?,
         })
     }
 
@@ -243,18 +260,17 @@ impl AuditSnapshot for PgAuditSnapshot {
             .collect()
     }
 
-    async fn passed_over(&mut self, findings_max: u32) -> Result<Vec<LogId>, StoreError> {
+    async fn contradictions(&mut self, findings_max: u32) -> Result<Vec<String>, StoreError> {
         let Self {
             transaction,
             address,
         } = self;
         let name = StoreName { address };
-        let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("sql/audit/passed_over.sql"))
+        sqlx::query_scalar(include_str!("sql/audit/contradictions.sql"))
             .bind(i64::from(findings_max))
             .fetch_all(&mut **transaction)
             .await
-            .map_err(|error| name.sqlx(&error))?;
-        Ok(ids.into_iter().map(LogId::new).collect())
+            .map_err(|error| name.sqlx(&error))
     }
 
     async fn totals(&mut self) -> Result<Vec<CurrencyTotal>, StoreError> {

@@ -4,8 +4,8 @@ use axs_application::port::event_publisher::OutboundRecord;
 use axs_application::port::event_topic::EventTopic;
 use axs_domain::id::{AccountId, PartitionId};
 use axs_infrastructure::kafka::{
-    EventProducer, EventTopicSettings, KafkaClient, KafkaEventPublisher, KafkaEventTopic,
-    KafkaSettings, ProducerSettings,
+    AfterFailure, EventProducer, EventTopicSettings, KafkaClient, KafkaEventPublisher,
+    KafkaEventTopic, KafkaSettings, ProducerSettings,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, TopicPartitionList};
@@ -106,6 +106,7 @@ pub async fn new_topic(partitions: usize) -> KafkaSettings {
 pub const QUEUE: ProducerSettings = ProducerSettings {
     queue_records_max: 100_000,
     queue_kib_max: 65_536,
+    after_failure: AfterFailure::ClosePartition,
 };
 
 pub fn publisher(kafka: &KafkaSettings, queue: ProducerSettings) -> KafkaEventPublisher {

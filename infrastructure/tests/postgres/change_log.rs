@@ -36,7 +36,7 @@ fn as_logged(row: &NewChangeLog, outcome: &AppendOutcome) -> ChangeLogRecord {
 fn known(outcome: &AppendOutcome) -> &ChangeLogRecord {
     match outcome {
         AppendOutcome::Known(record) => record,
-        AppendOutcome::Logged { .. } => panic!("{outcome:?}"),
+        AppendOutcome::Logged { .. } | AppendOutcome::Unreadable(_) => panic!("{outcome:?}"),
     }
 }
 
@@ -173,6 +173,7 @@ async fn the_same_keys_sent_at_once_over_many_connections_are_logged_once_and_no
                         assert_eq!(twice, None, "{:?}", row.key);
                     }
                     AppendOutcome::Known(record) => others.push((row.key, record.log_id)),
+                    AppendOutcome::Unreadable(why) => panic!("{why}"),
                 }
             }
         }

@@ -16,7 +16,7 @@ const TABLES: [&str; 3] = [
 
 /// What is done to the database, and what `verify` must say of it. Account 1 holds 60 USDT under
 /// the keys `in` and `out`; `refused` was refused.
-const SPOILED: [(&str, &str); 9] = [
+const SPOILED: [(&str, &str); 13] = [
     (
         "UPDATE account_balances SET available = available + 1 WHERE account_id = 1",
         "entries make",
@@ -57,6 +57,26 @@ const SPOILED: [(&str, &str); 9] = [
         "UPDATE balance_change_states SET status = 0, decided_at = NULL, reason_code = NULL
          WHERE account_id = 1 AND idempotency_key = 'refused'",
         "INIT although the stored offset lies past it",
+    ),
+    // Money moved to another account, consistently.
+    (
+        "WITH b AS (UPDATE account_balances SET account_id = 999999 WHERE account_id = 1)
+         UPDATE ledger_entries SET account_id = 999999 WHERE account_id = 1",
+        "stands for account 999999",
+    ),
+    (
+        "DELETE FROM balance_change_states WHERE idempotency_key = 'refused'",
+        "its payload is logged, its state is gone",
+    ),
+    (
+        "UPDATE balance_change_states SET record_offset = record_offset + 1
+         WHERE idempotency_key = 'out'",
+        "its change log row at",
+    ),
+    (
+        "WITH b AS (UPDATE account_balances SET available = -1 WHERE account_id = 1)
+         UPDATE ledger_entries SET available_after = -1 WHERE account_id = 1 AND version = 2",
+        "with a credit of 0",
     ),
 ];
 

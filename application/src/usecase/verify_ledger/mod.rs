@@ -5,11 +5,12 @@
 //! | balances equal the fold of their entries | [`AuditSnapshot::fold`], a shard at a time |
 //! | each entry equals what its log row asked for | [`event_check`], on decoded payloads |
 //! | every final row has its entries and no other | the same |
-//! | nothing below the stored offset is INIT | [`AuditSnapshot::passed_over`] |
+//! | nothing was spent that no rule grants | entries below zero against the rules' credit |
+//! | nothing below the stored offset is INIT; no payload without a state; no account on two shards | [`AuditSnapshot::contradictions`] |
 //! | per currency, applied deltas equal balances | [`AuditSnapshot::totals`] |
 //! | the cache is never newer than the database | cache read first, database after |
 //!
-//! The first five are read in one snapshot, so the system may run meanwhile. The last one is not:
+//! All but the last are read in one snapshot, so the system may run meanwhile. The last one is not:
 //! its two reads must follow each other, each as of its own moment.
 
 mod cache_check;
@@ -23,6 +24,7 @@ use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::id::{AccountId, ShardId};
 use axs_domain::log_status::LogStatus;
+use axs_domain::rule::BalanceRuleSet;
 use shaku::{Component, Interface};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -93,6 +95,9 @@ pub struct VerifyLedgerService {
     cache: Arc<dyn BalanceCache>,
     #[shaku(inject)]
     store: Arc<dyn BalanceStore>,
+    /// The rules of the deployment, for the credit that they grant now.
+    #[shaku(default = BalanceRuleSet::non_negative())]
+    rules: BalanceRuleSet,
 }
 
 impl VerifyLedgerService {
@@ -102,12 +107,14 @@ impl VerifyLedgerService {
         codec: Arc<dyn EventCodec>,
         cache: Arc<dyn BalanceCache>,
         store: Arc<dyn BalanceStore>,
+        rules: BalanceRuleSet,
     ) -> Self {
         Self {
             audit,
             codec,
             cache,
             store,
+            rules,
         }
     }
 
@@ -129,6 +136,15 @@ impl VerifyLedgerService {
                 "shard {shard}: entry {} of event {}: {}",
                 broken.change_index, broken.log_id, broken.problem
             ));
+        }
+        for (key, deepest) in &fold.overdrawn {
+            let credit = self.rules.credit_limit(key.account_id, key.currency);
+            if *deepest < credit.negated() {
+                findings.add(format!(
+                    "shard {shard}: account {} {} was at {deepest}, with a credit of {credit}",
+                    key.account_id, key.currency
+                ));
+            }
         }
         let mut after: Option<EventCursor> = None;
         loop {
@@ -182,10 +198,8 @@ impl VerifyLedger for VerifyLedgerService {
                 events: report.events,
             });
         }
-        for log_id in snapshot.passed_over(FINDINGS_MAX).await? {
-            findings.add(format!(
-                "event {log_id}: INIT although the stored offset lies past it"
-            ));
+        for contradiction in snapshot.contradictions(FINDINGS_MAX).await? {
+            findings.add(contradiction);
         }
         report.totals = snapshot.totals().await?;
         for total in &report.totals {

@@ -12,6 +12,7 @@ use axs_domain::decision::LedgerEntry;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{BalanceVersion, Offset, PartitionId};
+use axs_domain::rule::{CreditLimit, NonNegative};
 use axs_domain::time::Timestamp;
 
 const SHARD: ShardId = ShardId::MIN;
@@ -65,7 +66,8 @@ struct Scene {
     cached: Result<Vec<Option<AccountBalances>>, CacheError>,
     stored: Vec<AccountBalances>,
     totals: Vec<CurrencyTotal>,
-    passed_over: Vec<axs_domain::id::LogId>,
+    credit: CreditLimit,
+    contradictions: Vec<String>,
 }
 
 impl Scene {
@@ -81,7 +83,8 @@ impl Scene {
             cached: Ok(vec![Some(account_with(balance("700", 2)))]),
             stored: vec![account_with(balance("700", 2))],
             totals: Vec::new(),
-            passed_over: Vec::new(),
+            credit: CreditLimit::default(),
+            contradictions: Vec::new(),
         }
     }
 
@@ -94,8 +97,8 @@ impl Scene {
             .expect_events()
             .returning(move |_, _, _| Ok(pages.pop().unwrap_or_default()));
         snapshot
-            .expect_passed_over()
-            .return_once(|_| Ok(self.passed_over));
+            .expect_contradictions()
+            .return_once(|_| Ok(self.contradictions));
         snapshot.expect_totals().return_once(|| Ok(self.totals));
         let mut audit = MockLedgerAudit::new();
         audit.expect_open().return_once(|| Ok(Box::new(snapshot)));
@@ -119,6 +122,7 @@ impl Scene {
             Arc::new(codec),
             Arc::new(cache),
             Arc::new(store),
+            BalanceRuleSet::try_new(vec![Arc::new(NonNegative), Arc::new(self.credit)]).unwrap(),
         );
         let (progress, _seen) = mpsc::channel(1);
         service.verify(progress).await.unwrap()
@@ -256,7 +260,7 @@ async fn what_the_snapshot_finds_is_reported() {
         change_index: 0,
         problem: "no log row".into(),
     });
-    scene.passed_over.push(log_id(8));
+    scene.contradictions.push("event 8: INIT although".into());
     scene.totals.push(CurrencyTotal {
         currency: code("USDT"),
         balances: "700".into(),
@@ -272,5 +276,21 @@ async fn what_the_snapshot_finds_is_reported() {
     assert_eq!(findings.len(), expected.len(), "{findings:?}");
     for (finding, expected) in findings.iter().zip(expected) {
         assert!(finding.contains(expected), "{finding:?} lacks {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_balance_below_zero_is_a_finding_unless_a_rule_grants_it() {
+    for (limit, found) in [("0", true), ("49.9", true), ("50", false), ("51", false)] {
+        let codec = TableCodec::default();
+        let mut scene = Scene::sound(&codec);
+        let key = BalanceKey {
+            account_id: account_id(1),
+            currency: code("USDT"),
+        };
+        scene.fold.overdrawn.push((key, amount("-50")));
+        scene.credit = CreditLimit::new([(key.account_id, key.currency, amount(limit))]);
+        let findings = scene.verify(codec).await.findings;
+        assert_eq!(!findings.is_empty(), found, "credit {limit}: {findings:?}");
     }
 }

@@ -23,6 +23,7 @@ use axs_application::usecase::submit_balance_changes::{
     SubmitBalanceChanges, SubmitError, SubmitOutcome,
 };
 use axs_domain::event::BalanceChangeEvent;
+use axs_infrastructure::kafka::AfterFailure;
 use indicatif::{ProgressBar, ProgressStyle};
 use shaku::HasComponent;
 use std::fs::File;
@@ -54,7 +55,7 @@ pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending
     let clients = Clients::default()
         .with_database(&settings)?
         .with_kafka(&settings)?
-        .with_producer(&settings)?;
+        .with_producer(&settings, AfterFailure::ClosePartition)?;
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
     check_topic(&layers).await?;

@@ -4,7 +4,7 @@
 -- its balance after must be the running sum, and its place on the topic must lie after that of
 -- the entry before it (within one partition: a raised layout starts a new one).
 WITH line AS (
-    SELECT log_id, change_index, partition, record_offset, version,
+    SELECT log_id, account_id, change_index, partition, record_offset, version,
            available_after, frozen_after,
            row_number() OVER balance AS place,
            sum(available_delta) OVER balance AS available_sum,
@@ -38,10 +38,17 @@ judged AS (
                                line.record_offset, line.partition, k.stored_offset)
                WHEN s.log_id IS NULL
                    THEN 'no applied change log row has this id'
+               WHEN s.account_id <> line.account_id
+                   THEN format('stands for account %s, its change log row is of account %s',
+                               line.account_id, s.account_id)
+               WHEN (s.partition, s.record_offset) <> (line.partition, line.record_offset)
+                   THEN format('stands at offset %s of partition %s, its change log row at %s of %s',
+                               line.record_offset, line.partition, s.record_offset, s.partition)
            END AS problem
     FROM line
     LEFT JOIN partition_leader_locks k ON k.partition = line.partition
-    LEFT JOIN (SELECT log_id FROM balance_change_states WHERE shard_id = $1 AND status = 1) s
+    LEFT JOIN (SELECT log_id, account_id, partition, record_offset
+               FROM balance_change_states WHERE shard_id = $1 AND status = 1) s
         ON s.log_id = line.log_id
 )
 SELECT log_id, change_index, problem
