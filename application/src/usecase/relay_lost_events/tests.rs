@@ -15,6 +15,8 @@ use bytes::Bytes;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+type Report = tokio::sync::oneshot::Sender<Result<Option<Offset>, PublishError>>;
+
 fn settings() -> RelaySettings {
     RelaySettings {
         every: Duration::from_secs(5),
@@ -29,7 +31,7 @@ struct Producer {
     records: Mutex<Vec<OutboundRecord>>,
     room: Mutex<Option<usize>>,
     silent: AtomicBool,
-    waiting: Mutex<Vec<tokio::sync::oneshot::Sender<Result<Option<Offset>, PublishError>>>>,
+    waiting: Mutex<Vec<Report>>,
 }
 
 #[async_trait::async_trait]
