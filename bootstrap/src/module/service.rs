@@ -117,6 +117,7 @@ pub fn service_module(
         process: ProcessSettings {
             batch_events_max: at_least_one(processing.batch_events_max),
             batch_linger: millis(processing.batch_linger_ms),
+            batch_interval: millis(processing.batch_interval_ms),
             memory_balances_max: at_least_one(processing.memory_balances_max),
             poison_in_a_row_max: at_least_one(processing.poison_in_a_row_max),
             write_retries_max: processing.store_retries_max,

@@ -13,6 +13,10 @@ pub struct ProcessingSection {
     /// How long a batch gathers records after its first while nothing is being written.
     #[validate(range(min = 0, max = 10000))]
     pub batch_linger_ms: u64,
+    /// The shortest time between the beginnings of two batches of a partition: under load, batches
+    /// grow instead of becoming more.
+    #[validate(range(min = 0, max = 10000))]
+    pub batch_interval_ms: u64,
     /// Batches of records read ahead and not yet taken, for each partition.
     #[validate(range(min = 1, max = 64))]
     pub read_ahead_batches_max: usize,

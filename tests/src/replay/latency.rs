@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 /// The pause between two questions: the precision of a sample. Shorter ones would take from the
 /// processes what they need for their work.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// A sample is given up after this time.
 const BOUND: Duration = Duration::from_secs(120);

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Positions that may wait to be noted. More are dropped and counted: they are a hint for people
 /// and tools, and the final row has the position as a fact.
-pub(super) const POSITIONS_WAITING_MAX: usize = 10_000;
+pub(super) const POSITIONS_WAITING_MAX: usize = 50_000;
 
 /// Positions noted by one statement.
 pub(super) const POSITIONS_NOTED_AT_ONCE_MAX: usize = 1_000;
 
 /// How long positions gather before they are noted together: one statement for many, and still
 /// soon enough for a person who looks.
-const GATHERING: Duration = Duration::from_millis(200);
+const GATHERING: Duration = Duration::from_secs(1);
 
 /// Where positions are put to be noted. Never waits.
 #[derive(Clone)]

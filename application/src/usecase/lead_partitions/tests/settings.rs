@@ -16,6 +16,7 @@ pub(super) fn settings() -> LeadSettings {
         process: ProcessSettings {
             batch_events_max: bound(5_000),
             batch_linger: Duration::from_millis(5),
+            batch_interval: Duration::ZERO,
             memory_balances_max: bound(200_000),
             poison_in_a_row_max: bound(100),
             write_retries_max: 50,

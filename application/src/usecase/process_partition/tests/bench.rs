@@ -30,6 +30,7 @@ fn settings() -> ProcessSettings {
     ProcessSettings {
         batch_events_max: bound(10),
         batch_linger: Duration::from_millis(5),
+        batch_interval: Duration::ZERO,
         memory_balances_max: bound(200_000),
         poison_in_a_row_max: bound(100),
         write_retries_max: 50,

@@ -141,6 +141,7 @@ async fn run(seed: u64) {
     bench.settings.memory_balances_max = NonZeroUsize::new(chance.random_range(1..9)).unwrap();
     bench.settings.poison_in_a_row_max = NonZeroUsize::new(1_000).unwrap();
     bench.settings.batch_linger = Duration::from_millis(chance.random_range(0..10));
+    bench.settings.batch_interval = Duration::from_millis(chance.random_range(0..50));
     {
         let mut state = bench.store.state.lock().unwrap();
         state.refused_keys = refused.clone();

@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     /// What is decided on top of the batch in flight, since when, and whether it is closed.
     draft: Draft,
     draft_since: Instant,
+    /// When the next batch may begin at the earliest.
+    next_write: Instant,
     sealed: bool,
     /// The run of poison at the end of the draft.
     poison_run: usize,
@@ -102,6 +104,7 @@ impl Worker {
             in_flight: None,
             draft: Draft::default(),
             draft_since: Instant::now(),
+            next_write: Instant::now(),
             sealed: false,
             poison_run: term.poison_run,
             redo: VecDeque::new(),
@@ -158,7 +161,7 @@ impl Worker {
             }
             let wants_records = !draining && self.wants_records();
             let lingering = !draining && self.in_flight.is_none() && !self.draft.is_empty();
-            let linger_ends = self.draft_since + self.ports.settings.batch_linger;
+            let linger_ends = self.write_due();
             tokio::select! {
                 biased;
                 () = drain.cancelled(), if !draining => {}
@@ -192,13 +195,21 @@ impl Worker {
         self.inbox.clear();
     }
 
+    /// When a draft that is not full is written: once it has gathered for a moment, and not too
+    /// soon after the batch before it. A lone event meets only the first; under load the second
+    /// makes batches large, and a batch costs the store far more than an event more in it.
+    fn write_due(&self) -> Instant {
+        self.next_write
+            .max(self.draft_since + self.ports.settings.batch_linger)
+    }
+
     fn lease_is_sure(&self) -> bool {
         self.term.lease.is_sure_at(self.ports.clock.monotonic())
     }
 
     /// Begins to write the draft, if nothing is in flight and it need not wait for more records.
     fn write_when_ready(&mut self) -> Result<(), StopReason> {
-        let lingered = self.draft_since.elapsed() >= self.ports.settings.batch_linger;
+        let lingered = self.write_due() <= Instant::now();
         let closed = !self.has_room() || self.ending.is_some();
         if self.in_flight.is_some() || !(closed || lingered) {
             return Ok(());
@@ -225,6 +236,7 @@ impl Worker {
             lease: Arc::clone(&term.lease),
             retries_max: self.ports.settings.write_retries_max,
         };
+        self.next_write = Instant::now() + self.ports.settings.batch_interval;
         self.in_flight = Some(InFlight {
             draft: std::mem::take(&mut self.draft),
             writing: tokio::spawn(write_to_the_end(tools, Arc::clone(&batch))),
