@@ -83,6 +83,9 @@ fn print_table(report: &VerifyReport) {
         );
     }
     println!();
+    for note in &report.notes {
+        println!("NOTE: {note}");
+    }
     for finding in &report.findings {
         println!("DIFFERS: {finding}");
     }
@@ -116,6 +119,7 @@ fn print_json(report: &VerifyReport) {
             "cached_accounts": report.cached_accounts,
             "totals": totals,
             "findings": report.findings,
+            "notes": report.notes,
         })
     );
 }

@@ -81,10 +81,18 @@ impl PgChangeLog {
                 let mut outcomes = Vec::with_capacity(keys.len());
                 for key in keys {
                     let one = read_records(pool, name, std::slice::from_ref(key));
-                    outcomes.push(match name.answered(self.database.patience(), one).await {
-                        Ok(mut records) => as_known(records.pop().flatten()),
-                        Err(failure) => unreadable(&failure.to_string()),
-                    });
+                    match name.answered(self.database.patience(), one).await {
+                        Ok(mut records) => outcomes.push(as_known(records.pop().flatten())),
+                        Err(failure @ StoreError::Corrupt { .. }) => {
+                            tracing::error!(%failure, account_id = %key.account_id, "a change log row can't be read");
+                            outcomes.push(unreadable(&failure.to_string()));
+                        }
+                        // Away: asking for the others would only keep everybody waiting.
+                        Err(failure) => {
+                            outcomes.resize(keys.len(), unreadable(&failure.to_string()));
+                            break;
+                        }
+                    }
                 }
                 outcomes
             }
@@ -190,10 +198,9 @@ impl ChangeLog for PgChangeLog {
             transaction.commit().await?;
             Ok(noted.rows_affected())
         };
-        let noted = async {
-            note.await
-                .map_err(|error: sqlx::Error| self.name().sqlx(&error))
-        };
-        self.name().answered(self.database.patience(), noted).await
+        // No limit of ours here: giving up between BEGIN and its answer would hand the connection
+        // back with a transaction open, and what is committed on it next would not be.
+        note.await
+            .map_err(|error: sqlx::Error| self.name().sqlx(&error))
     }
 }

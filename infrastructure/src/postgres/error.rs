@@ -85,8 +85,9 @@ impl<'a> StoreName<'a> {
         }
     }
 
-    /// Waits for an answer, within `patience`: a server that vanished without a word is noticed
-    /// here and not by the kernel a quarter of an hour later. What was asked may have happened.
+    /// Waits for an answer, within `patience`, so that the caller of a server that vanished without
+    /// a word is not held until the kernel notices. What was asked may have happened. For single
+    /// statements only: a transaction that is given up at its BEGIN stays open on its connection.
     pub(crate) async fn answered<T>(
         self,
         patience: Duration,

@@ -44,8 +44,8 @@ pub(super) enum Refusal {
     },
     #[error(
         "the log of partition {partition} ends at offset {end}, before the stored offset \
-         {stored}: the topic was made anew or lost records. Restore it, \
-         or lay out anew on a topic of another name: offsets of one log mean nothing in another"
+         {stored}: the topic was made anew or lost records. Restore the \
+         topic as it was; offsets of one log mean nothing in another"
     )]
     EndsBefore {
         partition: PartitionId,

@@ -12,7 +12,8 @@ use crate::usecase::publish_events::{EventToPublish, Publication, PublishEvents,
 use axs_domain::id::LogId;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
-use std::collections::HashSet;
+use lru::LruCache;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -29,7 +30,16 @@ pub(super) struct CommitLoop {
     /// A request that did not fit into the last commit: the first one of the next.
     pub(super) carried: Option<LogRequest>,
     pub(super) closing: CancellationToken,
+    /// What this process handed to publishing lately: retries of it need no second record.
+    pub(super) handed_over: LruCache<LogId, ()>,
 }
+
+/// Log ids that are remembered as handed over. An older one that is sent again is published once
+/// more, which is harmless.
+pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000) {
+    Some(max) => max,
+    None => NonZeroUsize::MIN,
+};
 
 impl CommitLoop {
     /// Runs until the intake is closed and everything taken from it is answered. Errors of the
@@ -69,7 +79,7 @@ impl CommitLoop {
         requests
     }
 
-    async fn commit(&self, requests: Vec<LogRequest>) {
+    async fn commit(&mut self, requests: Vec<LogRequest>) {
         let rows: Vec<NewChangeLog> = requests
             .iter()
             .flat_map(|request| &request.changes)
@@ -111,13 +121,12 @@ impl CommitLoop {
 
     /// Hands what is newly logged to publishing, then answers: whoever has the answer and sends
     /// the next event sends it behind this one.
-    fn settle(&self, requests: Vec<LogRequest>, outcomes: Vec<(LogId, AppendOutcome)>) {
-        // A copy of what this very commit logged needs no second record.
-        let fresh: HashSet<LogId> = outcomes
-            .iter()
-            .filter(|(_, outcome)| matches!(outcome, AppendOutcome::Logged { .. }))
-            .map(|(log_id, _)| *log_id)
-            .collect();
+    fn settle(&mut self, requests: Vec<LogRequest>, outcomes: Vec<(LogId, AppendOutcome)>) {
+        for (log_id, outcome) in &outcomes {
+            if matches!(outcome, AppendOutcome::Logged { .. }) {
+                self.handed_over.put(*log_id, ());
+            }
+        }
         let mut outcomes = outcomes.into_iter();
         let mut events = Vec::new();
         let mut answers = Vec::with_capacity(requests.len());
@@ -149,7 +158,7 @@ impl CommitLoop {
                         // A try of it may have been committed without anybody knowing, and then
                         // nobody published it. What follows must not overtake it.
                         if never_seen_on_topic(&record, &change)
-                            && !fresh.contains(&record.log_id)
+                            && self.handed_over.put(record.log_id, ()).is_none()
                             && let Some(place) = request.places.split_one()
                         {
                             let again = ChangeToLog {

@@ -30,7 +30,8 @@ use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{LayoutEpoch, LogId, PartitionId};
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
-use commit_loop::CommitLoop;
+use commit_loop::{CommitLoop, HANDED_OVER_MAX};
+use lru::LruCache;
 use shaku::{Component, Interface};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -205,6 +206,7 @@ impl GroupCommit {
                 intake: taken,
                 carried: None,
                 closing: self.running.closing.clone(),
+                handed_over: LruCache::new(HANDED_OVER_MAX),
             };
             self.running.tasks.spawn(commits.run());
             intake

@@ -68,6 +68,9 @@ impl PublishLoop {
         let mut batch = Vec::with_capacity(TAKEN_AT_ONCE_MAX);
         loop {
             tokio::select! {
+                // Reports first: what a failed one says must be known before the next event is
+                // handed over.
+                biased;
                 Some(landed) = self.in_flight.next() => self.settle(landed),
                 () = closing.cancelled(), if !self.intake.is_closed() => self.intake.close(),
                 taken = self.intake.recv_many(&mut batch, TAKEN_AT_ONCE_MAX) => {
@@ -107,6 +110,7 @@ impl PublishLoop {
     async fn wait_for_room(&mut self) {
         metrics::counter!("axs_publish_queue_full_total").increment(1);
         tokio::select! {
+            biased;
             Some(landed) = self.in_flight.next() => self.settle(landed),
             () = sleep(QUEUE_FULL_PAUSE) => {}
         }

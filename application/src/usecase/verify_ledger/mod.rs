@@ -24,7 +24,7 @@ use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::id::{AccountId, ShardId};
 use axs_domain::log_status::LogStatus;
-use axs_domain::rule::BalanceRuleSet;
+use axs_domain::rule::{BalanceRuleSet, NonNegative};
 use shaku::{Component, Interface};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,6 +66,8 @@ pub struct VerifyReport {
     pub totals: Vec<CurrencyTotal>,
     /// What differs, one sentence each, at most [`FINDINGS_MAX`] a check.
     pub findings: Vec<String>,
+    /// What a person may want to look at and may be right, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Verifies the ledger.
@@ -124,6 +126,7 @@ impl VerifyLedgerService {
         shard: ShardId,
         report: &mut VerifyReport,
         findings: &mut Findings,
+        notes: &mut Findings,
     ) -> Result<(), StoreError> {
         let fold = snapshot.fold(shard, FINDINGS_MAX).await?;
         report.balances += fold.balances;
@@ -140,10 +143,17 @@ impl VerifyLedgerService {
         for (key, deepest) in &fold.overdrawn {
             let credit = self.rules.credit_limit(key.account_id, key.currency);
             if *deepest < credit.negated() {
-                findings.add(format!(
+                let below = format!(
                     "shard {shard}: account {} {} was at {deepest}, with a credit of {credit}",
                     key.account_id, key.currency
-                ));
+                );
+                // A limit may have been lowered since. Where no rule can grant any, nothing can
+                // explain it.
+                if self.rules.names().eq([NonNegative::NAME]) {
+                    findings.add(below);
+                } else {
+                    notes.add(below);
+                }
             }
         }
         let mut after: Option<EventCursor> = None;
@@ -187,10 +197,17 @@ impl VerifyLedger for VerifyLedgerService {
             ..VerifyReport::default()
         };
         let mut findings = Findings::default();
+        let mut notes = Findings::default();
         let shards = snapshot.shards().await?;
         for (index, shard) in shards.iter().enumerate() {
-            self.verify_shard(snapshot.as_mut(), *shard, &mut report, &mut findings)
-                .await?;
+            self.verify_shard(
+                snapshot.as_mut(),
+                *shard,
+                &mut report,
+                &mut findings,
+                &mut notes,
+            )
+            .await?;
             // Lost when nobody reads fast enough: the next one says more.
             let _lost_when_full = progress.try_send(VerifyProgress {
                 shards_done: index + 1,
@@ -211,6 +228,7 @@ impl VerifyLedger for VerifyLedgerService {
             }
         }
         report.findings = findings.finish();
+        report.notes = notes.finish();
         Ok(report)
     }
 }

@@ -12,7 +12,7 @@ use axs_domain::decision::LedgerEntry;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{BalanceVersion, Offset, PartitionId};
-use axs_domain::rule::{CreditLimit, NonNegative};
+use axs_domain::rule::CreditLimit;
 use axs_domain::time::Timestamp;
 
 const SHARD: ShardId = ShardId::MIN;
@@ -66,7 +66,7 @@ struct Scene {
     cached: Result<Vec<Option<AccountBalances>>, CacheError>,
     stored: Vec<AccountBalances>,
     totals: Vec<CurrencyTotal>,
-    credit: CreditLimit,
+    credit: Option<CreditLimit>,
     contradictions: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ impl Scene {
             cached: Ok(vec![Some(account_with(balance("700", 2)))]),
             stored: vec![account_with(balance("700", 2))],
             totals: Vec::new(),
-            credit: CreditLimit::default(),
+            credit: None,
             contradictions: Vec::new(),
         }
     }
@@ -122,10 +122,19 @@ impl Scene {
             Arc::new(codec),
             Arc::new(cache),
             Arc::new(store),
-            BalanceRuleSet::try_new(vec![Arc::new(NonNegative), Arc::new(self.credit)]).unwrap(),
+            rules(self.credit),
         );
         let (progress, _seen) = mpsc::channel(1);
         service.verify(progress).await.unwrap()
+    }
+}
+
+fn rules(credit: Option<CreditLimit>) -> BalanceRuleSet {
+    match credit {
+        None => BalanceRuleSet::non_negative(),
+        Some(credit) => {
+            BalanceRuleSet::try_new(vec![Arc::new(NonNegative), Arc::new(credit)]).unwrap()
+        }
     }
 }
 
@@ -280,8 +289,14 @@ async fn what_the_snapshot_finds_is_reported() {
 }
 
 #[tokio::test]
-async fn a_balance_below_zero_is_a_finding_unless_a_rule_grants_it() {
-    for (limit, found) in [("0", true), ("49.9", true), ("50", false), ("51", false)] {
+async fn a_balance_below_zero_is_a_finding_where_no_rule_grants_credit_and_else_a_note() {
+    // (the limit, if the rule of limits is configured at all; findings; notes)
+    for (limit, findings, notes) in [
+        (None, 1, 0),
+        (Some("49.9"), 0, 1),
+        (Some("50"), 0, 0),
+        (Some("51"), 0, 0),
+    ] {
         let codec = TableCodec::default();
         let mut scene = Scene::sound(&codec);
         let key = BalanceKey {
@@ -289,8 +304,10 @@ async fn a_balance_below_zero_is_a_finding_unless_a_rule_grants_it() {
             currency: code("USDT"),
         };
         scene.fold.overdrawn.push((key, amount("-50")));
-        scene.credit = CreditLimit::new([(key.account_id, key.currency, amount(limit))]);
-        let findings = scene.verify(codec).await.findings;
-        assert_eq!(!findings.is_empty(), found, "credit {limit}: {findings:?}");
+        scene.credit =
+            limit.map(|limit| CreditLimit::new([(key.account_id, key.currency, amount(limit))]));
+        let report = scene.verify(codec).await;
+        let found = (report.findings.len(), report.notes.len());
+        assert_eq!(found, (findings, notes), "{limit:?}: {report:?}");
     }
 }
