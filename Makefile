@@ -9,7 +9,7 @@ SHELL := bash
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
-	@sed -n 's/^\([a-z%*-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z_%*-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@printf '%s\n' '' 'Servers of your own: set AXS_TEST_DATABASE_URL, AXS_TEST_REDIS_URL or' \
 	  'AXS_TEST_KAFKA_BROKERS, and those are used instead of private ones.' \
 	  'AXS_SERVERS_KAFKA=mock tries the fallback for Apache Kafka; =apache refuses it.'
