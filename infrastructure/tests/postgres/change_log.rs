@@ -93,6 +93,37 @@ async fn what_was_never_logged_is_not_found() {
     .await;
 }
 
+/// As after an upgrade in the wrong order: one row was written by a newer build.
+#[tokio::test]
+async fn a_row_that_can_not_be_read_hides_no_neighbour() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let newer = deposit(&key(3, 7, "newer"), "1");
+        let known_before = deposit(&key(3, 7, "known"), "1");
+        log.append(vec![newer.clone(), known_before.clone()])
+            .await
+            .unwrap();
+        set_state(
+            &test,
+            newer.log_id,
+            "fingerprint = '\\x02' || substr(fingerprint, 2)",
+        )
+        .await;
+        let rows = vec![
+            deposit(&key(3, 7, "fresh"), "1"),
+            deposit(&newer.key, "1"),
+            deposit(&known_before.key, "1"),
+        ];
+        let outcomes = log.append(rows.clone()).await.unwrap();
+        as_logged(&rows[0], &outcomes[0]);
+        assert!(matches!(&outcomes[1], AppendOutcome::Unreadable(_)));
+        assert_eq!(known(&outcomes[2]).log_id, known_before.log_id);
+        let fresh = log.find_by_key(rows[0].key.clone()).await.unwrap();
+        assert_eq!(fresh.map(|row| row.log_id), Some(rows[0].log_id));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn outcomes_stand_in_the_order_asked_whatever_the_order_of_the_keys() {
     on_laid_out_database(async |test| {
