@@ -63,22 +63,38 @@ fn profile_folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// Whether the binary is missing or older than a source that went into it, by cargo's own list of
-/// them, which lies beside it.
+/// What the binary is made of, where cargo's own list is not there: `cargo build` leaves one beside
+/// the binary, `cargo test` does not.
+const SOURCES: [&str; 9] = [
+    "Cargo.lock",
+    "application",
+    "bootstrap",
+    "config",
+    "domain",
+    "infrastructure/src",
+    "interfaces/src",
+    "migrations",
+    "proto/axs",
+];
+
+/// Whether the binary is missing or older than a source that went into it.
 fn is_stale(binary: &Path) -> bool {
-    let (Ok(built), Ok(list)) = (
-        fs::metadata(binary).and_then(|file| file.modified()),
-        fs::read_to_string(binary.with_extension("d")),
-    ) else {
+    let Ok(built) = fs::metadata(binary).and_then(|file| file.modified()) else {
         return true;
     };
-    let (_, sources) = list.split_once(": ").unwrap_or_default();
-    // In this list a space inside a path has a backslash before it.
-    sources
-        .replace("\\ ", "\0")
-        .split_whitespace()
-        .map(|path| PathBuf::from(path.replace('\0', " ")))
-        .any(|source| changed_since(&source, built))
+    let sources: Vec<PathBuf> = match fs::read_to_string(binary.with_extension("d")) {
+        Ok(list) => {
+            let (_, sources) = list.split_once(": ").unwrap_or_default();
+            // In this list a space inside a path has a backslash before it.
+            sources
+                .replace("\\ ", "\0")
+                .split_whitespace()
+                .map(|path| PathBuf::from(path.replace('\0', " ")))
+                .collect()
+        }
+        Err(_) => SOURCES.iter().map(|path| checkout().join(path)).collect(),
+    };
+    sources.iter().any(|source| changed_since(source, built))
 }
 
 /// Whether a file, or any file below a folder, has changed since; what is gone has changed.
