@@ -20,6 +20,7 @@ pub mod ledger_audit;
 pub mod log_id_generator;
 pub mod partition_leadership;
 pub mod readiness_probe;
+pub mod record_reader;
 pub mod record_source;
 pub mod relay_source;
 pub mod schema_store;

@@ -35,7 +35,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         .with_cache(&settings)?
         .with_kafka(&settings)?
         .with_producer(&settings, AfterFailure::GoOn)?
-        .with_reader(&settings)?;
+        .with_reader(&settings)?
+        .with_reading(&settings)?;
     let drain = Duration::from_millis(settings.processing.drain_ms);
     let stop = signal::shutdown(drain + FLUSH_TIMEOUT + STOP_GRACE)?;
     let kafka = clients.kafka.clone();

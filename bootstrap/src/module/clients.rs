@@ -4,7 +4,7 @@
 use crate::settings::Settings;
 use anyhow::Context;
 use axs_infrastructure::kafka::{
-    AfterFailure, EventProducer, KafkaClient, KafkaSettings, ProducerSettings,
+    AfterFailure, EventProducer, KafkaClient, KafkaSettings, ProducerSettings, ReadingClient,
 };
 use axs_infrastructure::postgres::pool::{DatabaseSettings, PgPools};
 use axs_infrastructure::redis::{RedisConnections, RedisConnectionsParameters, RedisSettings};
@@ -38,6 +38,8 @@ pub struct Clients {
     pub producer: Option<EventProducer>,
     /// Kafka, for reading.
     pub reader: Option<RecordReader>,
+    /// Kafka, for reading stretches of the events topic again.
+    pub reading: Option<ReadingClient>,
 }
 
 impl Clients {
@@ -111,6 +113,13 @@ impl Clients {
             properties: properties(settings),
             waiting_batches_max: settings.processing.read_ahead_batches_max,
         })?);
+        Ok(self)
+    }
+
+    /// Adds the client that reads stretches of the events topic again.
+    pub fn with_reading(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        let group_id = &settings.kafka.group_id;
+        self.reading = Some(ReadingClient::try_new(&kafka_settings(settings), group_id)?);
         Ok(self)
     }
 }

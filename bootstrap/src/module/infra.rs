@@ -5,7 +5,7 @@ use super::config::{ConfigModule, ProcessConfig};
 use axs_infrastructure::codec::ProtobufEventCodec;
 use axs_infrastructure::kafka::{
     EventTopicSettings, KafkaEventPublisher, KafkaEventPublisherParameters, KafkaEventTopic,
-    KafkaEventTopicParameters,
+    KafkaEventTopicParameters, KafkaRecordReader, KafkaRecordReaderParameters,
 };
 use axs_infrastructure::postgres::pool::{PgDatabase, PgDatabaseParameters};
 use axs_infrastructure::process::{SystemClock, UuidV7LogIds};
@@ -24,6 +24,7 @@ module! {
             #[lazy] RedisConnections,
             #[lazy] KafkaEventTopic,
             #[lazy] KafkaEventPublisher,
+            #[lazy] KafkaRecordReader,
             #[lazy] KafkaRecordSource,
             #[lazy] ProtobufEventCodec,
             #[lazy] SystemClock,
@@ -66,6 +67,10 @@ pub fn infra_module(config: &Arc<ConfigModule>, clients: Clients) -> InfraModule
     if let Some(reader) = clients.reader {
         builder = builder
             .with_component_parameters::<KafkaRecordSource>(KafkaRecordSourceParameters { reader });
+    }
+    if let Some(client) = clients.reading {
+        builder = builder
+            .with_component_parameters::<KafkaRecordReader>(KafkaRecordReaderParameters { client });
     }
     builder.build()
 }

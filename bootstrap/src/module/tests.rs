@@ -11,6 +11,7 @@ use axs_application::port::currency_registry::CurrencyRegistry;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::partition_leadership::PartitionLeadership;
+use axs_application::port::record_reader::RecordReader;
 use axs_application::port::schema_store::SchemaStore;
 use axs_application::usecase::find_event::FindEvent;
 use axs_application::usecase::lead_partitions::LeadPartitions;
@@ -66,10 +67,12 @@ async fn the_root_of_consumer_is_whole() {
         .and_then(|clients| clients.with_kafka(&settings))
         .and_then(|clients| clients.with_producer(&settings, AfterFailure::ClosePartition))
         .and_then(|clients| clients.with_reader(&settings))
+        .and_then(|clients| clients.with_reading(&settings))
         .unwrap();
     let layers = Layers::stack(settings, clients).unwrap();
     resolves::<dyn LeadPartitions>(layers.service.as_ref());
     resolves::<dyn EventPublisher>(layers.infra.as_ref());
+    resolves::<dyn RecordReader>(layers.infra.as_ref());
 }
 
 #[tokio::test]

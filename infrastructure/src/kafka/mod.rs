@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `EventPublisher` | [`KafkaEventPublisher`] |
 //! | `EventTopic` | [`KafkaEventTopic`] |
+//! | `RecordReader` | [`KafkaRecordReader`] |
 //! | `ReadinessProbe` | [`KafkaProbe`] |
 //!
 //! Nothing here needs a live broker to be made: librdkafka connects, and connects again, by
@@ -15,6 +16,7 @@ mod event_publisher;
 mod event_topic;
 mod own_properties;
 mod probe;
+mod record_reader;
 mod settings;
 
 pub use client::KafkaClient;
@@ -22,6 +24,7 @@ pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublishe
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
 pub use own_properties::is_own_property;
 pub use probe::KafkaProbe;
+pub use record_reader::{KafkaRecordReader, KafkaRecordReaderParameters, ReadingClient};
 pub use settings::{
     AfterFailure, EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings,
 };

@@ -4,6 +4,7 @@
 //! a property that is set here is refused under each of its names.
 
 use super::event_publisher::producer_properties;
+use super::record_reader::reader_properties;
 use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub fn is_own_property(name: &str) -> bool {
     is_among(name, &shared_properties("", ""))
         || is_among(name, &question_properties())
         || is_among(name, &producer_properties(producer))
+        || is_among(name, &reader_properties(""))
 }
 
 /// The configuration of a client: what all share, its own, and the operator's.

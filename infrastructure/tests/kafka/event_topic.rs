@@ -1,24 +1,16 @@
 //! Claims about describing and making the events topic.
 
 use crate::support::{
-    NOWHERE, PATIENCE, QUEUE, TOPIC, brokers, new_topic, partition, publisher, record, settings,
-    skipped, topic_of, unused_name,
+    NOWHERE, PATIENCE, QUEUE, TOPIC, admin, brokers, new_topic, partition, publisher, record,
+    settings, skipped, topic_of, unused_name,
 };
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::event_topic::EventTopic;
 use axs_application::port::readiness_probe::ReadinessProbe;
 use axs_infrastructure::kafka::{EventTopicSettings, KafkaClient, KafkaEventTopic, KafkaProbe};
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::admin::{AdminOptions, ResourceSpecifier};
+use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
-
-fn admin() -> AdminClient<DefaultClientContext> {
-    ClientConfig::new()
-        .set("bootstrap.servers", brokers())
-        .create()
-        .unwrap()
-}
 
 #[tokio::test]
 async fn a_topic_that_is_not_there_is_described_without_partitions() {

@@ -8,4 +8,5 @@
 
 mod event_publisher;
 mod event_topic;
+mod record_reader;
 mod support;

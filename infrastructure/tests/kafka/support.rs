@@ -7,6 +7,8 @@ use axs_infrastructure::kafka::{
     AfterFailure, EventProducer, EventTopicSettings, KafkaClient, KafkaEventPublisher,
     KafkaEventTopic, KafkaSettings, ProducerSettings,
 };
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -111,6 +113,14 @@ pub const QUEUE: ProducerSettings = ProducerSettings {
 
 pub fn publisher(kafka: &KafkaSettings, queue: ProducerSettings) -> KafkaEventPublisher {
     KafkaEventPublisher::new(EventProducer::try_new(kafka, queue).unwrap())
+}
+
+/// Topic administration, behind the adapters' backs.
+pub fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .unwrap()
 }
 
 pub fn partition(number: i32) -> PartitionId {
