@@ -30,7 +30,8 @@ pub async fn everything(test: &TestDatabase) -> String {
                        FROM account_balances b),
         'states', (SELECT jsonb_agg(s ORDER BY s.log_id) FROM balance_change_states s),
         'entries', (SELECT jsonb_agg(e ORDER BY e.log_id, e.change_index) FROM ledger_entries e),
-        'letters', (SELECT jsonb_agg(d ORDER BY d.record_offset) FROM dead_letters d),
+        'letters', (SELECT jsonb_agg(d ORDER BY d.dead_letter_id) FROM dead_letters d),
+        'parked', (SELECT jsonb_agg(p ORDER BY p.dead_letter_id) FROM parked_events p),
         'offsets', (SELECT jsonb_agg(stored_offset ORDER BY partition)
                       FROM partition_leader_locks))::text";
     sqlx::query_scalar(query)
@@ -177,6 +178,120 @@ async fn dead_letters_commit_with_the_offset_that_passes_them() {
         assert_eq!(test.number(&letters).await, 2);
         let stored = "SELECT stored_offset FROM partition_leader_locks WHERE partition = 0";
         assert_eq!(test.number(stored).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_letters_that_are_delivered_again_stop_nothing_and_are_kept_once() {
+    on_partitions(async |test| {
+        let consumer = Consumer::new(&test);
+        let mut decider = Decider::new(0, consumer.lead(0).await);
+        let first = decider
+            .batch()
+            .bury(dead_letter)
+            .bury(dead_letter)
+            .decided();
+        consumer.write(first).await.unwrap();
+        test.execute("UPDATE dead_letters SET state = 2 WHERE record_offset = 1")
+            .await;
+        let kept = kept_letters(&test).await;
+
+        // The stored offset is set back; one of the records is another one now, as on a topic that
+        // was made anew, and one is new.
+        test.execute("UPDATE partition_leader_locks SET stored_offset = 0 WHERE partition = 0")
+            .await;
+        decider.read_on_at(0);
+        let again = decider
+            .batch()
+            .bury(dead_letter)
+            .bury(dead_letter)
+            .bury(dead_letter)
+            .decided();
+        consumer.write(again).await.unwrap();
+        assert_eq!(kept_letters(&test).await[..2], kept, "what was there stays");
+        assert_eq!(kept_letters(&test).await.len(), 3);
+
+        test.execute("UPDATE partition_leader_locks SET stored_offset = 0 WHERE partition = 0")
+            .await;
+        decider.read_on_at(0);
+        let other_bytes = decider
+            .batch()
+            .bury(|at| DeadLetter {
+                payload: Bytes::from_static(b"another record"),
+                ..dead_letter(at)
+            })
+            .decided();
+        consumer.write(other_bytes).await.unwrap();
+        assert_eq!(kept_letters(&test).await.len(), 4);
+    })
+    .await;
+}
+
+/// Every dead letter as (id, offset, state), by id.
+async fn kept_letters(test: &TestDatabase) -> Vec<(i64, i64, i16)> {
+    sqlx::query_as(
+        "SELECT dead_letter_id, record_offset, state FROM dead_letters ORDER BY dead_letter_id",
+    )
+    .fetch_all(test.database().operations())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn two_letters_with_one_offset_and_the_same_bytes_are_never_guessed_around() {
+    on_partitions(async |test| {
+        let consumer = Consumer::new(&test);
+        let mut decider = Decider::new(0, consumer.lead(0).await);
+        let mut batch = decider.batch().bury(dead_letter).decided();
+        batch.dead_letters.push(batch.dead_letters[0].clone());
+        let before = everything(&test).await;
+        let refused = consumer.write(batch).await;
+        assert!(
+            matches!(&refused, Err(WriteError::Moved(what)) if what.contains("wanted 2")),
+            "{refused:?}"
+        );
+        assert_eq!(everything(&test).await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parked_events_are_listed_with_the_commit_that_parks_them_and_once_however_often() {
+    on_partitions(async |test| {
+        let consumer = Consumer::new(&test);
+        let mut decider = Decider::new(0, consumer.lead(0).await);
+        let log = log_row(&test, 2, "parked").await;
+        let park = |message: &str| {
+            FinalResult::Parked(RecordedReason {
+                code: PARKED_REASON_CODE,
+                message: message.to_owned(),
+            })
+        };
+        let batch = decider.batch().finish_event(&log, park("once")).decided();
+        consumer.write(batch).await.unwrap();
+        let listed = |offset: i64, times: i64, message: &str| {
+            format!(
+                "SELECT count(*) FROM parked_events p JOIN balance_change_states s USING (log_id)
+                  WHERE p.record_offset = {offset} AND p.times = {times} AND p.state = 0
+                    AND p.message = '{message}' AND p.parked_at = s.decided_at
+                    AND p.idempotency_key = s.idempotency_key AND p.account_id = s.account_id
+                    AND p.shard_id = s.shard_id AND p.partition = s.partition AND s.status = 3"
+            )
+        };
+        assert_eq!(test.number(&listed(0, 1, "once")).await, 1);
+
+        test.execute(
+            "UPDATE parked_events SET state = 1;
+             UPDATE balance_change_states SET status = 0, reason_code = NULL, reason = NULL,
+                    partition = NULL, record_offset = NULL, decided_at = NULL",
+        )
+        .await;
+        let batch = decider.batch().finish_event(&log, park("again")).decided();
+        consumer.write(batch).await.unwrap();
+        assert_eq!(test.number(&listed(1, 2, "again")).await, 1);
+        let all = test.number("SELECT count(*) FROM parked_events").await;
+        assert_eq!(all, 1);
     })
     .await;
 }
@@ -336,10 +451,6 @@ async fn data_that_the_database_refuses_is_told_with_its_code_and_leaves_nothing
                 if let FinalResult::Applied(entries) = &mut batch.events[0].result {
                     entries.push(entries[0]);
                 }
-            }),
-            // Two letters at one offset
-            ("23505", |batch| {
-                batch.dead_letters.push(batch.dead_letters[0].clone())
             }),
         ];
         let before = everything(&test).await;

@@ -1,6 +1,6 @@
 //! The schema's version and the first migration.
 
-use crate::support::{on_database, on_empty_database};
+use crate::support::{TestDatabase, on_database, on_empty_database};
 use axs_application::port::schema_store::{SchemaStatus, SchemaStore};
 use axs_application::port::store_error::StoreError;
 use axs_infrastructure::postgres::schema_store::PgSchemaStore;
@@ -63,6 +63,58 @@ async fn a_migration_makes_the_days_of_the_change_log_ahead() {
             )
             .await;
         assert_eq!(days, 1 + 14 + 1, "today, 14 days ahead, and the default");
+    })
+    .await;
+}
+
+/// The migrations in their order, as files.
+const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+
+/// Runs the migration files whose version lies in the range, as they stand.
+async fn run_files(test: &TestDatabase, versions: impl std::ops::RangeBounds<u32>) {
+    let mut files: Vec<_> = std::fs::read_dir(MIGRATIONS)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.split('_')
+                .next()
+                .and_then(|version| version.parse().ok())
+                .is_some_and(|version: u32| versions.contains(&version))
+        })
+        .collect();
+    files.sort();
+    for file in files {
+        test.execute(&std::fs::read_to_string(file).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_and_parked_events_of_the_first_schema_are_kept_and_get_ids() {
+    on_empty_database(async |test| {
+        run_files(&test, ..5).await;
+        test.execute(
+            "INSERT INTO dead_letters
+                    (partition, record_offset, reason, message, record_key, payload)
+             VALUES (0, 7, 'UNDECODABLE', 'no envelope', '1', '\\xff00'), (1, 7, 'NO_LOG_ROW', '', '', '');
+             SELECT make_shard_range(0, 4);
+             INSERT INTO balance_change_states
+                    (log_id, account_id, logged_at, record_offset, decided_at, shard_id, partition,
+                     status, reason_code, fingerprint, idempotency_key, reason)
+             VALUES (gen_random_uuid(), 1, now(), 3, now(), 2, 0, 3, 100, '\\x01', 'parked', 'too large'),
+                    (gen_random_uuid(), 1, now(), 4, now(), 2, 0, 1, NULL, '\\x01', 'applied', NULL)",
+        )
+        .await;
+        run_files(&test, 5..).await;
+        let letters = "SELECT count(DISTINCT dead_letter_id) FROM dead_letters
+                        WHERE record_offset = 7 AND length(record_digest) = 32 AND state = 0";
+        assert_eq!(test.number(letters).await, 2);
+        let parked = "SELECT count(*) FROM parked_events
+                       WHERE idempotency_key = 'parked' AND record_offset = 3 AND state = 0
+                         AND message = 'too large'
+                         AND dead_letter_id NOT IN (SELECT dead_letter_id FROM dead_letters)";
+        assert_eq!(test.number(parked).await, 1);
+        assert_eq!(test.number("SELECT count(*) FROM parked_events").await, 1);
     })
     .await;
 }

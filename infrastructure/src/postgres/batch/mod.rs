@@ -6,12 +6,13 @@
 //! | 1 | `copy_staging.sql` | COPY carries no CTE; first, so that nothing is locked while the client sends |
 //! | 2 | `fence.sql` | locks the leader row: later statements see what a rival committed before |
 //! | 3 | `apply.sql` | balances, log states and entries in one verdict; every count must be exact |
-//! | 4 | `insert_dead_letters.sql` | rare, and its rows are no part of the verdict |
+//! | 4 | `insert_dead_letters.sql`, `insert_parked_events.sql` | left out unless the batch has any |
 //! | 5 | `store_offset.sql` | must hit exactly one row |
 //!
 //! Do not fold 2 into 3: a statement that waited for a lock keeps the snapshot it began with.
 //! Do not move 1 behind 2: a client that freezes while it sends would hold the partition.
 
+mod aside;
 mod diagnosis;
 mod failure;
 mod session;

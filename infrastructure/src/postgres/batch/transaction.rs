@@ -1,5 +1,6 @@
 //! One batch, one transaction: the statements in their order.
 
+use super::aside;
 use super::failure::{Phase, leaves_connection_sound, write_error};
 use super::session::WriterSession;
 use super::settings::BatchWriterSettings;
@@ -18,7 +19,6 @@ use uuid::Uuid;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const FENCE: &str = include_str!("../sql/batch/fence.sql");
 const APPLY: &str = include_str!("../sql/batch/apply.sql");
-const INSERT_DEAD_LETTERS: &str = include_str!("../sql/batch/insert_dead_letters.sql");
 const STORE_OFFSET: &str = include_str!("../sql/batch/store_offset.sql");
 
 /// Why a transaction was not committed.
@@ -34,7 +34,7 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    fn before_commit(error: &sqlx::Error) -> Self {
+    pub(super) fn before_commit(error: &sqlx::Error) -> Self {
         Self::at(error, Phase::BeforeCommit)
     }
 
@@ -73,7 +73,8 @@ async fn fill(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wri
     timed("stage", begin_staged(connection, batch)).await?;
     timed("fence", admit(connection, batch)).await?;
     let receipt = timed("apply", apply(connection, batch)).await?;
-    insert_dead_letters(connection, batch).await?;
+    aside::insert_dead_letters(connection, batch).await?;
+    aside::insert_parked_events(connection, batch, receipt).await?;
     timed("store_offset", store_offset(connection, batch)).await?;
     Ok(receipt)
 }
@@ -221,38 +222,6 @@ async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wr
     Ok(WriteReceipt {
         decided_at: Timestamp::from_unix_micros(decided_at.timestamp_micros()),
     })
-}
-
-async fn insert_dead_letters(
-    connection: &mut PgConnection,
-    batch: &DecidedBatch,
-) -> Result<(), Stop> {
-    let letters = &batch.dead_letters;
-    if letters.is_empty() {
-        return Ok(());
-    }
-    let offsets: Vec<i64> = letters.iter().map(|l| l.offset.value()).collect();
-    let log_ids: Vec<Option<Uuid>> = letters
-        .iter()
-        .map(|letter| letter.log_id.map(|id| id.uuid()))
-        .collect();
-    let reasons: Vec<&str> = letters.iter().map(|l| l.reason.word()).collect();
-    let messages: Vec<&str> = letters.iter().map(|l| l.message.as_str()).collect();
-    let record_keys: Vec<&[u8]> = letters.iter().map(|l| l.record_key.as_ref()).collect();
-    let payloads: Vec<&[u8]> = letters.iter().map(|l| l.payload.as_ref()).collect();
-    sqlx::query(INSERT_DEAD_LETTERS)
-        .bind(batch.partition.value())
-        .bind(offsets)
-        .bind(log_ids)
-        .bind(reasons)
-        .bind(messages)
-        .bind(record_keys)
-        .bind(payloads)
-        .persistent(false)
-        .execute(&mut *connection)
-        .await
-        .map(|_| ())
-        .map_err(|error| Stop::before_commit(&error))
 }
 
 async fn store_offset(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
