@@ -81,6 +81,20 @@ impl Offset {
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The offset before this one; `None` before the first.
+    #[must_use]
+    pub fn previous(self) -> Option<Self> {
+        (self > Self::MIN).then(|| Self(self.0 - 1))
+    }
+}
+
+impl LayoutEpoch {
+    /// The generation after this one, or `None` at the end of the numbering.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
 }
 
 impl BalanceVersion {
@@ -189,6 +203,9 @@ mod tests {
     fn counters_go_up_by_one_and_stop_at_their_end_rather_than_wrap() {
         let last = i64::MAX;
         assert_eq!(Offset::MIN.next().value(), 1);
+        assert_eq!(Offset::MIN.next().previous(), Some(Offset::MIN));
+        assert_eq!(Offset::MIN.previous(), None);
+        assert_eq!(LayoutEpoch::MIN.next().map(LayoutEpoch::value), Some(2));
         assert_eq!(
             BalanceVersion::MIN.next().map(BalanceVersion::value),
             Some(1)

@@ -19,6 +19,7 @@
 //! | the life of a log row | [`log_status`] |
 //! | who may write | [`fencing`], [`lease`], [`quota`] |
 //! | account → shard → partition | [`layout`] |
+//! | a record of the topic is known again | [`record_digest`] |
 
 pub mod account;
 pub mod amount;
@@ -36,6 +37,7 @@ pub mod layout;
 pub mod lease;
 pub mod log_status;
 pub mod quota;
+pub mod record_digest;
 pub mod rejection;
 pub mod rule;
 pub mod text;

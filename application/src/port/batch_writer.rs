@@ -7,6 +7,7 @@ use axs_domain::decision::{BalanceWrite, LedgerEntry};
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{BalanceVersion, LogId, Offset, PartitionId, ShardId};
+use axs_domain::record_digest::RecordDigest;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
 use shaku::Interface;
@@ -118,6 +119,8 @@ pub struct DecidedBatch {
     pub offset_before: Offset,
     /// The stored offset after the batch: the next one to read.
     pub offset_after: Offset,
+    /// The last record below `offset_after`, by which the log is known again.
+    pub last_record: RecordDigest,
     /// The events, in offset order. Two copies of one event never stand here.
     pub events: Vec<FinalisedEvent>,
     /// Balances that move, one row each.

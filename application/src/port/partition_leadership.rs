@@ -3,7 +3,8 @@
 use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::fencing::Claim;
-use axs_domain::id::{Offset, OwnerId, PartitionId};
+use axs_domain::id::{LayoutEpoch, Offset, OwnerId, PartitionId};
+use axs_domain::record_digest::RecordDigest;
 use shaku::Interface;
 use std::time::Duration;
 
@@ -16,6 +17,11 @@ pub enum TakeOver {
         claim: Claim,
         /// Where to read on.
         stored_offset: Offset,
+        /// The last record below it; `None` when none was stored.
+        stored_record: Option<RecordDigest>,
+        /// The epoch of the layout that the partition is led under. With a map of another epoch
+        /// nobody may lead.
+        layout_epoch: LayoutEpoch,
         /// Up to where results and cache writes are known to be out.
         results_offset: Offset,
     },

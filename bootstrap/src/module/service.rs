@@ -21,6 +21,7 @@ use axs_application::port::leader_beat::LeaderBeat;
 use axs_application::port::ledger_audit::LedgerAudit;
 use axs_application::port::log_id_generator::LogIdGenerator;
 use axs_application::port::partition_leadership::PartitionLeadership;
+use axs_application::port::record_reader::RecordReader;
 use axs_application::port::record_source::RecordSource;
 use axs_application::port::relay_source::RelaySource;
 use axs_application::usecase::account_lookup::{
@@ -87,7 +88,7 @@ module! {
         use InfraModule {
             components = [
                 dyn Clock, dyn EventCodec, dyn EventPublisher, dyn EventTopic, dyn LogIdGenerator,
-                dyn RecordSource
+                dyn RecordReader, dyn RecordSource
             ],
             providers = []
         }

@@ -15,6 +15,7 @@ use axs_domain::decision::{BalanceWrite, LedgerEntry};
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::{FINGERPRINT_LENGTH, Fingerprint};
 use axs_domain::id::{AccountId, BalanceVersion, LogId, Offset, OwnerId, PartitionId, ShardId};
+use axs_domain::record_digest::RecordDigest;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use axs_infrastructure::postgres::leadership::{LeadershipSettings, PgPartitionLeadership};
@@ -155,6 +156,7 @@ impl Workload {
                 .collect::<Result<_, _>>()?,
             offset_before,
             offset_after: Offset::try_new(self.next_offset)?,
+            last_record: RecordDigest::of(b"", b""),
             events: decided,
             writes,
             reads: Vec::new(),

@@ -15,6 +15,7 @@ use axs_domain::decision::{BalanceWrite, LedgerEntry};
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, BalanceVersion, LogId, Offset, OwnerId, PartitionId, ShardId};
+use axs_domain::record_digest::RecordDigest;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use axs_infrastructure::postgres::batch::{BatchWriterSettings, PgBatchWriter};
@@ -233,6 +234,7 @@ impl Decider {
                 shards: (0..SHARDS).map(|s| ShardId::try_new(s).unwrap()).collect(),
                 offset_before: begin,
                 offset_after: begin,
+                last_record: RecordDigest::of(b"key", b"payload"),
                 events: Vec::new(),
                 writes: Vec::new(),
                 reads: Vec::new(),

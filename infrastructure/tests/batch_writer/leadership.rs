@@ -4,7 +4,8 @@ use crate::fixture::{Consumer, LEASE, new_owner, offset, on_partitions, partitio
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
 use axs_application::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
-use axs_domain::id::FencingToken;
+use axs_domain::id::{FencingToken, LayoutEpoch};
+use axs_domain::record_digest::RecordDigest;
 use std::time::Duration;
 
 const LEASES_END: &str = "UPDATE partition_leases SET expires_at = '-infinity'";
@@ -14,7 +15,8 @@ async fn a_free_partition_is_taken_with_the_offsets_that_are_stored() {
     on_partitions(async |test| {
         test.execute(
             "UPDATE partition_leader_locks
-                SET stored_offset = 12, results_offset = 9, fencing_token = 4, backend_pid = 1
+                SET stored_offset = 12, results_offset = 9, fencing_token = 4, backend_pid = 1,
+                    stored_record_digest = decode(repeat('ab', 32), 'hex'), layout_epoch = 3
               WHERE partition = 2",
         )
         .await;
@@ -29,6 +31,8 @@ async fn a_free_partition_is_taken_with_the_offsets_that_are_stored() {
                 owner: consumer.owner,
             },
             stored_offset: offset(12),
+            stored_record: RecordDigest::restore(&[0xab; 32]),
+            layout_epoch: LayoutEpoch::try_new(3).unwrap(),
             results_offset: offset(9),
         };
         assert_eq!(taken, Ok(expected));

@@ -59,14 +59,15 @@ pub(super) fn outside(next: i64, start: i64, end: i64) -> Option<String> {
     if next < start {
         Some(format!(
             "the log begins at offset {start}, after offset {next}, which is to be read next: \
-             records were dropped before they were processed. Restore the topic, or compare the \
-             change log with what was applied before moving the stored offset by hand"
+             records were dropped before they were processed. `bootstrap layout adopt-topic \
+             --partition` lets the relay publish them again from the change log"
         ))
     } else if next > end {
         Some(format!(
             "the log ends at offset {end}, before offset {next}, which is to be read next: the \
              topic was made anew, or lost records, or the database belongs to another topic. \
-             Check that the brokers and the topic are the ones of this database"
+             Check that the brokers and the topic are the ones of this database; when the topic \
+             is lost for good, run `bootstrap layout adopt-topic`"
         ))
     } else {
         None

@@ -2,19 +2,24 @@
 
 use crate::port::event_topic::{LogBounds, TopicDescription};
 use crate::port::layout_store::StoredLayout;
+use crate::port::record_source::InboundRecord;
 use axs_domain::id::{Offset, PartitionId};
+use axs_domain::record_digest::RecordDigest;
 
 /// Why nobody may lead on what the broker shows. The texts say what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error(
         "the topic {topic} does not exist on this cluster; is kafka pointed at the right \
-         cluster? If it is, make the topic with {partitions} partitions"
+         cluster? If it is and the topic is lost, `bootstrap layout adopt-topic` makes it anew with \
+         {partitions} partitions and publishes again what was logged and never decided"
     )]
     NoTopic { topic: String, partitions: usize },
     #[error(
         "the topic {topic} has {found} partitions and the layout {expected}; somebody else \
-         changed one of them. Partitions are raised by the layout's own command, which drains first"
+         changed one of them. With more partitions than the layout, `bootstrap layout raise \
+         {found}` brings the layout up; with fewer, restore the topic, or adopt a new one of \
+         {expected} partitions by `bootstrap layout adopt-topic`"
     )]
     OtherPartitionCount {
         topic: String,
@@ -28,14 +33,15 @@ pub(super) enum Refusal {
     OtherTopic { found: String, expected: String },
     #[error(
         "this is Kafka cluster {found}; the layout was made for {expected}. Stored offsets mean \
-         nothing here: point kafka at the cluster of the layout"
+         nothing here: point kafka at the cluster of the layout or, when this one replaces it for \
+         good, run `bootstrap layout adopt-topic`"
     )]
     OtherCluster { found: String, expected: String },
     #[error(
         "the log of partition {partition} begins at offset {start}, after the stored offset \
          {stored}: records were deleted before they were processed. Raise the topic's retention; \
-         the events are still in the change log as INIT, so set the stored offset to {start} and \
-         the relay publishes them again"
+         the events are still in the change log as INIT: `bootstrap layout adopt-topic --partition \
+         {partition}` lets the relay publish them again"
     )]
     BeginsAfter {
         partition: PartitionId,
@@ -44,12 +50,22 @@ pub(super) enum Refusal {
     },
     #[error(
         "the log of partition {partition} ends at offset {end}, before the stored offset \
-         {stored}: the topic was made anew or lost records. Restore the \
-         topic as it was; offsets of one log mean nothing in another"
+         {stored}: the topic was made anew or lost records. Offsets of one log mean nothing in \
+         another: restore the topic as it was or, when it is lost for good, run `bootstrap layout \
+         adopt-topic`"
     )]
     EndsBefore {
         partition: PartitionId,
         end: Offset,
+        stored: Offset,
+    },
+    #[error(
+        "the record of partition {partition} before the stored offset {stored} is not the one that \
+         was processed: the topic was made anew, or its records were replaced. Restore the topic \
+         as it was or, when it is lost for good, run `bootstrap layout adopt-topic`"
+    )]
+    OtherRecord {
+        partition: PartitionId,
         stored: Offset,
     },
 }
@@ -112,6 +128,34 @@ pub(super) fn check_bounds(
         })
     } else {
         Ok(())
+    }
+}
+
+/// Where the last processed record must lie, if there is one to compare: `None` when nothing was
+/// processed, when no digest was stored, or when retention has removed it.
+pub(super) fn record_to_compare(
+    stored: Offset,
+    digest: Option<RecordDigest>,
+    log: LogBounds,
+) -> Option<(Offset, RecordDigest)> {
+    let before = stored.previous()?;
+    (before >= log.start).then_some((before, digest?))
+}
+
+/// Compares what lies before the stored offset with what was processed there; `None` when the log
+/// holds no record there any more.
+///
+/// # Errors
+/// [`Refusal`]: don't lead this partition.
+pub(super) fn check_record(
+    partition: PartitionId,
+    stored: Offset,
+    processed: RecordDigest,
+    found: Option<&InboundRecord>,
+) -> Result<(), Refusal> {
+    match found {
+        Some(record) if RecordDigest::of(&record.key, &record.payload) == processed => Ok(()),
+        _ => Err(Refusal::OtherRecord { partition, stored }),
     }
 }
 
@@ -187,6 +231,47 @@ mod tests {
                     assert!(text.contains(words), "{text}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_last_processed_record_is_compared_where_the_log_still_has_it() {
+        let offset = |value| Offset::try_new(value).unwrap();
+        let digest = RecordDigest::of(b"1", b"one");
+        // stored, digest, log start, compared at
+        let rows = [
+            (0, Some(digest), 0, None),
+            (1, Some(digest), 0, Some(0)),
+            (1, None, 0, None),
+            (9, Some(digest), 8, Some(8)),
+            (9, Some(digest), 9, None),
+        ];
+        for (stored, digest, start, expected) in rows {
+            let log = LogBounds {
+                start: offset(start),
+                end: offset(20),
+            };
+            let found = record_to_compare(offset(stored), digest, log);
+            assert_eq!(found.map(|(at, _)| at.value()), expected, "{stored} {start}");
+        }
+    }
+
+    #[test]
+    fn another_record_or_none_in_its_place_is_refused_and_adopting_is_named() {
+        let stored = Offset::try_new(3).unwrap();
+        let record = |payload: &'static str| InboundRecord {
+            offset: Offset::try_new(2).unwrap(),
+            key: "1".into(),
+            payload: payload.into(),
+        };
+        let processed = RecordDigest::of(b"1", b"one");
+        let check = |found: Option<&InboundRecord>| {
+            check_record(PartitionId::MIN, stored, processed, found)
+        };
+        assert_eq!(check(Some(&record("one"))), Ok(()));
+        for found in [Some(&record("other")), None] {
+            let text = check(found).unwrap_err().to_string();
+            assert!(text.contains("made anew") && text.contains("adopt-topic"), "{text}");
         }
     }
 }

@@ -14,8 +14,9 @@
 //! - The process counts its leases from *before* the request that was confirmed, on a monotonic
 //!   clock, so its own count always ends before PostgreSQL's.
 //! - Nobody leads on a topic that is not the layout's: another cluster, another number of
-//!   partitions, or a log that begins after or ends before the stored offset is refused with what
-//!   to do, and tried again slowly. A process that can't read the topic does not enter the
+//!   partitions, a log that begins after or ends before the stored offset, or one whose record
+//!   before it is another than the one processed, is refused with what to do, and looked at again
+//!   slowly. A process that can't read the topic does not enter the
 //!   registry, so that no partitions are kept free for it.
 //! - A partition that was stopped for a reason that a person must look at is tried again after a
 //!   pause; it never spins.
@@ -47,6 +48,7 @@ use crate::port::event_topic::EventTopic;
 use crate::port::layout_store::LayoutStore;
 use crate::port::leader_beat::LeaderBeat;
 use crate::port::partition_leadership::PartitionLeadership;
+use crate::port::record_reader::RecordReader;
 use crate::port::record_source::RecordSource;
 use crate::port::relay_source::RelaySource;
 use async_trait::async_trait;
@@ -99,6 +101,8 @@ pub struct PartitionElector {
     leadership: Arc<dyn PartitionLeadership>,
     #[shaku(inject)]
     beat: Arc<dyn LeaderBeat>,
+    #[shaku(inject)]
+    reader: Arc<dyn RecordReader>,
     #[shaku(inject)]
     source: Arc<dyn RecordSource>,
     #[shaku(inject)]
@@ -160,6 +164,7 @@ pub struct LeadPorts {
     pub registry: Arc<dyn ConsumerRegistry>,
     pub leadership: Arc<dyn PartitionLeadership>,
     pub beat: Arc<dyn LeaderBeat>,
+    pub reader: Arc<dyn RecordReader>,
     pub source: Arc<dyn RecordSource>,
     pub codec: Arc<dyn EventCodec>,
     pub balances: Arc<dyn BalanceStore>,
@@ -185,6 +190,7 @@ impl PartitionElector {
             registry,
             leadership,
             beat,
+            reader,
             source,
             codec,
             balances,
@@ -200,6 +206,7 @@ impl PartitionElector {
             registry,
             leadership,
             beat,
+            reader,
             source,
             codec,
             balances,
@@ -222,6 +229,7 @@ impl PartitionElector {
             registry: Arc::clone(&self.registry),
             leadership: Arc::clone(&self.leadership),
             beat: Arc::clone(&self.beat),
+            reader: Arc::clone(&self.reader),
             owner: self.owner,
             settings: self.settings.clone(),
             board: Arc::clone(&self.board),

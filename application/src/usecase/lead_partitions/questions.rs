@@ -1,18 +1,20 @@
 //! What the election loop asks the servers.
 
-use super::guard::{check_bounds, check_topic};
+use super::guard::{Refusal, check_bounds, check_record, check_topic, record_to_compare};
 use super::settings::LeadSettings;
 use super::status::StatusBoard;
 use super::term::TermPorts;
 use crate::port::clock::Clock;
 use crate::port::consumer_registry::ConsumerRegistry;
-use crate::port::event_topic::EventTopic;
+use crate::port::event_topic::{BrokerError, EventTopic};
 use crate::port::layout_store::LayoutStore;
 use crate::port::leader_beat::LeaderBeat;
 use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
+use crate::port::record_reader::RecordReader;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, OwnerId, PartitionId};
 use axs_domain::layout::Layout;
+use axs_domain::record_digest::RecordDigest;
 use std::sync::Arc;
 
 /// What the loop needs.
@@ -20,6 +22,7 @@ pub(super) struct ElectorPorts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) layouts: Arc<dyn LayoutStore>,
     pub(super) topic: Arc<dyn EventTopic>,
+    pub(super) reader: Arc<dyn RecordReader>,
     pub(super) registry: Arc<dyn ConsumerRegistry>,
     pub(super) leadership: Arc<dyn PartitionLeadership>,
     pub(super) beat: Arc<dyn LeaderBeat>,
@@ -80,30 +83,59 @@ pub(super) async fn try_to_lead(
         .leadership
         .take_over(partition, ports.owner, ttl)
         .await;
-    let (claim, stored_offset) = match taken {
+    let (claim, stored_offset, stored_record, layout_epoch) = match taken {
         Ok(TakeOver::Taken {
             claim,
             stored_offset,
+            stored_record,
+            layout_epoch,
             ..
-        }) => (claim, stored_offset),
+        }) => (claim, stored_offset, stored_record, layout_epoch),
         Ok(TakeOver::Held) => return Attempt::Held,
         Err(failure) => return Attempt::Unavailable(failure.to_string()),
     };
-    // After the take-over: only now nobody else moves the stored offset.
-    let refused = match ports.topic.bounds(partition).await {
-        Ok(log) => match check_bounds(partition, stored_offset, log) {
-            Ok(()) => {
+    // After the take-over: only now nobody else moves the stored offset, and no raise of the layout
+    // goes unseen, since it raises the token too.
+    let attempt = if layout_epoch == layout.epoch() {
+        match check_log(ports, partition, stored_offset, stored_record).await {
+            Ok(Ok(())) => {
                 return Attempt::Taken {
                     claim,
                     stored_offset,
                     layout,
                 };
             }
-            Err(refusal) => Attempt::Refused(refusal.to_string()),
-        },
-        Err(failure) => Attempt::Unavailable(failure.to_string()),
+            Ok(Err(refusal)) => Attempt::Refused(refusal.to_string()),
+            Err(failure) => Attempt::Unavailable(failure.to_string()),
+        }
+    } else {
+        // Raised since the look: the next look shows the new map.
+        Attempt::Held
     };
     // What fails to be released ends by itself.
     let _ = ports.leadership.release(partition, claim).await;
-    refused
+    attempt
+}
+
+/// Whether the partition's log is the one that the stored offset speaks of. Nothing is remembered
+/// of it: every take-over looks again.
+async fn check_log(
+    ports: &ElectorPorts,
+    partition: PartitionId,
+    stored: Offset,
+    stored_record: Option<RecordDigest>,
+) -> Result<Result<(), Refusal>, BrokerError> {
+    let log = ports.topic.bounds(partition).await?;
+    if let Err(refusal) = check_bounds(partition, stored, log) {
+        return Ok(Err(refusal));
+    }
+    let Some((at, processed)) = record_to_compare(stored, stored_record, log) else {
+        return Ok(Ok(()));
+    };
+    let found = ports.reader.read(partition, at, stored, 1).await?;
+    if found.is_empty() && ports.topic.bounds(partition).await?.start > at {
+        // Retention has removed it meanwhile.
+        return Ok(Ok(()));
+    }
+    Ok(check_record(partition, stored, processed, found.first()))
 }

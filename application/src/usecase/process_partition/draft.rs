@@ -243,6 +243,7 @@ impl Draft {
             shards,
             offset_before,
             offset_after: self.offset_after()?,
+            last_record: self.items.last()?.digest(),
             events: std::mem::take(&mut self.events),
             writes: self.writes.values().copied().collect(),
             reads: self

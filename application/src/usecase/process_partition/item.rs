@@ -6,6 +6,7 @@ use crate::port::record_source::InboundRecord;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{LogId, Offset};
+use axs_domain::record_digest::RecordDigest;
 use axs_domain::time::Timestamp;
 
 /// A record and what it was found to be. Kept until its batch is committed, so that it can be
@@ -54,6 +55,11 @@ pub(super) struct EventIdentity {
 impl Item {
     pub(super) const fn offset(&self) -> Offset {
         self.record.offset
+    }
+
+    /// What the record is known by again.
+    pub(super) fn digest(&self) -> RecordDigest {
+        RecordDigest::of(&self.record.key, &self.record.payload)
     }
 
     /// Whether the record came to nothing, as a person would not expect.

@@ -231,6 +231,7 @@ async fn store_offset(connection: &mut PgConnection, batch: &DecidedBatch) -> Re
         .bind(batch.claim.owner.uuid())
         .bind(batch.offset_before.value())
         .bind(batch.offset_after.value())
+        .bind(batch.last_record.as_bytes().as_slice())
         .execute(&mut *connection)
         .await
         .map_err(|error| Stop::before_commit(&error))?

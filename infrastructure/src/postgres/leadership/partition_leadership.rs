@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
 use axs_application::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
-use axs_domain::id::{FencingToken, IdError, Offset, OwnerId, PartitionId};
+use axs_domain::id::{FencingToken, IdError, LayoutEpoch, Offset, OwnerId, PartitionId};
+use axs_domain::record_digest::RecordDigest;
 use shaku::Component;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
@@ -209,6 +210,9 @@ impl Candidate {
                 owner: self.owner,
             },
             stored_offset: offset(&leader, "stored_offset")?,
+            stored_record: record_digest(&leader)?,
+            layout_epoch: LayoutEpoch::try_new(leader.try_get("layout_epoch")?)
+                .map_err(decode_error)?,
             results_offset: offset(&leader, "results_offset")?,
         })
     }
@@ -224,6 +228,16 @@ fn leader_view(row: &PgRow) -> Result<LeaderView, sqlx::Error> {
 
 fn offset(row: &PgRow, column: &str) -> Result<Offset, sqlx::Error> {
     Offset::try_new(row.try_get(column)?).map_err(decode_error)
+}
+
+fn record_digest(row: &PgRow) -> Result<Option<RecordDigest>, sqlx::Error> {
+    row.try_get::<Option<&[u8]>, _>("stored_record_digest")?
+        .map(|bytes| {
+            RecordDigest::restore(bytes).ok_or_else(|| {
+                sqlx::Error::Decode(format!("a digest of {} bytes", bytes.len()).into())
+            })
+        })
+        .transpose()
 }
 
 fn decode_error(error: IdError) -> sqlx::Error {

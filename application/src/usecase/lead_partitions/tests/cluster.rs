@@ -11,6 +11,7 @@ use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescript
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::leader_beat::LeaderBeat;
 use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
+use crate::port::record_reader::RecordReader;
 use crate::port::record_source::{InboundRecord, RecordSource, SourceError, SourceEvent};
 use crate::port::relay_source::{MockRelaySource, RelayPage};
 use crate::port::store_error::StoreError;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use axs_domain::balance::VersionedBalance;
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::id::{LayoutEpoch, Offset, OwnerId, PartitionId};
+use axs_domain::record_digest::RecordDigest;
 use axs_domain::rule::BalanceRuleSet;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
@@ -39,6 +41,10 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Lead {
     pub(super) fence: Fence,
     pub(super) stored_offset: Offset,
+    pub(super) stored_record: Option<RecordDigest>,
+    pub(super) layout_epoch: LayoutEpoch,
+    /// What the reader finds, by offset.
+    pub(super) records: BTreeMap<Offset, InboundRecord>,
     pub(super) lease: Option<(Claim, Instant)>,
     pub(super) log: LogBounds,
     pub(super) take_overs: usize,
@@ -82,6 +88,9 @@ impl Cluster {
         let lead = Lead {
             fence: Fence::UNCLAIMED,
             stored_offset: Offset::MIN,
+            stored_record: None,
+            layout_epoch: LayoutEpoch::MIN,
+            records: BTreeMap::new(),
             lease: None,
             log: LogBounds {
                 start: Offset::MIN,
@@ -228,6 +237,8 @@ impl PartitionLeadership for Cluster {
             TakeOver::Taken {
                 claim,
                 stored_offset: lead.stored_offset,
+                stored_record: lead.stored_record,
+                layout_epoch: lead.layout_epoch,
                 results_offset: Offset::MIN,
             }
         }))
@@ -295,6 +306,7 @@ impl BatchWriter for Cluster {
             }
             assert_eq!(lead.stored_offset, batch.offset_before);
             lead.stored_offset = batch.offset_after;
+            lead.stored_record = Some(batch.last_record);
             Ok(WriteReceipt {
                 decided_at: Timestamp::from_unix_micros(0),
             })
@@ -332,6 +344,23 @@ impl EventTopic for Cluster {
 
     async fn create(&self, _partition_count: usize) -> Result<bool, BrokerError> {
         Ok(false)
+    }
+}
+
+#[async_trait]
+impl RecordReader for Cluster {
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: Offset,
+        until: Offset,
+        records_max: usize,
+    ) -> Result<Vec<InboundRecord>, BrokerError> {
+        self.broker()?;
+        Ok(self.with(|state| {
+            let records = state.leads[&partition].records.range(from..until);
+            records.take(records_max).map(|(_, record)| record.clone()).collect()
+        }))
     }
 }
 
@@ -434,6 +463,7 @@ impl Process {
             registry: cluster.clone(),
             leadership: cluster.clone(),
             beat: cluster.clone(),
+            reader: cluster.clone(),
             source: Arc::new(Source {
                 cluster: cluster.clone(),
                 owner,

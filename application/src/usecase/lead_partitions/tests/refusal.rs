@@ -1,9 +1,10 @@
 //! When nobody should lead.
 
 use super::cluster::{Cluster, Process};
-use crate::port::record_source::SourceEvent;
+use crate::port::record_source::{InboundRecord, SourceEvent};
 use crate::usecase::process_partition::fakes::{let_others_run, offset, until};
-use axs_domain::id::PartitionId;
+use axs_domain::id::{LayoutEpoch, PartitionId};
+use axs_domain::record_digest::RecordDigest;
 use std::time::Duration;
 
 fn partition(number: i32) -> PartitionId {
@@ -115,4 +116,67 @@ async fn a_broken_partition_rests_before_it_is_led_again_and_the_others_go_on() 
     );
     until("led again", || process.leads() == [0, 1, 2, 3]).await;
     assert!(process.status().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_made_anew_is_refused_although_it_has_grown_past_the_stored_offset() {
+    let cluster = Cluster::new();
+    let record = |payload: &'static str| InboundRecord {
+        offset: offset(6),
+        key: "1".into(),
+        payload: payload.into(),
+    };
+    cluster.with(|state| {
+        let lead = state.leads.get_mut(&partition(1)).unwrap();
+        lead.stored_offset = offset(7);
+        lead.stored_record = Some(RecordDigest::of(b"1", b"processed"));
+        lead.records.insert(offset(6), record("of the new topic"));
+    });
+    let process = Process::start(&cluster, 1);
+    until("leads the others", || process.leads() == [0, 2, 3]).await;
+    let refused_for_a_minute = async {
+        for _ in 0..600 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(process.leads(), [0, 2, 3]);
+        }
+    };
+    refused_for_a_minute.await;
+    let status = process.status();
+    assert!(!status.is_ready());
+    assert!(status.refused[0].reason.contains("adopt-topic"), "{status:?}");
+    assert!(!cluster.with(|state| state.assigned.contains_key(&(process.owner, partition(1)))));
+    cluster.with(|state| {
+        let lead = state.leads.get_mut(&partition(1)).unwrap();
+        lead.records.insert(offset(6), record("processed"));
+    });
+    until("leads", || process.leads() == [0, 1, 2, 3]).await;
+    assert!(process.status().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_retention_removed_hinders_nobody() {
+    let cluster = Cluster::new();
+    cluster.with(|state| {
+        let lead = state.leads.get_mut(&partition(1)).unwrap();
+        lead.stored_offset = offset(7);
+        lead.stored_record = Some(RecordDigest::of(b"1", b"processed"));
+        lead.log.start = offset(7);
+    });
+    let process = Process::start(&cluster, 1);
+    until("leads", || process.leads() == [0, 1, 2, 3]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_leads_with_the_map_of_another_epoch() {
+    let cluster = Cluster::new();
+    let raised = LayoutEpoch::MIN.next().unwrap();
+    cluster.with(|state| {
+        state.leads.get_mut(&partition(1)).unwrap().layout_epoch = raised;
+    });
+    let process = Process::start(&cluster, 1);
+    until("leads the others", || process.leads() == [0, 2, 3]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(process.leads(), [0, 2, 3]);
+    let lead = cluster.with(|state| state.leads[&partition(1)].clone());
+    assert_eq!(lead.lease, None, "the lease is given back");
 }

@@ -281,6 +281,7 @@ fn empty_batch(bench: &Bench) -> crate::port::batch_writer::DecidedBatch {
         shards: Vec::new(),
         offset_before: offset(0),
         offset_after: offset(1),
+        last_record: axs_domain::record_digest::RecordDigest::of(b"", b""),
         events: Vec::new(),
         writes: Vec::new(),
         reads: Vec::new(),
