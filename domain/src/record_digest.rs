@@ -66,7 +66,11 @@ mod tests {
         let digest = RecordDigest::of(b"7", b"payload");
         // printf '\0\0\0\0\0\0\0\0017\0\0\0\0\0\0\0\007payload' | sha256sum
         let expected = "0b4ca4c31e6b17b3335d5bbb7617128d2acef54a9a95f5158c7a09186cff83c3";
-        let hex: String = digest.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
+        let hex: String = digest
+            .as_bytes()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         assert_eq!(hex, expected);
     }
 

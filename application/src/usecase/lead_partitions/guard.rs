@@ -252,7 +252,11 @@ mod tests {
                 end: offset(20),
             };
             let found = record_to_compare(offset(stored), digest, log);
-            assert_eq!(found.map(|(at, _)| at.value()), expected, "{stored} {start}");
+            assert_eq!(
+                found.map(|(at, _)| at.value()),
+                expected,
+                "{stored} {start}"
+            );
         }
     }
 
@@ -271,7 +275,10 @@ mod tests {
         assert_eq!(check(Some(&record("one"))), Ok(()));
         for found in [Some(&record("other")), None] {
             let text = check(found).unwrap_err().to_string();
-            assert!(text.contains("made anew") && text.contains("adopt-topic"), "{text}");
+            assert!(
+                text.contains("made anew") && text.contains("adopt-topic"),
+                "{text}"
+            );
         }
     }
 }

@@ -182,8 +182,14 @@ impl Cluster {
     /// Sends what the source of `process` says of a partition.
     pub(super) fn say(&self, process: &Process, partition: i32, event: SourceEvent) {
         let key = (process.owner, PartitionId::try_new(partition).unwrap());
-        self.with(|state| state.assigned[&key].try_send(event))
-            .unwrap();
+        self.with(|state| {
+            if let SourceEvent::Records(records) = &event {
+                let log = &mut state.leads.get_mut(&key.1).unwrap().records;
+                log.extend(records.iter().map(|record| (record.offset, record.clone())));
+            }
+            state.assigned[&key].try_send(event)
+        })
+        .unwrap();
     }
 
     pub(super) fn writes(&self) -> usize {
@@ -359,7 +365,10 @@ impl RecordReader for Cluster {
         self.broker()?;
         Ok(self.with(|state| {
             let records = state.leads[&partition].records.range(from..until);
-            records.take(records_max).map(|(_, record)| record.clone()).collect()
+            records
+                .take(records_max)
+                .map(|(_, record)| record.clone())
+                .collect()
         }))
     }
 }

@@ -203,6 +203,9 @@ async fn a_raised_layout_begins_every_term_anew() {
         let epoch = LayoutEpoch::try_new(2).unwrap();
         let shards = stored.layout.shards().to_vec();
         stored.layout = Layout::restore(epoch, 4, shards).unwrap();
+        for lead in state.leads.values_mut() {
+            lead.layout_epoch = epoch;
+        }
     });
     until("again", || {
         cluster.with(|state| state.leads.values().all(|lead| lead.take_overs == 2))

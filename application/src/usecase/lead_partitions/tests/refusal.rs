@@ -143,7 +143,10 @@ async fn a_log_made_anew_is_refused_although_it_has_grown_past_the_stored_offset
     refused_for_a_minute.await;
     let status = process.status();
     assert!(!status.is_ready());
-    assert!(status.refused[0].reason.contains("adopt-topic"), "{status:?}");
+    assert!(
+        status.refused[0].reason.contains("adopt-topic"),
+        "{status:?}"
+    );
     assert!(!cluster.with(|state| state.assigned.contains_key(&(process.owner, partition(1)))));
     cluster.with(|state| {
         let lead = state.leads.get_mut(&partition(1)).unwrap();
