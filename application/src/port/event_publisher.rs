@@ -24,7 +24,7 @@ pub enum PublishError {
     /// The producer's queue is full. Wait for deliveries, then try the same record again.
     #[error("the producer's queue is full")]
     QueueFull,
-    /// The producer can't publish any more. The event stays in the log, where the relay finds it.
+    /// The producer has failed. Nothing more is taken until it is renewed.
     #[error("the producer has failed: {0}")]
     Failed(String),
 }
@@ -58,8 +58,13 @@ impl Delivery {
 ///
 /// # Contract
 /// - Records of a partition land in the order in which they were enqueued, through retries and
-///   outages; none is given up while the process lives.
+///   outages; none is given up unless the producer fails or is renewed.
+/// - What lands of a partition after a failed record of it is nothing: those behind it fail too.
 /// - `enqueue` never blocks.
+/// - Once `renew` has returned `Ok`, every earlier delivery has its report. Records whose report
+///   was a failure may still land, also later, but only such that nothing before them is missing.
+///   So whoever enqueues them again, all of them and in their old order, keeps the order of the
+///   first copies.
 ///
 /// # Errors
 /// [`PublishError`].
@@ -68,6 +73,11 @@ impl Delivery {
 pub trait EventPublisher: Interface {
     /// Hands a record to the producer.
     fn enqueue(&self, record: OutboundRecord) -> Result<Delivery, PublishError>;
+
+    /// Begins anew after a failure: gives up what is still enqueued, waits for its reports and goes
+    /// on with a fresh producer. Bounded in time; on an error nothing is taken, and the caller
+    /// tries again after a pause.
+    async fn renew(&self) -> Result<(), PublishError>;
 
     /// Waits until everything enqueued is delivered; `false` when the time ends first.
     async fn flush(&self, timeout: Duration) -> bool;

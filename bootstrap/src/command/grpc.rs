@@ -100,25 +100,38 @@ fn dependencies(
     ];
     if let Some(client) = kafka {
         let address = client.settings().brokers.clone();
-        dependencies.push(required(PublishingProbe {
+        let alive = PublishingProbe {
+            name: "publisher",
+            publishing: Arc::clone(&publishing),
+            address: address.clone(),
+            is_fine: |health| !matches!(health, PublishHealth::Broken(_)),
+        };
+        let publishes = PublishingProbe {
+            name: "publishing",
             publishing,
             address,
-        }));
+            is_fine: |health| matches!(health, PublishHealth::Publishing),
+        };
+        dependencies.push(required(alive));
+        dependencies.push(wanted(publishes));
         dependencies.push(wanted(KafkaProbe::new(client)));
     }
     dependencies
 }
 
-/// Whether this process still publishes what it logs.
+/// Whether this process publishes what it logs. Asked twice, because the answer has three values:
+/// a process whose publishing is being renewed is degraded, one whose publishing died is not ready.
 struct PublishingProbe {
+    name: &'static str,
     publishing: Arc<dyn PublishEvents>,
     address: String,
+    is_fine: fn(&PublishHealth) -> bool,
 }
 
 #[async_trait]
 impl ReadinessProbe for PublishingProbe {
     fn name(&self) -> &'static str {
-        "publishing"
+        self.name
     }
 
     fn address(&self) -> String {
@@ -126,12 +139,17 @@ impl ReadinessProbe for PublishingProbe {
     }
 
     async fn check(&self) -> Result<(), ProbeFailure> {
-        match self.publishing.health() {
-            PublishHealth::Publishing => Ok(()),
-            PublishHealth::Broken(why) => Err(ProbeFailure {
-                reason: format!("this process must be restarted: {why}"),
-            }),
+        let health = self.publishing.health();
+        if (self.is_fine)(&health) {
+            return Ok(());
         }
+        Err(ProbeFailure {
+            reason: match health {
+                PublishHealth::Publishing => "it publishes".to_owned(),
+                PublishHealth::Renewing(why) => format!("publishing is being renewed: {why}"),
+                PublishHealth::Broken(why) => format!("this process must be restarted: {why}"),
+            },
+        })
     }
 }
 

@@ -9,30 +9,28 @@
 //! | `retries` at its most | a broker that refuses for long loses no record |
 //! | `topic.metadata.propagation.max.ms` | a topic that is not there yet is waited for |
 //!
-//! After a failure nothing more is published to the partition it hit, or at all when librdkafka
-//! says that the failure is fatal: what follows a lost record must not take effect before it. The
-//! log has what was not published, and the relay publishes it.
+//! After a failure of the API's producer nothing more is published to the partition it hit, or at
+//! all when librdkafka says that the failure is fatal: what follows a lost record must not take
+//! effect before it. `renew` then makes a fresh producer, once every report of the failed one is
+//! in. What the failed one had on the wire may still be written, but the brokers take the batches
+//! of a partition in their sequence only, so nothing is written whose predecessor is missing.
+//!
+//! The relay's producer goes on after a failed record, and replaces itself when it is fatal.
 
-use super::client_log::ClientLog;
+use super::deliveries::Deliveries;
 use super::own_properties::{Property, client_config};
 use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
 use async_trait::async_trait;
 use axs_application::port::event_publisher::{
     Delivery, EventPublisher, OutboundRecord, PublishError,
 };
-use axs_domain::id::{Offset, PartitionId};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientContext, Message};
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use shaku::Component;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::oneshot;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Records wait this long for others to travel with. Group commit hands them over in bulk, so
 /// that waiting longer gains nothing.
@@ -53,16 +51,31 @@ const QUEUE_ROOM_FACTOR: u32 = 2;
 /// Cheap to undo and to do; halves the bytes of typical events.
 const COMPRESSION: &str = "lz4";
 
-type Report = oneshot::Sender<Result<Option<Offset>, PublishError>>;
+/// How long the reports of purged records may take: they come from this process alone.
+const PURGE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The shortest life of a producer that replaces itself.
+const REPLACED_AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// A producer for the events topic. Cheap to clone; one queue and one connection for all clones.
 ///
 /// Dropping the last clone gives up what is still queued, so flush before, and may block the
 /// thread for about half a second.
 #[derive(Clone)]
-pub struct EventProducer {
-    topic: Arc<str>,
+pub struct EventProducer(Arc<Shared>);
+
+struct Shared {
+    topic: String,
+    config: ClientConfig,
+    after_failure: AfterFailure,
+    /// Read to enqueue, written to begin anew: nothing is enqueued while that happens.
+    current: RwLock<Current>,
+}
+
+#[derive(Clone)]
+struct Current {
     producer: ThreadedProducer<Deliveries>,
+    made_at: Instant,
 }
 
 impl EventProducer {
@@ -74,13 +87,103 @@ impl EventProducer {
         kafka: &KafkaSettings,
         settings: ProducerSettings,
     ) -> Result<Self, KafkaSettingsError> {
-        let producer = client_config(kafka, &producer_properties(settings))?
-            .create_with_context(Deliveries::new(settings.after_failure))
-            .map_err(|error| kafka.refused(&error))?;
-        Ok(Self {
-            topic: kafka.events_topic.as_str().into(),
-            producer,
-        })
+        let config = client_config(kafka, &producer_properties(settings))?;
+        let current = make(&config, settings.after_failure).map_err(|e| kafka.refused(&e))?;
+        Ok(Self(Arc::new(Shared {
+            topic: kafka.events_topic.clone(),
+            config,
+            after_failure: settings.after_failure,
+            current: RwLock::new(current),
+        })))
+    }
+
+    fn enqueue(&self, record: &OutboundRecord) -> Result<Delivery, PublishError> {
+        let enqueued = self.0.enqueue(record);
+        if self.0.after_failure == AfterFailure::GoOn
+            && let Err(PublishError::Failed(_)) = enqueued
+            && self.0.replace_if_fatal()?
+        {
+            return self.0.enqueue(record);
+        }
+        enqueued
+    }
+}
+
+fn make(config: &ClientConfig, after_failure: AfterFailure) -> KafkaResult<Current> {
+    Ok(Current {
+        producer: config.create_with_context(Deliveries::new(after_failure))?,
+        made_at: Instant::now(),
+    })
+}
+
+impl Shared {
+    fn current(&self) -> Current {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn enqueue(&self, record: &OutboundRecord) -> Result<Delivery, PublishError> {
+        let current = self.current.read();
+        let Current { producer, .. } = &*current.unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = producer.context().failure(record.partition) {
+            return Err(PublishError::Failed(reason));
+        }
+        let (report, delivery) = Delivery::pending();
+        let key = record.account_id.value().to_string();
+        let outbound = BaseRecord::with_opaque_to(&self.topic, Box::new(report))
+            .partition(record.partition.value())
+            .key(key.as_bytes())
+            .payload(record.payload.as_ref());
+        match producer.send(outbound) {
+            Ok(()) => Ok(delivery),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                Err(PublishError::QueueFull)
+            }
+            Err((error, _)) => Err(PublishError::Failed(error.to_string())),
+        }
+    }
+
+    /// See [`EventPublisher::renew`]. Blocks.
+    fn renew(&self) -> Result<(), PublishError> {
+        let failed = {
+            // Whoever is enqueueing is done with it once this lock is had.
+            let current = self.current.write();
+            let current = current.unwrap_or_else(PoisonError::into_inner);
+            current.producer.context().close();
+            current.producer.clone()
+        };
+        failed.purge(PurgeConfig::default().queue().inflight());
+        failed
+            .flush(PURGE_WAIT_MAX)
+            .map_err(|error| PublishError::Failed(format!("its records are not back: {error}")))?;
+        self.replace()
+    }
+
+    fn replace(&self) -> Result<(), PublishError> {
+        let fresh = make(&self.config, self.after_failure)
+            .map_err(|error| PublishError::Failed(error.to_string()))?;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let replaced = std::mem::replace(&mut *current, fresh);
+        drop(current);
+        // Its end waits for its threads and for the reports of what it purges.
+        std::thread::spawn(move || drop(replaced));
+        Ok(())
+    }
+
+    /// Whether there is a fresh producer now. The reports of what the fatal one still held come
+    /// with its end.
+    fn replace_if_fatal(&self) -> Result<bool, PublishError> {
+        let current = self.current();
+        let fatal = current.producer.client().fatal_error();
+        if fatal.is_none() || current.made_at.elapsed() < REPLACED_AT_MOST_EVERY {
+            return Ok(false);
+        }
+        // Whoever drops a producer last waits for its end.
+        drop(current);
+        tracing::warn!(?fatal, "the relay's producer is replaced");
+        metrics::counter!("axs_publish_renewals_total").increment(1);
+        self.replace()?;
+        Ok(true)
     }
 }
 
@@ -117,86 +220,8 @@ pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 11] 
 impl fmt::Debug for EventProducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventProducer")
-            .field("topic", &self.topic)
+            .field("topic", &self.0.topic)
             .finish_non_exhaustive()
-    }
-}
-
-/// Passes delivery reports on, and remembers where one failed.
-struct Deliveries {
-    after_failure: AfterFailure,
-    any_failed: AtomicBool,
-    failed: Mutex<HashMap<i32, String>>,
-}
-
-impl Deliveries {
-    fn new(after_failure: AfterFailure) -> Self {
-        Self {
-            after_failure,
-            any_failed: AtomicBool::new(false),
-            failed: Mutex::default(),
-        }
-    }
-
-    /// Why nothing more may be published to the partition.
-    fn failure(&self, partition: PartitionId) -> Option<String> {
-        // The map is looked at only once something failed: this is the hot path.
-        if !self.any_failed.load(Ordering::Acquire) {
-            return None;
-        }
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.get(&partition.value()).cloned()
-    }
-
-    fn remember(&self, partition: i32, reason: &str) {
-        if self.after_failure == AfterFailure::GoOn {
-            tracing::warn!(
-                partition,
-                reason,
-                "a record was not delivered; the next round repeats it"
-            );
-            metrics::counter!("axs_publish_failures_total").increment(1);
-            return;
-        }
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.entry(partition).or_insert_with(|| {
-            tracing::error!(
-                partition,
-                reason,
-                "publishing failed; what follows stays in the log for the relay"
-            );
-            metrics::counter!("axs_publish_failures_total").increment(1);
-            reason.to_owned()
-        });
-        self.any_failed.store(true, Ordering::Release);
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        ClientLog.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        ClientLog.error(error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Report>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, report: Self::DeliveryOpaque) {
-        let outcome = match result {
-            // A retry that the broker recognised comes back without an offset.
-            Ok(record) => Ok(Offset::try_new(record.offset()).ok()),
-            Err((error, record)) => {
-                let reason = error.to_string();
-                self.remember(record.partition(), &reason);
-                Err(PublishError::Failed(reason))
-            }
-        };
-        // Whoever asked may have stopped waiting.
-        let _ = report.send(outcome);
     }
 }
 
@@ -220,30 +245,20 @@ impl KafkaEventPublisher {
 #[async_trait]
 impl EventPublisher for KafkaEventPublisher {
     fn enqueue(&self, record: OutboundRecord) -> Result<Delivery, PublishError> {
-        let EventProducer { topic, producer } = &self.producer;
-        if let Some(reason) = producer.context().failure(record.partition) {
-            return Err(PublishError::Failed(reason));
-        }
-        let (report, delivery) = Delivery::pending();
-        let key = record.account_id.value().to_string();
-        let outbound = BaseRecord::with_opaque_to(topic, Box::new(report))
-            .partition(record.partition.value())
-            .key(key.as_bytes())
-            .payload(record.payload.as_ref());
-        match producer.send(outbound) {
-            Ok(()) => Ok(delivery),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                Err(PublishError::QueueFull)
-            }
-            Err((error, _)) => Err(PublishError::Failed(error.to_string())),
-        }
+        self.producer.enqueue(&record)
+    }
+
+    async fn renew(&self) -> Result<(), PublishError> {
+        let shared = Arc::clone(&self.producer.0);
+        tokio::task::spawn_blocking(move || shared.renew())
+            .await
+            .unwrap_or_else(|died| Err(PublishError::Failed(died.to_string())))
     }
 
     async fn flush(&self, timeout: Duration) -> bool {
-        let producer = self.producer.producer.clone();
+        let producer = self.producer.0.current().producer;
         tokio::task::spawn_blocking(move || {
-            producer.flush(timeout).is_ok()
-                && !producer.context().any_failed.load(Ordering::Acquire)
+            producer.flush(timeout).is_ok() && !producer.context().has_failed()
         })
         .await
         .unwrap_or(false)

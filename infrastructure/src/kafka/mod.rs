@@ -12,6 +12,7 @@
 
 mod client;
 mod client_log;
+mod deliveries;
 mod event_publisher;
 mod event_topic;
 mod own_properties;

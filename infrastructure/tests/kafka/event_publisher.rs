@@ -1,9 +1,11 @@
 //! Claims about publishing in order.
 
 use crate::support::{
-    NOWHERE, PATIENCE, QUEUE, brokers, new_topic, publisher, read, record, settings, unused_name,
+    NOWHERE, PATIENCE, QUEUE, add_partitions, brokers, limit_messages, new_topic, partition,
+    publisher, read, record, settings, topic_of, unused_name,
 };
 use axs_application::port::event_publisher::{Delivery, EventPublisher, PublishError};
+use axs_application::port::event_topic::EventTopic;
 use axs_infrastructure::kafka::{AfterFailure, EventProducer, ProducerSettings};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -171,10 +173,8 @@ async fn a_topic_that_is_not_there_yet_is_waited_for() {
     let publisher = publisher(&kafka, QUEUE);
     let delivery = publisher.enqueue(record(1, 1)).unwrap();
     assert!(!publisher.flush(Duration::from_secs(1)).await);
-    let topic = crate::support::topic_of(&kafka);
-    axs_application::port::event_topic::EventTopic::create(&topic, 2)
-        .await
-        .unwrap();
+    let topic = topic_of(&kafka);
+    topic.create(2).await.unwrap();
     let offset = timeout(PATIENCE, delivery.report()).await.unwrap();
     assert_eq!(offset.unwrap().unwrap().value(), 0);
 }
@@ -194,6 +194,114 @@ async fn a_failed_delivery_closes_its_partition_and_no_other() {
     let elsewhere = publisher.enqueue(record(0, 3)).unwrap();
     let report = timeout(PATIENCE, elsewhere.report()).await.unwrap();
     assert_eq!(report.unwrap().unwrap().value(), 0);
+}
+
+#[tokio::test]
+async fn a_renewed_publisher_publishes_to_the_partition_that_was_closed() {
+    let claim = "a_renewed_publisher_publishes_to_the_partition_that_was_closed";
+    if crate::support::skipped(claim) {
+        return;
+    }
+    let kafka = new_topic(1).await;
+    let publisher = publisher(&kafka, QUEUE);
+    let lost = publisher.enqueue(record(1, 1)).unwrap();
+    let report = timeout(PATIENCE, lost.report()).await.unwrap();
+    assert!(matches!(report, Err(PublishError::Failed(_))), "{report:?}");
+    add_partitions(&kafka, 2).await;
+    let closed = publisher.enqueue(record(1, 2));
+    assert!(matches!(closed, Err(PublishError::Failed(_))), "{closed:?}");
+
+    publisher.renew().await.unwrap();
+    for (number, position) in [(1, 0), (2, 1)] {
+        let delivery = publisher.enqueue(record(1, number)).unwrap();
+        let report = timeout(PATIENCE, delivery.report()).await.unwrap();
+        assert_eq!(report.unwrap().unwrap().value(), position);
+    }
+    assert!(publisher.flush(PATIENCE).await, "the old failure is over");
+}
+
+#[tokio::test]
+async fn a_renewal_gives_back_what_no_broker_took_and_goes_on_afresh() {
+    const RECORDS: i64 = 1_000;
+    let publisher = publisher(&settings(NOWHERE, "events"), QUEUE);
+    for _ in 0..3 {
+        let deliveries: Vec<Delivery> = (0..RECORDS)
+            .map(|number| publisher.enqueue(record(0, number)).unwrap())
+            .collect();
+        timeout(PATIENCE, publisher.renew()).await.unwrap().unwrap();
+        for delivery in deliveries {
+            // Without waiting: every report is in when the renewal is over.
+            let report = timeout(Duration::ZERO, delivery.report()).await.unwrap();
+            assert!(matches!(report, Err(PublishError::Failed(_))), "{report:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_refused_by_the_broker_are_published_in_order_once_it_takes_them() {
+    const RECORDS: i64 = 2_000;
+    const REFUSED: i64 = 700;
+    let claim = "records_refused_by_the_broker_are_published_in_order_once_it_takes_them";
+    if crate::support::skipped(claim) {
+        return;
+    }
+    let kafka = new_topic(1).await;
+    limit_messages(&kafka, 20_000).await;
+    let publisher = publisher(&kafka, QUEUE);
+    let large = |number: i64| {
+        let mut record = record(0, number);
+        if number == REFUSED {
+            // Random, so that it stays large when it is compressed.
+            let noise: String = (0..100_000)
+                .map(|_| char::from(rand::random_range(b' '..=b'~')))
+                .collect();
+            record.payload = noise.into();
+        }
+        record
+    };
+    let records: Vec<_> = (0..RECORDS).map(large).collect();
+    let mut left: Vec<usize> = (0..records.len()).collect();
+    let mut renewals = 0;
+    while !left.is_empty() {
+        let enqueued: Vec<_> = left
+            .iter()
+            .map(|index| (*index, publisher.enqueue(records[*index].clone())))
+            .collect();
+        let mut failed = Vec::new();
+        for (index, enqueued) in enqueued {
+            let delivered = match enqueued {
+                Ok(delivery) => timeout(PATIENCE, delivery.report()).await.unwrap().is_ok(),
+                Err(_) => false,
+            };
+            assert!(
+                !delivered || failed.is_empty(),
+                "{index} landed before {failed:?}"
+            );
+            if !delivered {
+                failed.push(index);
+            }
+        }
+        if !failed.is_empty() {
+            assert!(renewals < 3, "{} records never land", failed.len());
+            renewals += 1;
+            limit_messages(&kafka, 1_000_000).await;
+            publisher.renew().await.unwrap();
+        }
+        left = failed;
+    }
+    assert!(renewals > 0, "nothing was refused");
+    let topic = topic_of(&kafka);
+    let end = topic.bounds(partition(0)).await.unwrap().end.value();
+    let end = usize::try_from(end).unwrap();
+    let found = read(&kafka, 0, end);
+    let mut seen = std::collections::BTreeSet::new();
+    let first_copies: Vec<i64> = found
+        .iter()
+        .map(|(_, key, _)| key.parse::<i64>().unwrap() - 1)
+        .filter(|number| seen.insert(*number))
+        .collect();
+    let in_order: Vec<i64> = (0..RECORDS).collect();
+    assert_eq!(first_copies, in_order);
 }
 
 #[tokio::test]

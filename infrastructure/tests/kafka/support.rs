@@ -7,7 +7,7 @@ use axs_infrastructure::kafka::{
     AfterFailure, EventProducer, EventTopicSettings, KafkaClient, KafkaEventPublisher,
     KafkaEventTopic, KafkaSettings, ProducerSettings,
 };
-use rdkafka::admin::AdminClient;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, TopicPartitionList};
@@ -103,6 +103,34 @@ pub async fn new_topic(partitions: usize) -> KafkaSettings {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     settings
+}
+
+/// Gives the topic more partitions.
+pub async fn add_partitions(kafka: &KafkaSettings, partitions: usize) {
+    let more = NewPartitions::new(&kafka.events_topic, partitions);
+    let results = admin()
+        .create_partitions([&more], &AdminOptions::new())
+        .await
+        .unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let topic = topic_of(kafka);
+    let deadline = Instant::now() + PATIENCE;
+    while topic.describe().await.unwrap().partition_count != Some(partitions) {
+        assert!(Instant::now() < deadline, "the partitions do not appear");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Sets the size of the largest batch that the topic takes.
+pub async fn limit_messages(kafka: &KafkaSettings, bytes: usize) {
+    let bytes = bytes.to_string();
+    let limit = AlterConfig::new(ResourceSpecifier::Topic(&kafka.events_topic))
+        .set("max.message.bytes", &bytes);
+    let results = admin()
+        .alter_configs([&limit], &AdminOptions::new())
+        .await
+        .unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
 }
 
 pub const QUEUE: ProducerSettings = ProducerSettings {

@@ -15,7 +15,7 @@ use axs_domain::time::Timestamp;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -136,13 +136,7 @@ impl CommitLoop {
             for change in request.changes {
                 match outcomes.next() {
                     Some((log_id, AppendOutcome::Logged { logged_at })) => {
-                        let (waiter, publication) = match request.ack_level {
-                            AckLevel::Logged => (None, None),
-                            AckLevel::Published => {
-                                let (waiter, publication) = Publication::pending();
-                                (Some(waiter), Some(publication))
-                            }
-                        };
+                        let (waiter, publication) = awaited(request.ack_level);
                         if let Some(place) = request.places.split_one() {
                             let mut event = self.outbound(change, log_id, logged_at, place);
                             event.waiter = waiter;
@@ -157,6 +151,7 @@ impl CommitLoop {
                     Some((_, AppendOutcome::Known(record))) => {
                         // A try of it may have been committed without anybody knowing, and then
                         // nobody published it. What follows must not overtake it.
+                        let mut publication = None;
                         if never_seen_on_topic(&record, &change)
                             && self.handed_over.put(record.log_id, ()).is_none()
                             && let Some(place) = request.places.split_one()
@@ -165,14 +160,15 @@ impl CommitLoop {
                                 payload: record.payload.clone(),
                                 ..change
                             };
-                            events.push(self.outbound(
-                                again,
-                                record.log_id,
-                                record.logged_at,
-                                place,
-                            ));
+                            let (log_id, logged_at) = (record.log_id, record.logged_at);
+                            let mut event = self.outbound(again, log_id, logged_at, place);
+                            (event.waiter, publication) = awaited(request.ack_level);
+                            events.push(event);
                         }
-                        logged.push(LogOutcome::Known(record));
+                        logged.push(LogOutcome::Known {
+                            record,
+                            publication,
+                        });
                     }
                     // Its neighbours are logged and published all the same.
                     Some((_, AppendOutcome::Unreadable(reason))) => unreadable = Some(reason),
@@ -219,6 +215,17 @@ impl CommitLoop {
             key: change.key,
             place,
             waiter: None,
+        }
+    }
+}
+
+/// The two ends of a publication that somebody waits for.
+fn awaited(ack_level: AckLevel) -> (Option<oneshot::Sender<()>>, Option<Publication>) {
+    match ack_level {
+        AckLevel::Logged => (None, None),
+        AckLevel::Published => {
+            let (waiter, publication) = Publication::pending();
+            (Some(waiter), Some(publication))
         }
     }
 }

@@ -80,7 +80,12 @@ pub enum LogOutcome {
         publication: Option<Publication>,
     },
     /// The account has a row with this key already.
-    Known(Box<ChangeLogRecord>),
+    Known {
+        /// The row.
+        record: Box<ChangeLogRecord>,
+        /// Its way to the topic, for [`AckLevel::Published`], when it is published again now.
+        publication: Option<Publication>,
+    },
 }
 
 /// Why a request as a whole was not logged.

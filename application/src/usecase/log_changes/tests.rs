@@ -106,7 +106,7 @@ fn change(codec: &TableCodec, key: &str) -> ChangeToLog {
 fn logged_id(outcome: &LogOutcome) -> Option<LogId> {
     match outcome {
         LogOutcome::Logged { log_id, .. } => Some(*log_id),
-        LogOutcome::Known(_) => None,
+        LogOutcome::Known { .. } => None,
     }
 }
 
@@ -176,7 +176,7 @@ async fn of_copies_in_one_commit_one_is_logged_and_published_and_all_places_come
     let ids: Vec<Option<LogId>> = outcomes.iter().map(logged_id).collect();
     assert_eq!(ids, [Some(log_id(1)), None, Some(log_id(3)), None]);
     let again = bench.log(&["b"]).await.unwrap();
-    let [LogOutcome::Known(record)] = &again[..] else {
+    let [LogOutcome::Known { record, .. }] = &again[..] else {
         panic!("{again:?}");
     };
     assert_eq!((record.log_id, record.status), (log_id(3), LogStatus::Init));
@@ -206,7 +206,9 @@ async fn an_event_that_nobody_published_is_published_before_what_follows_its_sec
     let lost = change(&bench.codec, "lost");
     bench.log.put(init_row(&lost, log_id(77)));
     let known = bench.log(&["lost"]).await.unwrap();
-    assert!(matches!(&known[..], [LogOutcome::Known(record)] if record.log_id == log_id(77)));
+    assert!(
+        matches!(&known[..], [LogOutcome::Known { record, publication: None }] if record.log_id == log_id(77))
+    );
     bench.log(&["next"]).await.unwrap();
     sleep(SETTLED).await;
     assert_eq!(bench.published(), ["lost", "next"]);
@@ -214,6 +216,26 @@ async fn an_event_that_nobody_published_is_published_before_what_follows_its_sec
     let header = bench.codec.decode_envelope(first.payload).unwrap().header;
     assert_eq!(header.log_id, log_id(77), "under its first log id");
     assert!(bench.all_places_are_back().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_publishes_again_can_be_waited_for_like_a_first_try() {
+    let bench = Bench::new(MemoryTopic::holding(10), 100);
+    let lost = change(&bench.codec, "lost");
+    bench.log.put(init_row(&lost, log_id(77)));
+    let known = bench.begin(&["lost"], AckLevel::Published).await.unwrap();
+    let [LogOutcome::Known { publication, .. }] = &mut known.unwrap()[..] else {
+        panic!("it was known");
+    };
+    let waits = publication
+        .take()
+        .unwrap()
+        .wait_until(Instant::now() + SETTLED);
+    let delivered = async {
+        sleep(SETTLED / 2).await;
+        bench.topic.deliver(1);
+    };
+    assert!(tokio::join!(waits, delivered).0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,16 +357,28 @@ async fn while_the_broker_is_away_events_are_logged_up_to_the_window_and_then_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_can_not_publish_logs_nothing_and_sends_clients_elsewhere() {
+async fn while_publishing_is_renewed_events_are_logged_up_to_the_window_and_published_after_it() {
     let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.topic.refuse_renewals(usize::MAX);
     bench.topic.fail("fatal");
-    // Logged before the failure is known: durable, and the relay's to publish.
-    bench.log(&["a"]).await.unwrap();
-    sleep(SETTLED).await;
-    let refused = bench.log(&["b"]).await;
-    assert!(matches!(refused, Err(LogError::Unavailable(_))));
-    assert_eq!(bench.log.commits().concat().len(), 1);
-    assert!(bench.published().is_empty());
+    let mut logged = Vec::new();
+    let refused = loop {
+        let key = format!("k{}", logged.len());
+        match bench.log(&[&key]).await {
+            Ok(_) => logged.push(key),
+            Err(refused) => break refused,
+        }
+    };
+    assert!(
+        matches!(refused, LogError::BacklogFull { .. }),
+        "{refused:?}"
+    );
+    assert_eq!(logged.len(), usize::try_from(WINDOW).unwrap());
+    assert_eq!(bench.log.commits().concat().len(), logged.len());
+    bench.topic.refuse_renewals(0);
+    sleep(SETTLED * 2).await;
+    assert!(bench.all_places_are_back().await);
+    assert_eq!(bench.published(), logged);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Committed balances on their way to the cache, off the critical path.
 
-use super::backoff::Backoff;
 use crate::port::balance_cache::{BalanceCache, CommittedBalance};
+use crate::usecase::backoff::Backoff;
 use axs_domain::balance::BalanceKey;
 use axs_domain::id::ShardId;
 use metrics::{counter, histogram};

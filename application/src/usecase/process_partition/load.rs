@@ -1,11 +1,11 @@
 //! Reading the balances that the memory lacks.
 
-use super::backoff::Backoff;
 use super::draft::ShardedKey;
 use super::meter::{self, Stage};
 use super::stop::StopReason;
 use crate::port::balance_store::BalanceStore;
 use crate::port::store_error::StoreError;
+use crate::usecase::backoff::Backoff;
 use axs_domain::balance::VersionedBalance;
 use tokio::time::Instant;
 

@@ -33,7 +33,6 @@
 //!   an observer of results belongs.
 
 mod admit;
-mod backoff;
 mod cache_feed;
 mod draft;
 mod flight;

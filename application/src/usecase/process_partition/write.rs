@@ -1,11 +1,11 @@
 //! One batch to its end: written, or known not to be.
 
-use super::backoff::Backoff;
 use super::lease_watch::LeaseWatch;
 use super::meter;
 use super::stop::StopReason;
 use crate::port::batch_writer::{BatchWriter, Culprit, DecidedBatch, WriteError};
 use crate::port::clock::Clock;
+use crate::usecase::backoff::Backoff;
 use axs_domain::time::Timestamp;
 use std::sync::Arc;
 

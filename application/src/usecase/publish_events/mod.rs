@@ -10,18 +10,23 @@
 //! report. So whatever is logged can be handed to the producer in order without waiting for room,
 //! and nothing here queues without a bound: each waiting event holds a place.
 //!
-//! When the producer fails for good, this process publishes nothing more until it is restarted. An
-//! event that could not be enqueued must not be overtaken through this process by a later one of
-//! its account; what is left unpublished is published from the log, in log order, by the leaders'
-//! relay. `reserve` then refuses, so that clients go to another process, and `health` says why.
+//! An event is kept until its delivery report. When the producer fails, or one delivery does,
+//! nothing more is handed over until all reports are in; then a fresh producer is given everything
+//! that is not delivered, in its old order, before anything newer. So no event is overtaken through
+//! this process by a later one of its account. Copies may land; the leader skips them. Meanwhile
+//! the places stay taken: the process goes on logging until the window is full, `reserve` then
+//! refuses with a delay, and `health` says why. Kafka being away is no failure: it is waited for.
 //!
 //! | metric | what it counts |
 //! |---|---|
 //! | `axs_publish_window_used` | places taken now |
 //! | `axs_publish_queue_full_total` | tries that found the producer's queue full |
-//! | `axs_publish_left_to_relay_total` | logged events that this process does not publish |
+//! | `axs_publish_renewals_total` | tries to go on with a fresh producer |
+//! | `axs_publish_repeated_total` | events that a fresh producer was given again |
+//! | `axs_publish_left_to_relay_total` | logged events that this process does not publish, after its drain |
 //! | `axs_positions_dropped_total` | positions that were not noted |
 
+mod health_board;
 mod position_notes;
 mod publish_loop;
 mod window;
@@ -31,6 +36,7 @@ pub use window::{WindowPlace, WindowPlaces};
 use crate::port::change_log::{ChangeLog, ChangeLogKey};
 use crate::port::event_publisher::{EventPublisher, OutboundRecord};
 use async_trait::async_trait;
+use health_board::HealthBoard;
 use position_notes::PositionNotes;
 use publish_loop::PublishLoop;
 use shaku::{Component, Interface};
@@ -99,7 +105,7 @@ pub enum ReserveError {
         /// The pause.
         retry_after: Duration,
     },
-    /// This process can't publish until it is restarted. Another process can.
+    /// The publishing of this process died by a fault of its own. Another process can.
     #[error("this process publishes no more until it is restarted: {0}")]
     Broken(String),
 }
@@ -109,6 +115,8 @@ pub enum ReserveError {
 pub enum PublishHealth {
     /// It does, as far as the producer says.
     Publishing,
+    /// Publishing failed and is being renewed; degraded. What is logged meanwhile waits in order.
+    Renewing(String),
     /// It does not until it is restarted; not ready.
     Broken(String),
 }
@@ -117,8 +125,9 @@ pub enum PublishHealth {
 ///
 /// # Contract
 /// - Events are enqueued in the order of the calls of `publish` and, inside a call, of its list.
-/// - A place is given back exactly once: at the delivery report, or when the event is left to the
-///   relay, or when its owner drops it.
+/// - They land in that order, first copies counted, whatever fails and is renewed in between.
+/// - A place is given back exactly once: when the event is delivered, or left to the relay after a
+///   drain, or when its owner drops it.
 ///
 /// # Errors
 /// [`ReserveError`], before anything is logged.
@@ -160,7 +169,7 @@ pub struct OrderedPublishing {
 struct Running {
     window: OnceLock<Arc<PublishWindow>>,
     intake: OnceLock<mpsc::UnboundedSender<EventToPublish>>,
-    broken: Arc<OnceLock<String>>,
+    health: Arc<HealthBoard>,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
@@ -200,14 +209,14 @@ impl OrderedPublishing {
                 Arc::clone(self.window()),
                 taken,
                 positions,
-                Arc::clone(&running.broken),
+                Arc::clone(&running.health),
                 running.closing.clone(),
             );
-            let broken = Arc::clone(&running.broken);
+            let health = Arc::clone(&running.health);
             running.tasks.spawn(async move {
                 // An adapter that panics must not leave a process that looks well.
                 if let Err(died) = tokio::spawn(publishing.run()).await {
-                    let _ = broken.set(died.to_string());
+                    health.broken(died.to_string());
                 }
             });
             intake
@@ -218,13 +227,16 @@ impl OrderedPublishing {
 #[async_trait]
 impl PublishEvents for OrderedPublishing {
     async fn reserve(&self, events: usize) -> Result<WindowPlaces, ReserveError> {
-        let broken = || self.running.broken.get().cloned().map(ReserveError::Broken);
+        let broken = || match self.running.health.read() {
+            PublishHealth::Broken(reason) => Some(ReserveError::Broken(reason)),
+            PublishHealth::Publishing | PublishHealth::Renewing(_) => None,
+        };
         if let Some(broken) = broken() {
             return Err(broken);
         }
         let window = self.window();
         match timeout(self.settings.window_wait, window.take(events)).await {
-            // While it waited, the producer may have failed: that is what gave the places back.
+            // While it waited, the publishing may have died: that is what gave the places back.
             Ok(Some(places)) => broken().map_or(Ok(places), Err),
             Ok(None) | Err(_) => Err(ReserveError::Full {
                 used: window.used(),
@@ -245,10 +257,7 @@ impl PublishEvents for OrderedPublishing {
     }
 
     fn health(&self) -> PublishHealth {
-        match self.running.broken.get() {
-            None => PublishHealth::Publishing,
-            Some(reason) => PublishHealth::Broken(reason.clone()),
-        }
+        self.running.health.read()
     }
 
     async fn drain(&self, deadline: Duration) -> bool {
@@ -261,5 +270,7 @@ impl PublishEvents for OrderedPublishing {
     }
 }
 
+#[cfg(test)]
+mod renewal_tests;
 #[cfg(test)]
 mod tests;

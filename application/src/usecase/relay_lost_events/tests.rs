@@ -54,6 +54,10 @@ impl EventPublisher for Producer {
         Ok(delivery)
     }
 
+    async fn renew(&self) -> Result<(), PublishError> {
+        Ok(())
+    }
+
     async fn flush(&self, _timeout: Duration) -> bool {
         true
     }

@@ -238,7 +238,10 @@ impl BalanceChangeSubmission {
                 };
                 (SubmitOutcome::Accepted(Box::new(accepted)), publication)
             }
-            LogOutcome::Known(record) => (self.answer_known(submitted, *record, ack), None),
+            LogOutcome::Known {
+                record,
+                publication,
+            } => (self.answer_known(submitted, *record, ack), publication),
         }
     }
 

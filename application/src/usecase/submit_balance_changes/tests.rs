@@ -89,10 +89,12 @@ impl Ports {
 
     /// The log knows this row already.
     fn knows(&mut self, record: ChangeLogRecord) {
-        self.log
-            .expect_log()
-            .times(1)
-            .returning(move |_, _| Ok(vec![LogOutcome::Known(Box::new(record.clone()))]));
+        self.log.expect_log().times(1).returning(move |_, _| {
+            Ok(vec![LogOutcome::Known {
+                record: Box::new(record.clone()),
+                publication: None,
+            }])
+        });
     }
 }
 

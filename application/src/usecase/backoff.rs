@@ -10,13 +10,20 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
+    max: Duration,
     tries: u32,
 }
 
 impl Backoff {
     pub(crate) const fn new() -> Self {
+        Self::between(PAUSE_FIRST, PAUSE_MAX)
+    }
+
+    /// Pauses that begin with the first and grow no longer than the second.
+    pub(crate) const fn between(first: Duration, max: Duration) -> Self {
         Self {
-            next: PAUSE_FIRST,
+            next: first,
+            max,
             tries: 0,
         }
     }
@@ -29,7 +36,7 @@ impl Backoff {
     /// Makes the next pause.
     pub(crate) async fn pause(&mut self) {
         let whole = self.next;
-        self.next = (whole * 2).min(PAUSE_MAX);
+        self.next = (whole * 2).min(self.max);
         self.tries = self.tries.saturating_add(1);
         tokio::time::sleep(whole.mul_f64(rand::random_range(0.5..=1.0))).await;
     }
