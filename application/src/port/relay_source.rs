@@ -3,18 +3,37 @@
 use super::change_log::ChangeLogRecord;
 use super::store_error::StoreError;
 use async_trait::async_trait;
-use axs_domain::id::{LogId, ShardId};
+use axs_domain::fencing::Claim;
+use axs_domain::id::{LayoutEpoch, PartitionId, ShardId};
 use axs_domain::time::Timestamp;
 use shaku::Interface;
 use std::time::Duration;
 
-/// How far a scan has come: the row it ended with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RelayCursor {
-    /// PostgreSQL's time of writing.
-    pub logged_at: Timestamp,
-    /// The tie-breaker.
-    pub log_id: LogId,
+/// For which partition, under which layout, a scan begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayScope {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The layout's generation: a mark of another one says nothing of these shards.
+    pub layout_epoch: LayoutEpoch,
+    /// How old a row must be, by PostgreSQL's clock; longer than any statement may take.
+    pub grace: Duration,
+}
+
+/// What a scan begins with, all read before its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayHorizon {
+    /// The stored mark: no row written at or before it is INIT or can still come. `None` when
+    /// there is none for this layout.
+    pub low_water: Option<Timestamp>,
+    /// Raised whenever the mark was lowered from outside: a parked event became INIT again.
+    pub generation: i64,
+    /// PostgreSQL's clock, less the grace: no younger row is relayed.
+    pub until: Timestamp,
+    /// Every row written at or before this time that can ever be seen is seen by a scan that begins
+    /// now; never later than `until`. `None` when it is not known, since the start of an open
+    /// transaction is hidden.
+    pub settled_to: Option<Timestamp>,
 }
 
 /// What one scan asks for.
@@ -22,42 +41,55 @@ pub struct RelayCursor {
 pub struct RelayScan {
     /// Rows of these shards only.
     pub shards: Vec<ShardId>,
-    /// Rows after this one; `None` from the oldest.
-    pub after: Option<RelayCursor>,
-    /// Rows at least this old by PostgreSQL's clock, longer than any log transaction.
-    pub grace: Duration,
+    /// Rows written after this time; `None` from the oldest.
+    pub after: Option<Timestamp>,
+    /// Rows written up to this time.
+    pub until: Timestamp,
     /// At most this many rows.
     pub limit: u32,
 }
 
-/// What one scan found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelayPage {
-    /// Rows still INIT, oldest first.
-    pub rows: Vec<ChangeLogRecord>,
-    /// PostgreSQL's clock at the scan, less the grace. With fewer rows than the limit, no other
-    /// row of these shards after the cursor and up to this time was INIT: the next scan may begin
-    /// here even when nothing was found.
-    pub scanned_to: Timestamp,
+/// Where the mark is to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkMove {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The leader's claim.
+    pub claim: Claim,
+    /// The layout that the mark was found under.
+    pub layout_epoch: LayoutEpoch,
+    /// The generation of the horizon that it rests on.
+    pub generation: i64,
+    /// The mark.
+    pub low_water: Timestamp,
 }
 
 /// Finds rows still INIT past a grace time.
 ///
 /// # Contract
-/// - Rows come in the order (`logged_at`, `log_id`), which is the order in which they are
-///   published again.
+/// - `horizon` is read wholly before the scan that it begins. A row written at or before
+///   [`RelayHorizon::settled_to`] that the scan does not show never comes, even when COMMITs hang.
+/// - A row whose payload is gone comes with an empty one: it hides no neighbour.
+/// - Rows come in the order (`logged_at`, `log_id`), in which they are published again.
+/// - `move_mark` changes nothing when the claim no longer stands or the generation is another one.
 ///
 /// # Errors
-/// [`StoreError`]; scan again.
+/// [`StoreError`]; begin again with the horizon.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait RelaySource: Interface {
+    /// The mark and the clock, before a scan.
+    async fn horizon(&self, scope: RelayScope) -> Result<RelayHorizon, StoreError>;
+
     /// One page of rows still INIT.
-    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError>;
+    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError>;
 
     /// Those among `rows` that are still INIT now, in the same order.
     async fn keep_init(
         &self,
         rows: Vec<ChangeLogRecord>,
     ) -> Result<Vec<ChangeLogRecord>, StoreError>;
+
+    /// Keeps the mark for later terms; `false` when it may not be moved.
+    async fn move_mark(&self, to: MarkMove) -> Result<bool, StoreError>;
 }

@@ -6,18 +6,22 @@ use super::pool::Database;
 use super::stored::{shard_bounds, timestamp};
 use async_trait::async_trait;
 use axs_application::port::change_log::ChangeLogRecord;
-use axs_application::port::relay_source::{RelayPage, RelayScan, RelaySource};
+use axs_application::port::relay_source::{
+    MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+};
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::ShardId;
 use chrono::{DateTime, TimeDelta, Utc};
+use metrics::counter;
 use shaku::Component;
+use sqlx::{FromRow, PgPool};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// [`RelaySource`] over the change log.
 ///
-/// A scan without a cursor reads every state of its shards: begin there once, then go on from
-/// `scanned_to` or from the oldest row that is still INIT.
+/// A scan without a mark reads every state of its shards.
 #[derive(Component)]
 #[shaku(interface = RelaySource)]
 pub struct PgRelaySource {
@@ -36,64 +40,115 @@ impl PgRelaySource {
         StoreName::of(&*self.database)
     }
 
-    /// The server's clock, less the grace. Read before the scan: what is written meanwhile is
-    /// younger.
-    async fn scan_end(&self, scan: &RelayScan) -> Result<DateTime<Utc>, StoreError> {
-        let now: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()")
-            .fetch_one(self.database.queries())
-            .await
-            .map_err(|error| self.name().sqlx(&error))?;
-        TimeDelta::from_std(scan.grace)
-            .ok()
-            .and_then(|grace| now.checked_sub_signed(grace))
-            .ok_or_else(|| {
+    fn horizon_of(&self, row: &HorizonRow, grace: Duration) -> Result<RelayHorizon, StoreError> {
+        let earlier = |moment: DateTime<Utc>, by: TimeDelta| {
+            moment.checked_sub_signed(by).ok_or_else(|| {
                 self.name()
                     .corrupt("the grace of the relay is longer than time itself")
             })
+        };
+        let grace = TimeDelta::from_std(grace).map_err(|error| self.name().corrupt(error))?;
+        let until = earlier(row.now, grace)?;
+        let before = |since: DateTime<Utc>| earlier(since, TimeDelta::microseconds(1));
+        let open = row.open_since.map(before).transpose()?;
+        let prepared = row
+            .prepared_since
+            .map(|at| earlier(at, grace))
+            .transpose()?;
+        let settled = [open, prepared]
+            .into_iter()
+            .flatten()
+            .fold(until, DateTime::min);
+        if row.unseen > 0 {
+            counter!("axs_relay_hidden_transactions_total").increment(1);
+            tracing::debug!(
+                unseen = row.unseen,
+                "open transactions of other roles are hidden, so the relay's mark stays: grant \
+                 pg_read_all_stats to the role of the consumers"
+            );
+        }
+        Ok(RelayHorizon {
+            low_water: row.low_water.map(timestamp),
+            generation: row.generation,
+            until: timestamp(until),
+            settled_to: (row.unseen == 0).then(|| timestamp(settled)),
+        })
     }
+}
+
+#[derive(FromRow)]
+struct HorizonRow {
+    low_water: Option<DateTime<Utc>>,
+    generation: i64,
+    now: DateTime<Utc>,
+    open_since: Option<DateTime<Utc>>,
+    unseen: i64,
+    prepared_since: Option<DateTime<Utc>>,
+}
+
+/// The states of one page, by a scan that may take longer than others when it has no mark.
+async fn scan_states(
+    pool: &PgPool,
+    shards: Vec<i32>,
+    after: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<StateRow>, sqlx::Error> {
+    let scan = sqlx::query_as(include_str!("sql/relay/still_init.sql"))
+        .bind(shards)
+        .bind(after)
+        .bind(until)
+        .bind(limit);
+    if after.is_some() {
+        return scan.fetch_all(pool).await;
+    }
+    let mut transaction = pool
+        .begin_with(include_str!("sql/relay/begin_full_scan.sql"))
+        .await?;
+    let states = scan.fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(states)
 }
 
 #[async_trait]
 impl RelaySource for PgRelaySource {
-    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError> {
-        let name = self.name();
-        let end = self.scan_end(&scan).await?;
-        let shards: Vec<i32> = scan.shards.iter().copied().map(ShardId::value).collect();
-        let (after, after_id) = match scan.after {
-            Some(cursor) => (
-                Some(name.time(cursor.logged_at)?),
-                Some(cursor.log_id.uuid()),
-            ),
-            None => (None, None),
-        };
-        let states: Vec<StateRow> = sqlx::query_as(include_str!("sql/relay/still_init.sql"))
-            .bind(shards)
-            .bind(after)
-            .bind(after_id)
-            .bind(end)
-            .bind(i64::from(scan.limit))
-            .fetch_all(self.database.queries())
+    async fn horizon(&self, scope: RelayScope) -> Result<RelayHorizon, StoreError> {
+        let row: Option<HorizonRow> = sqlx::query_as(include_str!("sql/relay/begin_scan.sql"))
+            .bind(scope.partition.value())
+            .bind(scope.layout_epoch.value())
+            .fetch_optional(self.database.queries())
             .await
-            .map_err(|error| name.sqlx(&error))?;
+            .map_err(|error| self.name().sqlx(&error))?;
+        let row = row.ok_or_else(|| {
+            self.name()
+                .invalid("partition", scope.partition, "has no leader row")
+        })?;
+        self.horizon_of(&row, scope.grace)
+    }
+
+    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
+        let name = self.name();
+        let shards: Vec<i32> = scan.shards.iter().copied().map(ShardId::value).collect();
+        let after = scan.after.map(|after| name.time(after)).transpose()?;
+        let until = name.time(scan.until)?;
+        let pool = self.database.queries().clone();
+        // A task of its own: a relay that is dropped must not leave a transaction open.
+        let states = tokio::spawn(async move {
+            scan_states(&pool, shards, after, until, i64::from(scan.limit)).await
+        })
+        .await
+        .map_err(|ended| name.unavailable(ended))?
+        .map_err(|error| name.sqlx(&error))?;
         let ids: Vec<Uuid> = states.iter().map(|state| state.log_id).collect();
         let mut payloads = read_payloads(self.database.queries(), name, &ids).await?;
-        let rows = states
+        states
             .into_iter()
             .map(|state| {
-                let payload = payloads.remove(&state.log_id).ok_or_else(|| {
-                    name.invalid(
-                        "the row",
-                        state.log_id,
-                        "is INIT, but its payload is gone: retention dropped a day too early",
-                    )
-                })?;
+                // Gone only if retention dropped a day too early.
+                let payload = payloads.remove(&state.log_id).unwrap_or_default();
                 state.record(name, payload, Vec::new())
             })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(RelayPage {
-            rows,
-            scanned_to: timestamp(end),
-        })
+            .collect()
     }
 
     async fn keep_init(
@@ -128,5 +183,20 @@ impl RelaySource for PgRelaySource {
             .zip(kept)
             .filter_map(|(row, keep)| keep.then_some(row))
             .collect())
+    }
+
+    async fn move_mark(&self, to: MarkMove) -> Result<bool, StoreError> {
+        let name = self.name();
+        let moved = sqlx::query(include_str!("sql/relay/move_mark.sql"))
+            .bind(to.partition.value())
+            .bind(to.claim.token.value())
+            .bind(to.claim.owner.uuid())
+            .bind(to.generation)
+            .bind(to.layout_epoch.value())
+            .bind(name.time(to.low_water)?)
+            .execute(self.database.queries())
+            .await
+            .map_err(|error| name.sqlx(&error))?;
+        Ok(moved.rows_affected() == 1)
     }
 }

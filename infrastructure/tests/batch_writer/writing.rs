@@ -178,7 +178,11 @@ async fn dead_letters_commit_with_the_offset_that_passes_them() {
         assert_eq!(test.number(&letters).await, 2);
         let last = "SELECT octet_length(stored_record_digest)::bigint FROM partition_leader_locks
                      WHERE partition = 0";
-        assert_eq!(test.number(last).await, 32, "the last record is known again");
+        assert_eq!(
+            test.number(last).await,
+            32,
+            "the last record is known again"
+        );
         let stored = "SELECT stored_offset FROM partition_leader_locks WHERE partition = 0";
         assert_eq!(test.number(stored).await, 2);
     })

@@ -1,36 +1,57 @@
 //! What the relay scans.
 
 use crate::event::{deposit, key, shard};
-use crate::laid_out::on_laid_out_database;
+use crate::laid_out::{layout, on_laid_out_database};
 use crate::support::TestDatabase;
 use axs_application::port::change_log::{ChangeLog, ChangeLogRecord, NewChangeLog};
-use axs_application::port::relay_source::{RelayCursor, RelayPage, RelayScan, RelaySource};
-use axs_domain::id::ShardId;
+use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver};
+use axs_application::port::relay_source::{
+    MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+};
+use axs_domain::fencing::Claim;
+use axs_domain::id::{LayoutEpoch, OwnerId, PartitionId, ShardId};
+use axs_domain::time::Timestamp;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
+use axs_infrastructure::postgres::leadership::{LeadershipSettings, PgPartitionLeadership};
 use axs_infrastructure::postgres::relay_source::PgRelaySource;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::Duration;
 
 /// The grace of the scans below; rows are aged around it.
 const GRACE: Duration = Duration::from_secs(60);
 
-fn scan(
-    shards: impl IntoIterator<Item = i32>,
-    after: Option<RelayCursor>,
-    limit: u32,
-) -> RelayScan {
-    RelayScan {
-        shards: shards.into_iter().map(shard).collect::<Vec<ShardId>>(),
-        after,
-        grace: GRACE,
-        limit,
+fn scope(grace: Duration) -> RelayScope {
+    RelayScope {
+        partition: PartitionId::MIN,
+        layout_epoch: layout().layout.epoch(),
+        grace,
     }
 }
 
-fn cursor(record: &ChangeLogRecord) -> RelayCursor {
-    RelayCursor {
-        logged_at: record.logged_at,
-        log_id: record.log_id,
-    }
+/// A scan of these shards from the oldest row to the end of the grace.
+async fn scan(
+    source: &PgRelaySource,
+    shards: impl IntoIterator<Item = i32>,
+    limit: u32,
+) -> Vec<ChangeLogRecord> {
+    let horizon = source.horizon(scope(GRACE)).await.unwrap();
+    scan_after(source, shards, None, &horizon, limit).await
+}
+
+async fn scan_after(
+    source: &PgRelaySource,
+    shards: impl IntoIterator<Item = i32>,
+    after: Option<Timestamp>,
+    horizon: &RelayHorizon,
+    limit: u32,
+) -> Vec<ChangeLogRecord> {
+    let scan = RelayScan {
+        shards: shards.into_iter().map(shard).collect::<Vec<ShardId>>(),
+        after,
+        until: horizon.until,
+        limit,
+    };
+    source.still_init(scan).await.unwrap()
 }
 
 /// Logs one row on a shard and makes it this many seconds old.
@@ -47,9 +68,8 @@ async fn log_aged(test: &TestDatabase, shard_id: i32, name: &str, seconds: i64) 
     row
 }
 
-fn names(page: &RelayPage) -> Vec<&str> {
-    page.rows
-        .iter()
+fn names(rows: &[ChangeLogRecord]) -> Vec<&str> {
+    rows.iter()
         .map(|row| row.key.idempotency_key.as_str())
         .collect()
 }
@@ -73,27 +93,21 @@ async fn a_scan_sees_rows_that_are_init_and_past_the_grace_oldest_first() {
             done.log_id
         ))
         .await;
-        let page = source.still_init(scan([17, 3], None, 10)).await.unwrap();
-        assert_eq!(names(&page), ["first", "second"]);
-        assert_eq!(page.rows[0].log_id, oldest.log_id);
-        assert_eq!(page.rows[0].payload, oldest.payload);
-        assert_eq!(page.rows[0].fingerprint, oldest.fingerprint);
-        assert!(
-            source
-                .still_init(scan([], None, 10))
-                .await
-                .unwrap()
-                .rows
-                .is_empty()
-        );
+        let rows = scan(&source, [17, 3], 10).await;
+        assert_eq!(names(&rows), ["first", "second"]);
+        assert_eq!(rows[0].log_id, oldest.log_id);
+        assert_eq!(rows[0].payload, oldest.payload);
+        assert_eq!(rows[0].fingerprint, oldest.fingerprint);
+        assert_eq!(scan(&source, [], 10).await, []);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_scan_goes_on_after_its_cursor_and_rows_of_one_moment_go_by_their_ids() {
+async fn a_scan_begins_after_the_mark_and_rows_of_one_moment_go_by_their_ids() {
     on_laid_out_database(async |test| {
         let source = PgRelaySource::new(test.database());
+        log_aged(&test, 3, "older", 110).await;
         let mut same: Vec<NewChangeLog> = Vec::new();
         for name in ["a", "b", "c", "d"] {
             // The keys' order is not that of the ids, nor that of the shards.
@@ -102,51 +116,213 @@ async fn a_scan_goes_on_after_its_cursor_and_rows_of_one_moment_go_by_their_ids(
         }
         log_aged(&test, 3, "later", 90).await;
         same.sort_by_key(|row| row.log_id);
-        let mut seen = Vec::new();
-        let mut after = None;
-        loop {
-            let page = source.still_init(scan([3, 19], after, 2)).await.unwrap();
-            let Some(last) = page.rows.last() else { break };
-            assert!(page.rows.len() <= 2);
-            after = Some(cursor(last));
-            seen.extend(page.rows.iter().map(|row| row.log_id));
-        }
+        let horizon = source.horizon(scope(GRACE)).await.unwrap();
+        let all = scan_after(&source, [3, 19], None, &horizon, 10).await;
+        let ids: Vec<_> = all.iter().map(|row| row.log_id).collect();
         let expected: Vec<_> = same.iter().map(|row| row.log_id).collect();
-        assert_eq!(seen[..4], expected);
-        assert_eq!(seen.len(), 5);
+        assert_eq!(ids[1..5], expected);
+        let older = Some(all[0].logged_at);
+        let after = scan_after(&source, [3, 19], older, &horizon, 4).await;
+        assert_eq!(after, all[1..5]);
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_empty_scan_says_up_to_when_nothing_was_left() {
+async fn a_row_whose_payload_is_gone_hides_no_neighbour() {
     on_laid_out_database(async |test| {
         let source = PgRelaySource::new(test.database());
-        let log = PgChangeLog::new(test.database());
-        let micros = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        let before = test.number(micros).await;
-        let page = source.still_init(scan([3], None, 10)).await.unwrap();
-        let after = test.number(micros).await;
-        let grace = i64::try_from(GRACE.as_micros()).unwrap();
-        let scanned_to = page.scanned_to.unix_micros() + grace;
-        assert!((before..=after).contains(&scanned_to));
-        // What is logged from now on is younger, so a scan from there misses nothing.
-        let row = deposit(&key(3, 7, "new"), "1");
-        log.append(vec![row]).await.unwrap();
-        let from_there = RelayScan {
-            grace: Duration::ZERO,
-            after: Some(RelayCursor {
-                logged_at: page.scanned_to,
-                log_id: axs_domain::id::LogId::new(uuid::Uuid::max()),
-            }),
-            ..scan([3], None, 10)
-        };
-        assert_eq!(
-            names(&source.still_init(from_there).await.unwrap()),
-            ["new"]
-        );
+        let gone = log_aged(&test, 3, "gone", 200).await;
+        log_aged(&test, 3, "sound", 100).await;
+        test.execute(&format!(
+            "DELETE FROM balance_change_logs WHERE log_id = '{}'",
+            gone.log_id
+        ))
+        .await;
+        let rows = scan(&source, [3], 10).await;
+        assert_eq!(names(&rows), ["gone", "sound"]);
+        assert!(rows[0].payload.is_empty());
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_horizon_is_the_servers_clock_less_the_grace() {
+    on_laid_out_database(async |test| {
+        let source = PgRelaySource::new(test.database());
+        let micros = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        let before = test.number(micros).await;
+        let horizon = source.horizon(scope(GRACE)).await.unwrap();
+        let after = test.number(micros).await;
+        let grace = i64::try_from(GRACE.as_micros()).unwrap();
+        assert!((before..=after).contains(&(horizon.until.unix_micros() + grace)));
+        assert_eq!(horizon.settled_to, Some(horizon.until));
+        assert_eq!((horizon.low_water, horizon.generation), (None, 0));
+    })
+    .await;
+}
+
+/// A row that a transaction has written and not committed.
+struct HangingCommit(PgConnection);
+
+impl HangingCommit {
+    async fn begin(test: &TestDatabase, name: &str) -> Self {
+        let pool = test.database().operations().clone();
+        let options = pool.connect_options().as_ref().clone();
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        let row = deposit(&key(3, 7, name), "1");
+        let insert = format!(
+            "BEGIN;
+             INSERT INTO balance_change_logs (log_id, account_id, shard_id, idempotency_key, payload)
+             VALUES ('{id}', 7, 3, '{name}', '\\x00');
+             INSERT INTO balance_change_states
+                    (log_id, shard_id, account_id, idempotency_key, fingerprint, logged_at)
+             SELECT '{id}', 3, 7, '{name}', '{print}', now()",
+            id = row.log_id,
+            print = format_args!("\\x{}", hex(row.fingerprint.as_bytes())),
+        );
+        connection.execute(AssertSqlSafe(insert)).await.unwrap();
+        Self(connection)
+    }
+
+    async fn commit(mut self) {
+        self.0.execute("COMMIT").await.unwrap();
+        self.0.close().await.unwrap();
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_row_whose_commit_hangs_behind_the_scan_is_found_by_the_next_one() {
+    on_laid_out_database(async |test| {
+        let source = PgRelaySource::new(test.database());
+        let hanging = HangingCommit::begin(&test, "late").await;
+        // Younger rows are there before it, by time and by id.
+        let log = PgChangeLog::new(test.database());
+        let younger = deposit(&key(3, 7, "younger"), "1");
+        log.append(vec![younger]).await.unwrap();
+        test.execute(
+            "UPDATE balance_change_states
+                SET status = 2, reason_code = 1, partition = 0, record_offset = 1, decided_at = now()
+              WHERE idempotency_key = 'younger'",
+        )
+        .await;
+
+        let horizon = source.horizon(scope(Duration::ZERO)).await.unwrap();
+        let found = scan_after(&source, [3], None, &horizon, 10).await;
+        assert_eq!(names(&found), Vec::<&str>::new());
+        let settled = horizon.settled_to.unwrap();
+        assert!(
+            settled < horizon.until,
+            "the mark stays below the transaction"
+        );
+        hanging.commit().await;
+
+        let next = source.horizon(scope(Duration::ZERO)).await.unwrap();
+        let by_time = scan_after(&source, [3], Some(horizon.until), &next, 10).await;
+        assert_eq!(
+            names(&by_time),
+            Vec::<&str>::new(),
+            "by time alone it is lost"
+        );
+        let found = scan_after(&source, [3], Some(settled), &next, 10).await;
+        assert_eq!(names(&found), ["late"]);
+        assert_eq!(next.settled_to, Some(next.until));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_of_another_role_whose_start_is_hidden_holds_the_mark() {
+    on_laid_out_database(async |test| {
+        let role = format!("axs_t_{}", uuid::Uuid::now_v7().simple());
+        test.execute(&format!(
+            "CREATE ROLE {role};
+             GRANT {role} TO current_user;
+             GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
+        .await;
+        let hanging = HangingCommit::begin(&test, "hidden").await;
+        let begin_scan = include_str!("../../src/postgres/sql/relay/begin_scan.sql");
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        let as_role = format!("SET ROLE {role}");
+        connection.execute(AssertSqlSafe(as_role)).await.unwrap();
+        let (unseen,): (i64,) = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT unseen FROM ({begin_scan}) AS horizon"
+        )))
+        .bind(0)
+        .bind(1)
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+        connection.execute("RESET ROLE").await.unwrap();
+        drop(connection);
+        assert_eq!(unseen, 1);
+        hanging.commit().await;
+        test.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_layout() {
+    on_laid_out_database(async |test| {
+        let source = PgRelaySource::new(test.database());
+        let claim = lead(&test).await;
+        let epoch = layout().layout.epoch();
+        let to = MarkMove {
+            partition: PartitionId::MIN,
+            claim,
+            layout_epoch: epoch,
+            generation: 0,
+            low_water: Timestamp::from_unix_micros(1_700_000_000_000_001),
+        };
+        assert!(source.move_mark(to).await.unwrap());
+        let seen = source.horizon(scope(GRACE)).await.unwrap();
+        assert_eq!(seen.low_water, Some(to.low_water));
+        let another_layout = RelayScope {
+            layout_epoch: LayoutEpoch::try_new(epoch.value() + 1).unwrap(),
+            ..scope(GRACE)
+        };
+        let seen = source.horizon(another_layout).await.unwrap();
+        assert_eq!(seen.low_water, None);
+
+        let later = MarkMove {
+            low_water: Timestamp::from_unix_micros(1_800_000_000_000_000),
+            ..to
+        };
+        let fenced = MarkMove {
+            claim: Claim {
+                token: claim.token.next().unwrap(),
+                ..claim
+            },
+            ..later
+        };
+        let lowered_since = MarkMove {
+            generation: 1,
+            ..later
+        };
+        for refused in [fenced, lowered_since] {
+            assert!(!source.move_mark(refused).await.unwrap(), "{refused:?}");
+        }
+        let seen = source.horizon(scope(GRACE)).await.unwrap();
+        assert_eq!(seen.low_water, Some(to.low_water));
+    })
+    .await;
+}
+
+async fn lead(test: &TestDatabase) -> Claim {
+    let leadership = PgPartitionLeadership::new(test.database(), LeadershipSettings::default());
+    let owner = OwnerId::new(uuid::Uuid::new_v4());
+    let ttl = Duration::from_secs(60);
+    match leadership.take_over(PartitionId::MIN, owner, ttl).await {
+        Ok(TakeOver::Taken { claim, .. }) => claim,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -156,7 +332,7 @@ async fn of_rows_scanned_before_those_that_are_still_init_are_kept_in_their_orde
         for (name, age) in [("a", 500), ("b", 400), ("c", 300), ("d", 200)] {
             log_aged(&test, 3, name, age).await;
         }
-        let page = source.still_init(scan([3], None, 10)).await.unwrap();
+        let rows = scan(&source, [3], 10).await;
         test.execute(
             "UPDATE balance_change_states
                 SET status = 2, reason_code = 1, partition = 0, record_offset = 1, decided_at = now()
@@ -168,8 +344,8 @@ async fn of_rows_scanned_before_those_that_are_still_init_are_kept_in_their_orde
             "UPDATE balance_change_states SET log_id = gen_random_uuid() WHERE idempotency_key = 'c'",
         )
         .await;
-        let kept = source.keep_init(page.rows.clone()).await.unwrap();
-        assert_eq!(kept, [page.rows[0].clone(), page.rows[3].clone()]);
+        let kept = source.keep_init(rows.clone()).await.unwrap();
+        assert_eq!(kept, [rows[0].clone(), rows[3].clone()]);
         assert_eq!(source.keep_init(Vec::new()).await.unwrap(), []);
     })
     .await;

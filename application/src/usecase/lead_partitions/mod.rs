@@ -249,6 +249,7 @@ impl PartitionElector {
                 relay: RelayPorts {
                     source: Arc::clone(&self.relay),
                     topic: Arc::clone(&self.topic),
+                    reader: Arc::clone(&self.reader),
                     publisher: Arc::clone(&self.publisher),
                     codec: Arc::clone(&self.codec),
                     clock: Arc::clone(&self.clock),

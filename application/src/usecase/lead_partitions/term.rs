@@ -6,7 +6,7 @@ use crate::port::record_source::{RecordSource, SourceEvent};
 use crate::usecase::process_partition::{
     LeaseWatch, Progress, StopReason, Worker, WorkerEnd, WorkerPorts, WorkerTerm,
 };
-use crate::usecase::relay_lost_events::{LostEventRelay, RelayPorts};
+use crate::usecase::relay_lost_events::{LostEventRelay, RelayPorts, RelayTerm};
 use axs_domain::fencing::Claim;
 use axs_domain::id::PartitionId;
 use axs_domain::layout::Layout;
@@ -87,10 +87,13 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
     let mut beside = JoinSet::new();
     let relay = LostEventRelay::new(
         ports.relay.clone(),
-        term.partition,
-        Arc::clone(&term.layout),
-        Arc::clone(&term.lease),
-        Arc::clone(&term.progress),
+        RelayTerm {
+            partition: term.partition,
+            claim: term.claim,
+            layout: Arc::clone(&term.layout),
+            lease: Arc::clone(&term.lease),
+            progress: Arc::clone(&term.progress),
+        },
     );
     let drain = term.drain.clone();
     beside.spawn(async move {

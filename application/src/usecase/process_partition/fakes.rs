@@ -9,7 +9,7 @@ use crate::port::batch_writer::{
 };
 use crate::port::change_log::{ChangeLogKey, ChangeLogRecord, PARKED_REASON_CODE};
 use crate::port::clock::Clock;
-use crate::port::relay_source::{RelayPage, RelayScan, RelaySource};
+use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource};
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
@@ -71,6 +71,12 @@ pub(crate) struct State {
     pub(crate) settle_troubles: VecDeque<WriteError>,
     /// Events with these keys are refused as data unless parked.
     pub(crate) refused_keys: HashSet<String>,
+    /// The relay's stored mark, how often it was lowered, and up to where no row can still come.
+    pub(crate) relay_mark: Option<Timestamp>,
+    pub(crate) relay_generation: i64,
+    pub(crate) relay_settled_to: Option<Timestamp>,
+    /// Where each scan of the relay began.
+    pub(crate) relay_scans: Vec<Option<Timestamp>>,
 }
 
 /// The store.
@@ -97,6 +103,10 @@ impl FakeStore {
                 troubles: VecDeque::new(),
                 settle_troubles: VecDeque::new(),
                 refused_keys: HashSet::new(),
+                relay_mark: None,
+                relay_generation: 0,
+                relay_settled_to: Some(Timestamp::from_unix_micros(SCANNED_TO)),
+                relay_scans: Vec::new(),
             }),
             gate: Semaphore::new(1_000_000),
         }
@@ -341,8 +351,19 @@ impl BalanceStore for FakeStore {
 
 #[async_trait]
 impl RelaySource for FakeStore {
-    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError> {
+    async fn horizon(&self, _scope: RelayScope) -> Result<RelayHorizon, StoreError> {
         let state = self.state.lock().unwrap();
+        Ok(RelayHorizon {
+            low_water: state.relay_mark,
+            generation: state.relay_generation,
+            until: Timestamp::from_unix_micros(SCANNED_TO),
+            settled_to: state.relay_settled_to,
+        })
+    }
+
+    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
+        let mut state = self.state.lock().unwrap();
+        state.relay_scans.push(scan.after);
         let mut rows: Vec<ChangeLogRecord> = state
             .rows
             .iter()
@@ -350,18 +371,11 @@ impl RelaySource for FakeStore {
                 row.status == LogStatus::Init && scan.shards.contains(&key.shard_id)
             })
             .map(|(key, row)| record(key, row))
-            .filter(|row| {
-                scan.after.is_none_or(|after| {
-                    (row.logged_at, row.log_id) > (after.logged_at, after.log_id)
-                })
-            })
+            .filter(|row| scan.after.is_none_or(|after| row.logged_at > after))
             .collect();
         rows.sort_by_key(|row| (row.logged_at, row.log_id));
         rows.truncate(scan.limit as usize);
-        Ok(RelayPage {
-            rows,
-            scanned_to: Timestamp::from_unix_micros(SCANNED_TO),
-        })
+        Ok(rows)
     }
 
     async fn keep_init(
@@ -376,6 +390,16 @@ impl RelaySource for FakeStore {
                 .is_some_and(|found| found.status == LogStatus::Init)
         };
         Ok(rows.into_iter().filter(still).collect())
+    }
+
+    async fn move_mark(&self, to: MarkMove) -> Result<bool, StoreError> {
+        let mut state = self.state.lock().unwrap();
+        let stands = state.fence.admit(to.claim).is_ok();
+        let moves = stands && state.relay_generation == to.generation;
+        if moves {
+            state.relay_mark = Some(to.low_water);
+        }
+        Ok(moves)
     }
 }
 

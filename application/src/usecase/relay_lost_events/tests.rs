@@ -2,15 +2,19 @@
 
 use super::*;
 use crate::port::change_log::ChangeLogKey;
+use crate::port::event_publisher::Delivery;
 use crate::port::event_topic::{LogBounds, MockEventTopic};
+use crate::port::record_reader::MockRecordReader;
+use crate::port::record_source::InboundRecord;
 use crate::testkit::{EventBuilder, TableCodec, account, log_id, stored_layout};
 use crate::usecase::process_partition::fakes::{
-    FakeStore, Row, TokioClock, let_others_run, offset, until,
+    FakeStore, Row, TokioClock, let_others_run, offset, owner, until,
 };
-use axs_domain::fencing::Fence;
-use axs_domain::id::Offset;
+use axs_domain::fencing::{Claim, Fence};
+use axs_domain::id::{FencingToken, Offset};
 use axs_domain::lease::{HeldLease, LeaseTimes};
 use axs_domain::log_status::LogStatus;
+use axs_domain::time::Timestamp;
 use bytes::Bytes;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +36,8 @@ struct Producer {
     room: Mutex<Option<usize>>,
     silent: AtomicBool,
     waiting: Mutex<Vec<Report>>,
+    /// Records, by their number, whose delivery fails; what follows them is delivered none the less.
+    failing: Mutex<Vec<usize>>,
 }
 
 #[async_trait::async_trait]
@@ -44,9 +50,16 @@ impl EventPublisher for Producer {
             }
             *room -= 1;
         }
-        self.records.lock().unwrap().push(record);
+        let number = {
+            let mut records = self.records.lock().unwrap();
+            records.push(record);
+            records.len()
+        };
         let (report, delivery) = Delivery::pending();
-        if self.silent.load(Ordering::SeqCst) {
+        if self.failing.lock().unwrap().contains(&number) {
+            let refused = Err(PublishError::Failed("too large".to_owned()));
+            report.send(refused).unwrap();
+        } else if self.silent.load(Ordering::SeqCst) {
             self.waiting.lock().unwrap().push(report);
         } else {
             report.send(Ok(Some(offset(0)))).unwrap();
@@ -69,17 +82,43 @@ struct Bench {
     producer: Arc<Producer>,
     progress: Arc<Progress>,
     lease: Arc<LeaseWatch>,
+    /// Whether the reader still finds a record.
+    left: Arc<AtomicBool>,
 }
 
 fn resident() -> i64 {
+    residents().next().unwrap()
+}
+
+/// Accounts of the partition.
+fn residents() -> impl Iterator<Item = i64> {
     let layout = stored_layout().layout;
-    (1..)
-        .find(|id| layout.partition_of(account(*id).shard_id) == Some(PartitionId::MIN))
-        .unwrap()
+    (1..).filter(move |id| layout.partition_of(account(*id).shard_id) == Some(PartitionId::MIN))
+}
+
+fn claim() -> Claim {
+    Claim {
+        token: FencingToken::MIN.next().unwrap(),
+        owner: owner(1),
+    }
 }
 
 fn bench(log_end: i64, stored: i64) -> (Bench, LostEventRelay) {
-    let store = Arc::new(FakeStore::new(Fence::UNCLAIMED));
+    let store = Arc::new(FakeStore::new(Fence {
+        token: claim().token,
+        owner: Some(claim().owner),
+    }));
+    let left = Arc::new(AtomicBool::new(true));
+    let mut reader = MockRecordReader::new();
+    let any = left.clone();
+    reader.expect_read().returning(move |_, from, _, _| {
+        let record = InboundRecord {
+            offset: from,
+            key: Bytes::new(),
+            payload: Bytes::new(),
+        };
+        Ok(Vec::from_iter(any.load(Ordering::SeqCst).then_some(record)))
+    });
     let codec = Arc::new(TableCodec::default());
     let producer = Arc::new(Producer::default());
     let clock = Arc::new(TokioClock::new());
@@ -99,25 +138,28 @@ fn bench(log_end: i64, stored: i64) -> (Bench, LostEventRelay) {
     let ports = RelayPorts {
         source: store.clone(),
         topic: Arc::new(topic),
+        reader: Arc::new(reader),
         publisher: producer.clone(),
         codec: codec.clone(),
         clock,
         settings: settings(),
     };
     let layout = Arc::new(stored_layout().layout);
-    let relay = LostEventRelay::new(
-        ports,
-        PartitionId::MIN,
+    let term = RelayTerm {
+        partition: PartitionId::MIN,
+        claim: claim(),
         layout,
-        lease.clone(),
-        progress.clone(),
-    );
+        lease: lease.clone(),
+        progress: progress.clone(),
+    };
+    let relay = LostEventRelay::new(ports, term);
     let bench = Bench {
         store,
         codec,
         producer,
         progress,
         lease,
+        left,
     };
     (bench, relay)
 }
@@ -125,7 +167,11 @@ fn bench(log_end: i64, stored: i64) -> (Bench, LostEventRelay) {
 impl Bench {
     /// A log row, INIT, written at this time.
     fn log(&self, key: &str, logged_at: i64) -> ChangeLogKey {
-        let event = EventBuilder::new(resident(), key).build();
+        self.log_of(resident(), key, logged_at)
+    }
+
+    fn log_of(&self, account_id: i64, key: &str, logged_at: i64) -> ChangeLogKey {
+        let event = EventBuilder::new(account_id, key).build();
         let payload = self.codec.encode_payload(&event);
         let row = Row {
             log_id: log_id(u128::try_from(1_000 - logged_at).unwrap()),
@@ -136,7 +182,7 @@ impl Bench {
             reason: None,
         };
         let key = ChangeLogKey {
-            shard_id: account(resident()).shard_id,
+            shard_id: account(account_id).shard_id,
             account_id: event.account_id(),
             idempotency_key: event.idempotency_key().clone(),
         };
@@ -234,23 +280,140 @@ async fn the_low_water_mark_passes_final_rows_only() {
         Ok(1),
         "not final yet, so it is found again"
     );
-    let mark = relay.low_water.unwrap().logged_at.unix_micros();
-    assert!((10..20).contains(&mark), "{mark}");
     bench.finish(&second);
     assert_eq!(relay.round().await, Ok(0));
-    let mark = relay.low_water.unwrap().logged_at.unix_micros();
-    assert!(mark >= 20, "an empty scan moves it on: {mark}");
+    assert_eq!(relay.round().await, Ok(0));
+    let scans = bench.store.state.lock().unwrap().relay_scans.clone();
+    let before_second = Some(Timestamp::from_unix_micros(19));
+    assert_eq!(scans[..3], [None, before_second, before_second]);
+    assert!(scans[3] > before_second, "an empty scan moves it on");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_became_init_again_below_the_mark_is_found_by_the_next_full_scan() {
+async fn the_next_leader_begins_at_the_mark_that_the_last_one_stored() {
+    let (bench, mut relay) = bench(0, 0);
+    bench.log("waiting", 500);
+    assert_eq!(relay.round().await, Ok(1));
+    let stored = bench.store.state.lock().unwrap().relay_mark;
+    assert_eq!(stored, Some(Timestamp::from_unix_micros(499)));
+    let mut successor = LostEventRelay::new(relay.ports.clone(), relay.term.clone());
+    assert_eq!(successor.round().await, Ok(1));
+    let scans = bench.store.state.lock().unwrap().relay_scans.clone();
+    assert_eq!(scans, [None, stored]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_relay_moves_no_mark() {
+    let (bench, mut relay) = bench(0, 0);
+    bench.store.state.lock().unwrap().fence = Fence::UNCLAIMED.raise(owner(2)).unwrap().0;
+    assert_eq!(relay.round().await, Ok(0));
+    assert_eq!(bench.store.state.lock().unwrap().relay_mark, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_a_redrive_made_init_again_below_the_mark_is_found_by_the_next_scan() {
     let (bench, mut relay) = bench(0, 0);
     assert_eq!(relay.round().await, Ok(0));
-    bench.log("redriven", 10);
     assert_eq!(relay.round().await, Ok(0));
-    tokio::time::sleep(FULL_SCAN_EVERY).await;
-    bench.lease.renew(relay.ports.clock.monotonic());
+    bench.log("redriven", 10);
+    {
+        let mut state = bench.store.state.lock().unwrap();
+        assert!(state.relay_mark > Some(Timestamp::from_unix_micros(10)));
+        state.relay_mark = Some(Timestamp::from_unix_micros(9));
+        state.relay_generation += 1;
+    }
     assert_eq!(relay.round().await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_a_hanging_commit_shows_late_is_found() {
+    let (bench, mut relay) = bench(0, 0);
+    // Its transaction began at 40 and is still open.
+    bench.store.state.lock().unwrap().relay_settled_to = Some(Timestamp::from_unix_micros(39));
+    assert_eq!(relay.round().await, Ok(0));
+    assert_eq!(relay.round().await, Ok(0));
+    bench.log("late", 40);
+    assert_eq!(relay.round().await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_behind_offsets_without_records_is_not_waited_for() {
+    let (bench, mut relay) = bench(7, 5);
+    bench.log("lost", 10);
+    bench.left.store(false, Ordering::SeqCst);
+    assert_eq!(relay.round().await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_account_the_next_event_waits_for_the_delivery_of_the_one_before() {
+    let (bench, mut relay) = bench(0, 0);
+    bench.producer.silent.store(true, Ordering::SeqCst);
+    let accounts: Vec<i64> = residents().take(2).collect();
+    for (account_id, key, at) in [
+        (accounts[0], "a1", 1),
+        (accounts[1], "b1", 2),
+        (accounts[0], "a2", 3),
+    ] {
+        bench.log_of(account_id, key, at);
+    }
+    let producer = bench.producer.clone();
+    let round = tokio::spawn(async move { relay.round().await });
+    let_others_run().await;
+    assert_eq!(bench.published(), ["a1", "b1"]);
+    producer.silent.store(false, Ordering::SeqCst);
+    for report in producer.waiting.lock().unwrap().drain(..) {
+        report.send(Ok(None)).unwrap();
+    }
+    assert_eq!(round.await.unwrap(), Ok(3));
+    assert_eq!(bench.published(), ["a1", "b1", "a2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_delivery_ends_the_round_and_no_later_event_of_its_account_overtakes() {
+    let (bench, mut relay) = bench(0, 0);
+    let accounts: Vec<i64> = residents().take(2).collect();
+    for (account_id, key, at) in [
+        (accounts[0], "a1", 1),
+        (accounts[1], "b1", 2),
+        (accounts[0], "a2", 3),
+        (accounts[1], "b2", 4),
+    ] {
+        bench.log_of(account_id, key, at);
+    }
+    *bench.producer.failing.lock().unwrap() = vec![1];
+    assert!(matches!(relay.round().await, Err(RelayError::Publish(_))));
+    assert_eq!(bench.published(), ["a1", "b1"], "a2 was not even tried");
+    assert_eq!(relay.round().await, Ok(4), "anew from the first");
+    assert_eq!(
+        bench.published()[2..],
+        ["a1", "b1", "a2", "b2"],
+        "and nothing is left out"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_page_is_followed_by_the_next_without_a_pause() {
+    let (bench, mut relay) = bench(0, 0);
+    relay.ports.settings.rows_max = 2;
+    let mut topic = MockEventTopic::new();
+    let records = bench.producer.clone();
+    topic.expect_bounds().returning(move |_| {
+        Ok(LogBounds {
+            start: Offset::MIN,
+            end: offset(i64::try_from(records.records.lock().unwrap().len()).unwrap()),
+        })
+    });
+    relay.ports.topic = Arc::new(topic);
+    let keys: Vec<ChangeLogKey> = (0..3).map(|n| bench.log(&format!("k{n}"), n + 1)).collect();
+    let running = tokio::spawn(relay.run());
+    until("the first page", || bench.published().len() == 2).await;
+    let began = Instant::now();
+    keys.iter().take(2).for_each(|key| bench.finish(key));
+    bench.progress.advance(offset(2));
+    until("the next page", || bench.published().len() == 3).await;
+    assert!(began.elapsed() < settings().every);
+    assert_eq!(bench.published(), ["k0", "k1", "k2"]);
+    running.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use crate::port::leader_beat::LeaderBeat;
 use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
 use crate::port::record_reader::RecordReader;
 use crate::port::record_source::{InboundRecord, RecordSource, SourceError, SourceEvent};
-use crate::port::relay_source::{MockRelaySource, RelayPage};
+use crate::port::relay_source::{MockRelaySource, RelayHorizon};
 use crate::port::store_error::StoreError;
 use crate::testkit::{EventBuilder, TableCodec, account, away, log_id, stored_layout};
 use crate::usecase::lead_partitions::{
@@ -459,12 +459,15 @@ impl Process {
             .expect_load()
             .returning(|keys| Ok(keys.iter().map(|_| VersionedBalance::ABSENT).collect()));
         let mut relay = MockRelaySource::new();
-        relay.expect_still_init().returning(|_| {
-            Ok(RelayPage {
-                rows: Vec::new(),
-                scanned_to: Timestamp::from_unix_micros(0),
+        relay.expect_horizon().returning(|_| {
+            Ok(RelayHorizon {
+                low_water: None,
+                generation: 0,
+                until: Timestamp::from_unix_micros(0),
+                settled_to: None,
             })
         });
+        relay.expect_still_init().returning(|_| Ok(Vec::new()));
         let ports = LeadPorts {
             clock: Arc::new(TokioClock::new()),
             layouts: cluster.clone(),

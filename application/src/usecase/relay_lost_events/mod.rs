@@ -1,0 +1,308 @@
+//! The relay: publishes again what never reached the topic.
+//!
+//! Runs inside the leader of a partition. INIT alone decides; a recorded position is a hint. Of
+//! the rows still INIT past the grace time, the end of the topic, H, is read *after* they were
+//! found, and only those still INIT once the stored offset has reached H are published: whatever
+//! was on the topic before H is final by then, so a backlog is never mistaken for a loss.
+//!
+//! Two relays at once, of an old leader and a new one, do no harm: the store skips redeliveries.
+//! The next scan waits for the delivery reports of this one, so that an outage of the broker does
+//! not pile copies up.
+//!
+//! # Order
+//! Rows go out in log order, and of each account one at a time: the next is enqueued when the
+//! delivery of the one before was reported. So no producer, whatever it does after a failure, can
+//! let a later event of an account overtake an earlier one. A round ends at its first failure; the
+//! next one begins anew with the oldest row that is still INIT.
+//!
+//! Beside a live API this keeps what an API process accepted in sequence: that process publishes
+//! an account's events in the order of the log too, and stops publishing a partition where it lost
+//! one, so whoever of the two comes first with a later event, the earlier one is on the topic
+//! before it. What two API processes accepted has no order before it is on the topic.
+//!
+//! # Bounds
+//! | what | bound |
+//! |---|---|
+//! | rows of a scan, of a round, on their way at once | [`RelaySettings::rows_max`] |
+//! | what a scan reads | rows written since the low-water mark; everything when there is none |
+//! | moves of the stored mark | one in [`low_water::MOVE_EVERY`] |
+//! | the wait for H | the backlog; what is behind it without a record is looked at each [`END_LOOK_EVERY`] |
+
+mod low_water;
+mod under_way;
+
+use low_water::LowWater;
+use under_way::UnderWay;
+
+use super::process_partition::{LeaseWatch, Progress};
+use crate::port::change_log::ChangeLogRecord;
+use crate::port::clock::Clock;
+use crate::port::event_codec::{EnvelopeHeader, EventCodec};
+use crate::port::event_publisher::{EventPublisher, OutboundRecord, PublishError};
+use crate::port::event_topic::{BrokerError, EventTopic};
+use crate::port::record_reader::RecordReader;
+use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource};
+use crate::port::store_error::StoreError;
+use axs_domain::fencing::Claim;
+use axs_domain::fingerprint::Fingerprint;
+use axs_domain::id::{Offset, PartitionId};
+use axs_domain::layout::Layout;
+use metrics::counter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How long the stored offset may take to reach the end of the log until it is looked whether any
+/// record is left before that end: its last offsets may hold none, as transaction markers do.
+const END_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long to wait for room in the producer when none of this relay's records is on its way.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a relay scans.
+#[derive(Debug, Clone)]
+pub struct RelaySettings {
+    /// The pause between scans.
+    pub every: Duration,
+    /// How old a row must be, by PostgreSQL's clock; longer than any log transaction.
+    pub grace: Duration,
+    /// The most rows of one scan.
+    pub rows_max: u32,
+}
+
+/// What every relay of a process shares.
+#[derive(Clone)]
+pub(crate) struct RelayPorts {
+    pub(crate) source: Arc<dyn RelaySource>,
+    pub(crate) topic: Arc<dyn EventTopic>,
+    pub(crate) reader: Arc<dyn RecordReader>,
+    pub(crate) publisher: Arc<dyn EventPublisher>,
+    pub(crate) codec: Arc<dyn EventCodec>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: RelaySettings,
+}
+
+/// Why a round ended early. The next round begins anew.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RelayError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("the lease is not sure any more")]
+    LeaseUnsure,
+}
+
+/// The term that a relay serves.
+#[derive(Clone)]
+pub(crate) struct RelayTerm {
+    pub(crate) partition: PartitionId,
+    pub(crate) claim: Claim,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) lease: Arc<LeaseWatch>,
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// The relay of one led partition.
+pub(crate) struct LostEventRelay {
+    ports: RelayPorts,
+    term: RelayTerm,
+    low_water: LowWater,
+    /// Whether the next round need not wait: there is more behind this round's page, and the page
+    /// moves on.
+    goes_on: bool,
+}
+
+impl LostEventRelay {
+    pub(crate) fn new(ports: RelayPorts, term: RelayTerm) -> Self {
+        Self {
+            ports,
+            term,
+            low_water: LowWater::default(),
+            goes_on: false,
+        }
+    }
+
+    /// Rounds for ever; the owner ends it by dropping it, which is safe at any point.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if !self.goes_on {
+                tokio::time::sleep(self.ports.settings.every).await;
+            }
+            if let Err(failure) = self.round().await {
+                counter!("axs_relay_failures_total").increment(1);
+                tracing::warn!(partition = %self.term.partition, %failure, "the relay tries again");
+            }
+        }
+    }
+
+    /// One round; gives how many events were published again. Waits for as long as the backlog
+    /// takes.
+    pub(crate) async fn round(&mut self) -> Result<usize, RelayError> {
+        self.goes_on = false;
+        let rows = self.scan().await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let found = rows.len();
+        // Not before the scan: a row found must either be on the topic before this end or lost.
+        let end = self.ports.topic.bounds(self.term.partition).await?.end;
+        self.until_final_before(end).await?;
+        let lost = self.ports.source.keep_init(rows).await?;
+        let some_are_final = lost.len() < found;
+        let published = self.publish(lost).await?;
+        let page_was_full =
+            usize::try_from(self.ports.settings.rows_max).is_ok_and(|max| found >= max);
+        self.goes_on = page_was_full && (some_are_final || published > 0);
+        Ok(published)
+    }
+
+    async fn scan(&mut self) -> Result<Vec<ChangeLogRecord>, RelayError> {
+        let RelaySettings {
+            grace, rows_max, ..
+        } = self.ports.settings;
+        let horizon = self
+            .ports
+            .source
+            .horizon(RelayScope {
+                partition: self.term.partition,
+                layout_epoch: self.term.layout.epoch(),
+                grace,
+            })
+            .await?;
+        let scan = RelayScan {
+            shards: self.term.layout.shards_of(self.term.partition),
+            after: self.low_water.begin(&horizon),
+            until: horizon.until,
+            limit: rows_max,
+        };
+        let rows = self.ports.source.still_init(scan).await?;
+        self.low_water
+            .pass(&horizon, rows.first().map(|row| row.logged_at));
+        self.keep_mark(&horizon).await;
+        Ok(rows)
+    }
+
+    /// Stores the mark when it is worth it. A failure costs the next leader a longer scan.
+    async fn keep_mark(&mut self, horizon: &RelayHorizon) {
+        let Some(low_water) = self.low_water.to_store(Instant::now()) else {
+            return;
+        };
+        let to = MarkMove {
+            partition: self.term.partition,
+            claim: self.term.claim,
+            layout_epoch: self.term.layout.epoch(),
+            generation: horizon.generation,
+            low_water,
+        };
+        match self.ports.source.move_mark(to).await {
+            Ok(true) => self.low_water.stored(low_water, Instant::now()),
+            // Fenced, which the worker finds out, or a redrive came in between: the next scan tells.
+            Ok(false) => {}
+            Err(failure) => {
+                tracing::warn!(partition = %self.term.partition, %failure, "the relay's mark is not stored");
+            }
+        }
+    }
+
+    /// Waits until every record before `end` is final.
+    async fn until_final_before(&self, end: Offset) -> Result<(), RelayError> {
+        let RelayTerm {
+            partition,
+            ref progress,
+            ..
+        } = self.term;
+        while timeout(END_LOOK_EVERY, progress.until_reached(end))
+            .await
+            .is_err()
+        {
+            let stored = progress.stored_offset();
+            let left = self.ports.reader.read(partition, stored, end, 1).await?;
+            if left.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, rows: Vec<ChangeLogRecord>) -> Result<usize, RelayError> {
+        let mut under_way = UnderWay::default();
+        for row in rows {
+            let Some(record) = self.outbound(row) else {
+                continue;
+            };
+            if let Err(failure) = self.publish_one(record, &mut under_way).await {
+                // Nothing may still be on its way when the next round begins anew.
+                under_way.rest().await;
+                return Err(failure);
+            }
+        }
+        while under_way.next().await? {}
+        Ok(under_way.delivered())
+    }
+
+    async fn publish_one(
+        &self,
+        record: OutboundRecord,
+        under_way: &mut UnderWay,
+    ) -> Result<(), RelayError> {
+        while under_way.holds(record.account_id) {
+            under_way.next().await?;
+        }
+        loop {
+            if !self.term.lease.is_sure_at(self.ports.clock.monotonic()) {
+                return Err(RelayError::LeaseUnsure);
+            }
+            match self.ports.publisher.enqueue(record.clone()) {
+                Ok(delivery) => {
+                    under_way.add(record.account_id, delivery);
+                    return Ok(());
+                }
+                // Waits in place: a later row must not overtake this one.
+                Err(PublishError::QueueFull) => {
+                    if !under_way.next().await? {
+                        tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                    }
+                }
+                Err(failure @ PublishError::Failed(_)) => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// The row as a record, with its original header under the layout of today. `None` for a row
+    /// whose payload is not what its fingerprint says: published, it would come back as a dead
+    /// letter for ever.
+    fn outbound(&self, row: ChangeLogRecord) -> Option<OutboundRecord> {
+        let decoded = self.ports.codec.decode_payload(row.payload.clone());
+        let sound = decoded.as_ref().is_ok_and(|event| {
+            Fingerprint::of(event) == row.fingerprint
+                && event.account_id() == row.key.account_id
+                && self.term.layout.partition_of(row.key.shard_id) == Some(self.term.partition)
+        });
+        if !sound {
+            counter!("axs_relay_unsound_rows_total").increment(1);
+            tracing::error!(
+                log_id = %row.log_id,
+                "the log row's payload is not what its key and fingerprint say; it is not relayed"
+            );
+            return None;
+        }
+        let header = EnvelopeHeader {
+            log_id: row.log_id,
+            shard_id: row.key.shard_id,
+            layout_epoch: self.term.layout.epoch(),
+            logged_at: row.logged_at,
+            // The request's trace ended long ago.
+            traceparent: None,
+        };
+        Some(OutboundRecord {
+            partition: self.term.partition,
+            account_id: row.key.account_id,
+            payload: self.ports.codec.encode_envelope(header, row.payload),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
