@@ -3,10 +3,12 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 5] = [
     "axs/v1/account_balance_service.proto",
     "axs/v1/balance_change.proto",
     "axs/v1/envelope.proto",
+    "axs/v1/event_state.proto",
+    "axs/v1/result.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -85,6 +85,18 @@ impl RejectionCode {
     pub fn from_number(number: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.number() == number)
     }
+
+    /// The same as a word. As stable as the number.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InsufficientAvailable => "INSUFFICIENT_AVAILABLE",
+            Self::InsufficientFrozen => "INSUFFICIENT_FROZEN",
+            Self::BalanceOverflow => "BALANCE_OVERFLOW",
+            Self::RuleRefused => "RULE_REFUSED",
+            Self::Discarded => "DISCARDED",
+        }
+    }
 }
 
 impl Rejection {

@@ -1,5 +1,5 @@
-//! The published contract of AXS: `axs.v1.AccountBalanceService` and the Kafka envelope,
-//! generated from the `.proto` files beside this crate.
+//! The published contract of AXS: `axs.v1.AccountBalanceService`, the envelope on the events topic
+//! and the record on the result topic, generated from the `.proto` files beside this crate.
 
 /// Version 1 of the contract. Its documentation stands in the `.proto` files.
 pub mod v1 {
@@ -13,3 +13,6 @@ pub const FILE_DESCRIPTOR_SET: &[u8] =
 
 /// The version of [`v1::BalanceChangeEnvelope`] that this build writes, and the newest it reads.
 pub const ENVELOPE_SCHEMA_VERSION: u32 = 1;
+
+/// The version of [`v1::BalanceChangeResult`] that this build writes.
+pub const RESULT_SCHEMA_VERSION: u32 = 1;

@@ -1,8 +1,10 @@
-//! Making the layout, once: pools of shards over the partitions of the topic.
+//! Making the layout, once: pools of shards over the partitions of the topic. The result topic is
+//! made beside it.
 
 use super::detached::run_detached;
 use crate::port::event_topic::{BrokerError, EventTopic};
 use crate::port::layout_store::{LayoutStore, StoredLayout};
+use crate::port::result_topic::ResultTopic;
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::layout::{Layout, LayoutError, PoolSpec};
@@ -27,6 +29,10 @@ pub struct LayoutMade {
     pub created: bool,
     /// Whether this call made the topic.
     pub topic_created: bool,
+    /// The result topic, with as many partitions.
+    pub results_topic: String,
+    /// Whether this call made the result topic.
+    pub results_topic_created: bool,
 }
 
 /// Why no layout was made.
@@ -41,7 +47,7 @@ pub enum MakeLayoutError {
         /// What differs, with both values.
         difference: String,
     },
-    /// The topic is not what the layout needs. Nothing was stored.
+    /// The topic, or the result topic, is not what the layout needs. Nothing was stored.
     #[error("topic {topic} has {found} partitions; the layout needs {expected}")]
     PartitionCountDiffers {
         /// The topic.
@@ -80,14 +86,17 @@ pub enum MakeLayoutError {
 ///
 /// # Contract
 /// - Made once. Making it again with the same plan changes nothing; with another one it is refused.
-/// - The topic exists with exactly the layout's partitions before the layout is stored.
+/// - The topic and the result topic exist with exactly the layout's partitions before the layout is
+///   stored.
+/// - A result topic that is missing is made, also for a layout that stands: what was on it is no
+///   fact that AXS lives by.
 ///
 /// # Errors
 /// [`MakeLayoutError`]; after each of them the same call may be made again.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait MakeLayout: Interface {
-    /// Makes the layout of this plan, and the topic when it does not exist.
+    /// Makes the layout of this plan, and each topic when it does not exist.
     async fn make(&self, plan: LayoutPlan) -> Result<LayoutMade, MakeLayoutError>;
 }
 
@@ -99,13 +108,23 @@ pub struct LayoutMaking {
     layouts: Arc<dyn LayoutStore>,
     #[shaku(inject)]
     topic: Arc<dyn EventTopic>,
+    #[shaku(inject)]
+    results: Arc<dyn ResultTopic>,
 }
 
 impl LayoutMaking {
-    /// A making over this store and this topic.
+    /// A making over this store and these topics.
     #[must_use]
-    pub fn new(layouts: Arc<dyn LayoutStore>, topic: Arc<dyn EventTopic>) -> Self {
-        Self { layouts, topic }
+    pub fn new(
+        layouts: Arc<dyn LayoutStore>,
+        topic: Arc<dyn EventTopic>,
+        results: Arc<dyn ResultTopic>,
+    ) -> Self {
+        Self {
+            layouts,
+            topic,
+            results,
+        }
     }
 
     /// A layout that stands must be the planned one, and its topic must be there as it was.
@@ -131,11 +150,15 @@ impl LayoutMaking {
                 topic: standing.events_topic,
             }),
             Some(found) => {
-                check_count(&standing, found)?;
+                check_count(&standing, &standing.events_topic, found)?;
+                let (results_topic_created, results_topic) =
+                    self.ensure_results_topic(&standing).await?;
                 Ok(LayoutMade {
                     layout: standing,
                     created: false,
                     topic_created: false,
+                    results_topic,
+                    results_topic_created,
                 })
             }
         }
@@ -148,15 +171,33 @@ impl LayoutMaking {
     ) -> Result<(bool, Option<String>), MakeLayoutError> {
         let described = self.topic.describe().await?;
         if let Some(found) = described.partition_count {
-            check_count(planned, found)?;
+            check_count(planned, &planned.events_topic, found)?;
             return Ok((false, described.cluster_id));
         }
         let count = planned.layout.partition_count();
         let created = self.topic.create(count).await?;
         // Somebody else may have made it meanwhile, with another number.
         let described = self.topic.describe().await?;
-        check_count(planned, described.partition_count.unwrap_or(0))?;
+        let found = described.partition_count.unwrap_or(0);
+        check_count(planned, &planned.events_topic, found)?;
         Ok((created, described.cluster_id))
+    }
+
+    /// Makes the result topic unless it is there; gives whether it did, and the topic's name.
+    async fn ensure_results_topic(
+        &self,
+        layout: &StoredLayout,
+    ) -> Result<(bool, String), MakeLayoutError> {
+        let described = self.results.describe().await?;
+        if let Some(found) = described.partition_count {
+            check_count(layout, &described.topic, found)?;
+            return Ok((false, described.topic));
+        }
+        let created = self.results.create(layout.layout.partition_count()).await?;
+        let described = self.results.describe().await?;
+        let found = described.partition_count.unwrap_or(0);
+        check_count(layout, &described.topic, found)?;
+        Ok((created, described.topic))
     }
 }
 
@@ -173,12 +214,15 @@ impl MakeLayout for LayoutMaking {
         }
         let (topic_created, cluster_id) = self.ensure_topic(&planned).await?;
         planned.cluster_id = cluster_id;
+        let (results_topic_created, results_topic) = self.ensure_results_topic(&planned).await?;
         let (layouts, stored) = (Arc::clone(&self.layouts), planned.clone());
         if run_detached(async move { layouts.create(stored).await }).await? {
             return Ok(LayoutMade {
                 layout: planned,
                 created: true,
                 topic_created,
+                results_topic,
+                results_topic_created,
             });
         }
         // Another operator was faster.
@@ -194,13 +238,13 @@ impl MakeLayout for LayoutMaking {
     }
 }
 
-fn check_count(layout: &StoredLayout, found: usize) -> Result<(), MakeLayoutError> {
+fn check_count(layout: &StoredLayout, topic: &str, found: usize) -> Result<(), MakeLayoutError> {
     let expected = layout.layout.partition_count();
     if found == expected {
         return Ok(());
     }
     Err(MakeLayoutError::PartitionCountDiffers {
-        topic: layout.events_topic.clone(),
+        topic: topic.to_owned(),
         found,
         expected,
     })

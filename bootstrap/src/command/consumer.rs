@@ -7,12 +7,13 @@ use super::serving::{self, STOP_GRACE, required, wanted};
 use super::start::{check_topic, wait_for_schema};
 use crate::exit::Ending;
 use crate::module::clients::Clients;
+use crate::module::infra::topic_settings;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
 use crate::signal;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::usecase::lead_partitions::LeadPartitions;
-use axs_infrastructure::kafka::{AfterFailure, KafkaProbe};
+use axs_infrastructure::kafka::{AfterFailure, KafkaProbe, KafkaResultTopicProbe};
 use axs_infrastructure::postgres::probe::PgProbe;
 use axs_infrastructure::redis::RedisProbe;
 use axs_interfaces::ops::leadership::Election;
@@ -35,6 +36,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         .with_cache(&settings)?
         .with_kafka(&settings)?
         .with_producer(&settings, AfterFailure::GoOn)?
+        .with_results(&settings)?
         .with_reader(&settings)?
         .with_reading(&settings)?;
     let drain = Duration::from_millis(settings.processing.drain_ms);
@@ -52,7 +54,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         required(PgProbe::new(layers.infra.resolve())),
         wanted(RedisProbe::new(layers.infra.resolve())),
     ];
-    dependencies.extend(kafka.map(|client| wanted(KafkaProbe::new(client))));
+    let topics = &layers.config().settings().kafka;
+    dependencies.extend(kafka.into_iter().flat_map(|client| {
+        // A result topic that is away stops nobody from deciding.
+        let results =
+            KafkaResultTopicProbe::new(&client, &topics.results_topic, topic_settings(topics));
+        [wanted(KafkaProbe::new(client)), wanted(results)]
+    }));
     let board = serving::readiness(
         layers.config().settings(),
         dependencies,

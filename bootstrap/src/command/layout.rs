@@ -45,6 +45,11 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                 made.layout.events_topic,
                 said(made.topic_created)
             );
+            println!(
+                "topic {}: {}",
+                made.results_topic,
+                said(made.results_topic_created)
+            );
             println!("layout: {}", said(made.created));
             print_pools(&made.layout);
         }

@@ -25,6 +25,10 @@ const BEAT_CONNECTIONS: u32 = 2;
 /// KiB that a record of the producer's queue is reckoned at; a typical one is half of it.
 const PRODUCER_RECORD_KIB: u32 = 2;
 
+/// Results that may wait for their delivery report, over all partitions. Who publishes results
+/// waits for room.
+const RESULT_QUEUE_RECORDS: u32 = 20_000;
+
 /// The clients of one process; those that a command doesn't use are not made.
 #[derive(Default)]
 pub struct Clients {
@@ -36,6 +40,8 @@ pub struct Clients {
     pub kafka: Option<KafkaClient>,
     /// Kafka, for publishing.
     pub producer: Option<EventProducer>,
+    /// Kafka, for publishing results.
+    pub results: Option<EventProducer>,
     /// Kafka, for reading.
     pub reader: Option<RecordReader>,
     /// Kafka, for reading stretches of the events topic again.
@@ -99,6 +105,22 @@ impl Clients {
             after_failure,
         };
         self.producer = Some(EventProducer::try_new(&kafka_settings(settings), queue)?);
+        Ok(self)
+    }
+
+    /// Adds the producer of results.
+    pub fn with_results(mut self, settings: &Settings) -> anyhow::Result<Self> {
+        let kafka = KafkaSettings {
+            events_topic: settings.kafka.results_topic.clone(),
+            ..kafka_settings(settings)
+        };
+        let queue = ProducerSettings {
+            queue_records_max: RESULT_QUEUE_RECORDS,
+            queue_kib_max: RESULT_QUEUE_RECORDS * PRODUCER_RECORD_KIB,
+            // Whoever publishes results begins again from the one that failed.
+            after_failure: AfterFailure::GoOn,
+        };
+        self.results = Some(EventProducer::try_new(&kafka, queue)?);
         Ok(self)
     }
 

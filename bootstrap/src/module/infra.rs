@@ -2,10 +2,12 @@
 
 use super::clients::Clients;
 use super::config::{ConfigModule, ProcessConfig};
-use axs_infrastructure::codec::ProtobufEventCodec;
+use crate::settings::KafkaSection;
+use axs_infrastructure::codec::{ProtobufEventCodec, ProtobufResultCodec};
 use axs_infrastructure::kafka::{
     EventTopicSettings, KafkaEventPublisher, KafkaEventPublisherParameters, KafkaEventTopic,
     KafkaEventTopicParameters, KafkaRecordReader, KafkaRecordReaderParameters,
+    KafkaResultPublisher, KafkaResultPublisherParameters, KafkaResultTopic,
 };
 use axs_infrastructure::postgres::pool::{PgDatabase, PgDatabaseParameters};
 use axs_infrastructure::process::{SystemClock, UuidV7LogIds};
@@ -26,7 +28,10 @@ module! {
             #[lazy] KafkaEventPublisher,
             #[lazy] KafkaRecordReader,
             #[lazy] KafkaRecordSource,
+            #[lazy] KafkaResultPublisher,
+            #[lazy] KafkaResultTopic,
             #[lazy] ProtobufEventCodec,
+            #[lazy] ProtobufResultCodec,
             #[lazy] SystemClock,
             #[lazy] UuidV7LogIds
         ],
@@ -48,20 +53,23 @@ pub fn infra_module(config: &Arc<ConfigModule>, clients: Clients) -> InfraModule
         builder = builder.with_component_parameters::<RedisConnections>(pools);
     }
     if let Some(client) = clients.kafka {
-        builder = builder.with_component_parameters::<KafkaEventTopic>(KafkaEventTopicParameters {
-            client,
-            settings: EventTopicSettings {
-                replication_factor: kafka.replication_factor,
-                min_insync_replicas: kafka.min_insync_replicas,
-                retention: Duration::from_secs(
-                    u64::from(kafka.retention_hours) * SECONDS_OF_AN_HOUR,
-                ),
-            },
-        });
+        let settings = topic_settings(kafka);
+        let results = KafkaResultTopic::parameters(&client, &kafka.results_topic, settings.clone());
+        builder = builder
+            .with_component_parameters::<KafkaResultTopic>(results)
+            .with_component_parameters::<KafkaEventTopic>(KafkaEventTopicParameters {
+                client,
+                settings,
+            });
     }
     if let Some(producer) = clients.producer {
         builder = builder.with_component_parameters::<KafkaEventPublisher>(
             KafkaEventPublisherParameters { producer },
+        );
+    }
+    if let Some(producer) = clients.results {
+        builder = builder.with_component_parameters::<KafkaResultPublisher>(
+            KafkaResultPublisherParameters { producer },
         );
     }
     if let Some(reader) = clients.reader {
@@ -73,4 +81,13 @@ pub fn infra_module(config: &Arc<ConfigModule>, clients: Clients) -> InfraModule
             .with_component_parameters::<KafkaRecordReader>(KafkaRecordReaderParameters { client });
     }
     builder.build()
+}
+
+/// How the topics are made.
+pub fn topic_settings(kafka: &KafkaSection) -> EventTopicSettings {
+    EventTopicSettings {
+        replication_factor: kafka.replication_factor,
+        min_insync_replicas: kafka.min_insync_replicas,
+        retention: Duration::from_secs(u64::from(kafka.retention_hours) * SECONDS_OF_AN_HOUR),
+    }
 }

@@ -24,6 +24,7 @@ use axs_application::port::partition_leadership::PartitionLeadership;
 use axs_application::port::record_reader::RecordReader;
 use axs_application::port::record_source::RecordSource;
 use axs_application::port::relay_source::RelaySource;
+use axs_application::port::result_topic::ResultTopic;
 use axs_application::usecase::account_lookup::{
     AccountLookupSettings, RememberedAccounts, RememberedAccountsParameters,
 };
@@ -88,7 +89,7 @@ module! {
         use InfraModule {
             components = [
                 dyn Clock, dyn EventCodec, dyn EventPublisher, dyn EventTopic, dyn LogIdGenerator,
-                dyn RecordReader, dyn RecordSource
+                dyn RecordReader, dyn RecordSource, dyn ResultTopic
             ],
             providers = []
         }

@@ -12,6 +12,7 @@ use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::partition_leadership::PartitionLeadership;
 use axs_application::port::record_reader::RecordReader;
+use axs_application::port::result_publisher::ResultPublisher;
 use axs_application::port::schema_store::SchemaStore;
 use axs_application::usecase::find_event::FindEvent;
 use axs_application::usecase::lead_partitions::LeadPartitions;
@@ -66,6 +67,7 @@ async fn the_root_of_consumer_is_whole() {
         .and_then(|clients| clients.with_cache(&settings))
         .and_then(|clients| clients.with_kafka(&settings))
         .and_then(|clients| clients.with_producer(&settings, AfterFailure::ClosePartition))
+        .and_then(|clients| clients.with_results(&settings))
         .and_then(|clients| clients.with_reader(&settings))
         .and_then(|clients| clients.with_reading(&settings))
         .unwrap();
@@ -73,6 +75,7 @@ async fn the_root_of_consumer_is_whole() {
     resolves::<dyn LeadPartitions>(layers.service.as_ref());
     resolves::<dyn EventPublisher>(layers.infra.as_ref());
     resolves::<dyn RecordReader>(layers.infra.as_ref());
+    resolves::<dyn ResultPublisher>(layers.infra.as_ref());
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub struct KafkaSection {
     pub brokers: String,
     /// The topic that carries the events. Must be the layout's.
     pub events_topic: String,
+    /// The topic that carries the results. Has as many partitions as the events topic.
+    pub results_topic: String,
     /// The name under which the brokers see this process.
     pub client_id: String,
     /// Replicas of the topic when AXS makes it; 3 in production.
@@ -41,6 +43,7 @@ impl KafkaSection {
         for (key, value) in [
             ("brokers", &self.brokers),
             ("events_topic", &self.events_topic),
+            ("results_topic", &self.results_topic),
             ("client_id", &self.client_id),
             ("group_id", &self.group_id),
         ] {
@@ -52,6 +55,12 @@ impl KafkaSection {
             if kafka::is_own_property(name) || consumer::is_own_property(name) {
                 problems.push(format!("kafka.properties.\"{name}\" is set by AXS alone"));
             }
+        }
+        if self.results_topic == self.events_topic {
+            problems.push(format!(
+                "kafka.results_topic is {}, which is kafka.events_topic; results need a topic of their own",
+                self.results_topic
+            ));
         }
         if self.min_insync_replicas > self.replication_factor {
             problems.push(format!(

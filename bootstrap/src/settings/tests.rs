@@ -33,7 +33,7 @@ fn a_later_layer_wins_key_by_key() {
 #[test]
 fn what_is_wrong_is_an_error_that_names_the_key() {
     type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
-    let cases: [Case<'_>; 16] = [
+    let cases: [Case<'_>; 18] = [
         (&[("AXS__LEASE__TTL_MS", "10")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL_MS", "soon")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL", "3000")], None, "lease.ttl"),
@@ -66,6 +66,16 @@ fn what_is_wrong_is_an_error_that_names_the_key() {
             &[],
             Some("[kafka.properties]\n\"fetch.message.max.bytes\" = \"1024\"\n"),
             "kafka.properties.\"fetch.message.max.bytes\"",
+        ),
+        (
+            &[("AXS__KAFKA__RESULTS_TOPIC", "axs.balance-change-events")],
+            None,
+            "kafka.results_topic",
+        ),
+        (
+            &[("AXS__KAFKA__RESULTS_TOPIC", "")],
+            None,
+            "kafka.results_topic",
         ),
         (
             &[],

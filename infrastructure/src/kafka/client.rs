@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The most of librdkafka's log lines and errors that one question passes on.
 const EVENTS_PER_QUESTION_MAX: usize = 1_000;
 
-/// Asks the brokers about the events topic. Cheap to clone; one connection for all clones.
+/// Asks the brokers about a topic, by default the events topic. Cheap to clone; one connection for all clones.
 ///
 /// A consumer without a group, because librdkafka lets consumers ask about a topic without making
 /// it by the question, which a producer may do.
@@ -42,6 +42,17 @@ impl KafkaClient {
             settings: Arc::new(settings.clone()),
             consumer: Arc::new(consumer),
         })
+    }
+
+    /// The same client, asking about another topic.
+    #[must_use]
+    pub fn on_topic(&self, topic: &str) -> Self {
+        let mut settings = KafkaSettings::clone(&self.settings);
+        topic.clone_into(&mut settings.events_topic);
+        Self {
+            settings: Arc::new(settings),
+            consumer: Arc::clone(&self.consumer),
+        }
     }
 
     /// How Kafka is reached.

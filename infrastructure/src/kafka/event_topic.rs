@@ -37,6 +37,11 @@ impl KafkaEventTopic {
     pub const fn new(client: KafkaClient, settings: EventTopicSettings) -> Self {
         Self { client, settings }
     }
+
+    /// Where the brokers are.
+    pub(super) fn address(&self) -> String {
+        self.client.settings().brokers.clone()
+    }
 }
 
 #[async_trait]

@@ -5,7 +5,9 @@
 //! | `EventPublisher` | [`KafkaEventPublisher`] |
 //! | `EventTopic` | [`KafkaEventTopic`] |
 //! | `RecordReader` | [`KafkaRecordReader`] |
-//! | `ReadinessProbe` | [`KafkaProbe`] |
+//! | `ResultPublisher` | [`KafkaResultPublisher`] |
+//! | `ResultTopic` | [`KafkaResultTopic`] |
+//! | `ReadinessProbe` | [`KafkaProbe`], [`KafkaResultTopicProbe`] |
 //!
 //! Nothing here needs a live broker to be made: librdkafka connects, and connects again, by
 //! itself.
@@ -18,6 +20,8 @@ mod event_topic;
 mod own_properties;
 mod probe;
 mod record_reader;
+mod result_publisher;
+mod result_topic;
 mod settings;
 
 pub use client::KafkaClient;
@@ -26,6 +30,8 @@ pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
 pub use own_properties::is_own_property;
 pub use probe::KafkaProbe;
 pub use record_reader::{KafkaRecordReader, KafkaRecordReaderParameters, ReadingClient};
+pub use result_publisher::{KafkaResultPublisher, KafkaResultPublisherParameters};
+pub use result_topic::{KafkaResultTopic, KafkaResultTopicParameters, KafkaResultTopicProbe};
 pub use settings::{
     AfterFailure, EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings,
 };

@@ -9,4 +9,5 @@
 mod event_publisher;
 mod event_topic;
 mod record_reader;
+mod results;
 mod support;

@@ -107,14 +107,7 @@ fn reason_name(code: i16) -> &'static str {
     if code == PARKED_REASON_CODE {
         return "UNDECIDABLE";
     }
-    match RejectionCode::from_number(code) {
-        Some(RejectionCode::InsufficientAvailable) => "INSUFFICIENT_AVAILABLE",
-        Some(RejectionCode::InsufficientFrozen) => "INSUFFICIENT_FROZEN",
-        Some(RejectionCode::BalanceOverflow) => "BALANCE_OVERFLOW",
-        Some(RejectionCode::RuleRefused) => "RULE_REFUSED",
-        Some(RejectionCode::Discarded) => "DISCARDED",
-        None => UNKNOWN_REASON,
-    }
+    RejectionCode::from_number(code).map_or(UNKNOWN_REASON, RejectionCode::name)
 }
 
 fn ledger_entry(labelled: &LabelledEntry) -> v1::LedgerEntry {

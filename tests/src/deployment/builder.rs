@@ -106,12 +106,14 @@ impl DeploymentBuilder {
         let folder = tempfile::Builder::new().prefix(&name).tempdir()?;
         let database = Database::create(&servers, &name).await?;
         let topic = Topic::named(&servers, &name);
+        let results = Topic::named(&servers, &format!("{name}_results"));
         let mut environment = Environment::default();
         environment.set("AXS__DATABASE__URL", &database.url);
         environment.set("AXS__CACHE__URL", &servers.redis);
         environment.set("AXS__CACHE__KEY_PREFIX", &name);
         environment.set("AXS__KAFKA__BROKERS", &servers.brokers);
         environment.set("AXS__KAFKA__EVENTS_TOPIC", &topic.name);
+        environment.set("AXS__KAFKA__RESULTS_TOPIC", &results.name);
         for (setting, value) in &self.settings {
             environment.set(setting, value);
         }
@@ -119,6 +121,7 @@ impl DeploymentBuilder {
             servers,
             database,
             topic,
+            results,
             environment,
             apis: Vec::new(),
             consumers: Vec::new(),
@@ -139,6 +142,7 @@ impl DeploymentBuilder {
         ensure!(ran.code == Some(0), "bootstrap migrate {ran}");
         let partitions = self.pools.iter().map(|pool| pool.partitions).sum();
         deployment.topic.prepare(partitions).await?;
+        deployment.results.prepare(partitions).await?;
         let pools: Vec<String> = self
             .pools
             .iter()

@@ -52,6 +52,8 @@ pub struct Deployment {
     pub database: Database,
     /// Its events topic.
     pub topic: Topic,
+    /// Its result topic.
+    pub results: Topic,
     /// Settings of every process that is started from now on.
     pub environment: Environment,
     /// Its API processes.
@@ -258,7 +260,10 @@ impl Drop for Deployment {
         }
         self.apis.clear();
         self.consumers.clear();
-        let (servers, topic) = (self.servers.clone(), self.topic.clone());
+        let (servers, topics) = (
+            self.servers.clone(),
+            [self.topic.clone(), self.results.clone()],
+        );
         let (database, prefix) = (self.database.name.clone(), self.key_prefix.clone());
         // A runtime can't be entered from inside another one, so the cleaning has its own thread.
         let cleaning = std::thread::spawn(move || {
@@ -268,7 +273,10 @@ impl Drop for Deployment {
             runtime.block_on(async {
                 Database::drop_by_name(&servers, &database).await?;
                 cache::clear(&servers.redis, &prefix).await?;
-                topic.remove().await
+                for topic in topics {
+                    topic.remove().await?;
+                }
+                anyhow::Ok(())
             })
         });
         match cleaning.join() {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::port::event_topic::{MockEventTopic, TopicDescription};
 use crate::port::layout_store::MockLayoutStore;
+use crate::port::result_topic::MockResultTopic;
 use crate::testkit::{POOL, stored_layout};
 use axs_domain::text::PoolName;
 use mockall::Sequence;
@@ -48,8 +49,36 @@ async fn make(
     topic: MockEventTopic,
     plan: LayoutPlan,
 ) -> Result<LayoutMade, MakeLayoutError> {
-    let making = LayoutMaking::new(Arc::new(layouts), Arc::new(topic));
+    // Most claims are about the events topic: the other is there as it must be.
+    let mut results = results_topic(vec![Some(4)]);
+    results.expect_create().never();
+    make_with(layouts, topic, results, plan).await
+}
+
+async fn make_with(
+    layouts: MockLayoutStore,
+    topic: MockEventTopic,
+    results: MockResultTopic,
+    plan: LayoutPlan,
+) -> Result<LayoutMade, MakeLayoutError> {
+    let making = LayoutMaking::new(Arc::new(layouts), Arc::new(topic), Arc::new(results));
     making.make(plan).await
+}
+
+/// A result topic that is described like this, one after another and then as the last.
+fn results_topic(descriptions: Vec<Option<usize>>) -> MockResultTopic {
+    let mut topic = MockResultTopic::new();
+    let mut descriptions = descriptions.into_iter();
+    let mut last = None;
+    topic.expect_describe().returning(move || {
+        last = descriptions.next().unwrap_or(last);
+        Ok(TopicDescription {
+            topic: "axs.results".to_owned(),
+            cluster_id: None,
+            partition_count: last,
+        })
+    });
+    topic
 }
 
 #[tokio::test]
@@ -172,4 +201,45 @@ async fn a_plan_that_can_not_be_laid_out_asks_nobody() {
     };
     let refused = make(layouts, MockEventTopic::new(), empty).await;
     assert_eq!(refused, Err(MakeLayoutError::Plan(LayoutError::NoPools)));
+}
+
+#[tokio::test]
+async fn a_missing_result_topic_is_made_before_the_layout_is_stored_and_beside_one_that_stands() {
+    for standing_layout in [None, Some(stored_layout())] {
+        let mut results = results_topic(vec![None, Some(4)]);
+        results
+            .expect_create()
+            .withf(|count| *count == 4)
+            .times(1)
+            .returning(|_| Ok(true));
+        let mut layouts = standing(standing_layout.clone());
+        layouts.expect_create().returning(|_| Ok(true));
+        let topic = topic("cluster-1", vec![Some(4)]);
+        let made = make_with(layouts, topic, results, plan()).await.unwrap();
+        assert_eq!(made.results_topic, "axs.results");
+        assert!(made.results_topic_created);
+        assert_eq!(made.created, standing_layout.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_result_topic_with_another_number_of_partitions_stores_nothing() {
+    for (descriptions, created) in [(vec![Some(6)], None), (vec![None, Some(6)], Some(false))] {
+        let mut results = results_topic(descriptions);
+        if let Some(created) = created {
+            results.expect_create().returning(move |_| Ok(created));
+        }
+        let mut layouts = standing(None);
+        layouts.expect_create().never();
+        let topic = topic("cluster-1", vec![Some(4)]);
+        let refused = make_with(layouts, topic, results, plan())
+            .await
+            .unwrap_err();
+        let expected = MakeLayoutError::PartitionCountDiffers {
+            topic: "axs.results".to_owned(),
+            found: 6,
+            expected: 4,
+        };
+        assert_eq!(refused, expected);
+    }
 }
