@@ -1,5 +1,4 @@
-//! The binary itself. That this file exists makes cargo build it before any test of the workspace
-//! runs, so that the black-box tests find it.
+//! The binary itself, as it is shipped.
 
 use std::process::Command;
 
@@ -14,4 +13,17 @@ fn the_binary_tells_its_version_and_refuses_unknown_commands_as_wrong_usage() {
     );
     let unknown = Command::new(bootstrap).arg("frobnicate").output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[test]
+fn a_build_without_failpoints_refuses_a_plan_for_them() {
+    let bootstrap = env!("CARGO_BIN_EXE_bootstrap");
+    let refused = Command::new(bootstrap)
+        .arg("migrate")
+        .env("AXS_FAILPOINTS", "batch.after_commit=kill")
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(words.contains("built without failpoints"), "{words}");
 }

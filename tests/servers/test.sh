@@ -13,6 +13,9 @@ shift
 export AXS_TEST_SKIPS="$AXS_TEST_SERVERS/skips.tsv"
 : >"$AXS_TEST_SKIPS"
 
+# Black-box tests run the build with failpoints; made here, where its progress can be seen.
+cargo build --locked -p bootstrap --bin bootstrap-failpoints --features failpoints
+
 status=0
 cargo test --workspace --locked "$@" || status=$?
 

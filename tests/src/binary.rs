@@ -1,9 +1,9 @@
 //! The `bootstrap` binary under test.
 //!
 //! `AXS_TEST_BOOTSTRAP` names it when it was built elsewhere. Otherwise it is the one in the
-//! target folder and profile of the running program. `cargo test --workspace` builds it before any
-//! test runs, because its package has an integration test; for `cargo test -p axs-tests`, which
-//! does not, it is built here when it is missing or older than a source it is made of.
+//! target folder and profile of the running program, built here when it is missing or older than a
+//! source it is made of. Tests run the build with failpoints, which has a name of its own; a
+//! program built for release runs what is shipped.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
@@ -41,9 +41,15 @@ fn find_or_build() -> Result<PathBuf> {
         return Ok(path);
     }
     let folder = profile_folder()?;
-    let path = folder.join("bootstrap");
+    let features = if folder.ends_with("release") {
+        None
+    } else {
+        Some("failpoints")
+    };
+    let name = features.map_or("bootstrap", |_| "bootstrap-failpoints");
+    let path = folder.join(name);
     if is_stale(&path) {
-        build(&folder)?;
+        build(&folder, name, features)?;
     }
     ensure!(path.is_file(), "cargo built no {}", path.display());
     Ok(path)
@@ -111,7 +117,7 @@ fn changed_since(path: &Path, time: SystemTime) -> bool {
         })
 }
 
-fn build(folder: &Path) -> Result<()> {
+fn build(folder: &Path, name: &str, features: Option<&str>) -> Result<()> {
     let target = folder.parent().context("the target folder")?;
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",
@@ -121,7 +127,9 @@ fn build(folder: &Path) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(checkout())
-        .args(["build", "--locked", "-p", "bootstrap", "--profile", profile])
+        .args(["build", "--locked", "-p", "bootstrap", "--bin", name])
+        .args(["--profile", profile])
+        .args(features.map(|it| format!("--features={it}")))
         .arg("--target-dir")
         .arg(target)
         .status()

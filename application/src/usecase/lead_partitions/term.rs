@@ -76,6 +76,7 @@ pub(super) async fn serve(ports: TermPorts, term: Term) -> WorkerEnd {
 }
 
 async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
+    fail::fail_point!("takeover.before_reading");
     let from = term.progress.stored_offset();
     let assigned = timeout(SOURCE_WAIT_MAX, ports.source.assign(term.partition, from)).await;
     let records: mpsc::Receiver<SourceEvent> = match assigned {

@@ -94,6 +94,7 @@ impl CommitLoop {
         metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
         match appended {
             Ok(outcomes) if outcomes.len() == log_ids.len() => {
+                fail::fail_point!("api.after_log_commit");
                 report_events(log_ids.len());
                 self.settle(requests, log_ids.into_iter().zip(outcomes).collect());
             }
@@ -186,6 +187,7 @@ impl CommitLoop {
         if !events.is_empty() {
             self.publishing.publish(events);
         }
+        fail::fail_point!("api.before_answer");
         for (to, answer) in answers {
             // A caller that went away finds its events by their keys.
             let _ = to.send(answer);

@@ -111,7 +111,9 @@ impl CacheFeed {
 
     async fn write(&self, balances: Vec<CommittedBalance>) -> bool {
         let began = Instant::now();
+        fail::fail_point!("cache.before_write");
         let written = self.cache.write(balances.clone()).await;
+        fail::fail_point!("cache.after_write");
         histogram!("axs_batch_seconds", "stage" => "cache").record(began.elapsed().as_secs_f64());
         match written {
             Ok(()) => true,

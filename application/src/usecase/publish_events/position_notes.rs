@@ -67,6 +67,7 @@ impl PositionNotes {
             if taken == 0 {
                 return;
             }
+            fail::fail_point!("api.before_position_note");
             if let Err(error) = self.change_log.note_positions(batch).await {
                 tracing::debug!(%error, "positions of published events were not noted");
                 count_dropped(taken);

@@ -238,6 +238,7 @@ impl LostEventRelay {
                 return Err(failure);
             }
         }
+        fail::fail_point!("relay.after_publish");
         while under_way.next().await? {}
         Ok(under_way.delivered())
     }
@@ -254,6 +255,7 @@ impl LostEventRelay {
             if !self.term.lease.is_sure_at(self.ports.clock.monotonic()) {
                 return Err(RelayError::LeaseUnsure);
             }
+            fail::fail_point!("relay.before_publish");
             match self.ports.publisher.enqueue(record.clone()) {
                 Ok(delivery) => {
                     under_way.add(record.account_id, delivery);

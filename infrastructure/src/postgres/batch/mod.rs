@@ -19,6 +19,7 @@ mod session;
 mod settings;
 mod settlement;
 mod staging;
+mod statement;
 mod transaction;
 
 pub(crate) use failure::is_lock_timeout;

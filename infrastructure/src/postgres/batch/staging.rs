@@ -90,6 +90,7 @@ pub(super) async fn stage(
             frame.bytes.clear();
         }
     }
+    fail::fail_point!("batch.in_copy");
     frame.bytes.extend_from_slice(&TRAILER);
     copy.send(frame.bytes.as_slice()).await?;
     copy.finish().await.map(|_| ())

@@ -4,7 +4,7 @@ use super::aside;
 use super::failure::{Phase, leaves_connection_sound, write_error};
 use super::session::WriterSession;
 use super::settings::BatchWriterSettings;
-use super::staging;
+use super::{staging, statement};
 use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt};
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::id::{FencingToken, Offset, OwnerId};
@@ -17,9 +17,6 @@ use std::time::Instant;
 use uuid::Uuid;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-const FENCE: &str = include_str!("../sql/batch/fence.sql");
-const APPLY: &str = include_str!("../sql/batch/apply.sql");
-const STORE_OFFSET: &str = include_str!("../sql/batch/store_offset.sql");
 
 /// Why a transaction was not committed.
 #[derive(Debug)]
@@ -57,9 +54,12 @@ pub(super) async fn write(
 ) -> Result<WriteReceipt, Stop> {
     let connection = session.connection();
     match tokio::time::timeout(settings.batch_timeout, fill(connection, batch)).await {
-        Ok(Ok(receipt)) => timed("commit", commit(connection, settings))
-            .await
-            .map(|()| receipt),
+        Ok(Ok(receipt)) => {
+            fail::fail_point!("batch.before_commit");
+            let committed = timed("commit", commit(connection, settings)).await;
+            fail::fail_point!("batch.after_commit");
+            committed.map(|()| receipt)
+        }
         Ok(Err(stop)) => Err(roll_back(connection, settings, stop).await),
         Err(_) => Err(Stop::Broken(WriteError::Retryable(format!(
             "the batch took longer than {:?}",
@@ -71,8 +71,11 @@ pub(super) async fn write(
 /// Everything but COMMIT.
 async fn fill(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
     timed("stage", begin_staged(connection, batch)).await?;
+    fail::fail_point!("batch.after_copy");
     timed("fence", admit(connection, batch)).await?;
+    fail::fail_point!("batch.after_fence");
     let receipt = timed("apply", apply(connection, batch)).await?;
+    fail::fail_point!("batch.after_apply");
     aside::insert_dead_letters(connection, batch).await?;
     aside::insert_parked_events(connection, batch, receipt).await?;
     timed("store_offset", store_offset(connection, batch)).await?;
@@ -105,7 +108,7 @@ pub(super) async fn begin_staged(
 
 /// Locks the leader row and checks claim and offset.
 pub(super) async fn admit(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
-    let row = sqlx::query(FENCE)
+    let row = sqlx::query(statement::fence())
         .bind(batch.partition.value())
         .fetch_optional(&mut *connection)
         .await
@@ -136,7 +139,9 @@ pub(super) fn admitted_offset(row: Option<&PgRow>, claim: Claim) -> Result<Offse
         ))
     };
     let (fence, stored) = read().map_err(|error| write_error(&error, Phase::BeforeCommit))?;
-    fence.admit(claim).map_err(|_| WriteError::Fenced)?;
+    if statement::token_counts() {
+        fence.admit(claim).map_err(|_| WriteError::Fenced)?;
+    }
     Ok(stored)
 }
 
@@ -199,7 +204,7 @@ impl fmt::Display for Reach {
 
 async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
     // Not kept as a prepared statement: a plan made for 200 staged rows must never meet 20,000.
-    let row = sqlx::query(APPLY)
+    let row = sqlx::query(statement::apply())
         .bind(batch.partition.value())
         .persistent(false)
         .fetch_one(&mut *connection)
@@ -225,7 +230,7 @@ async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wr
 }
 
 async fn store_offset(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
-    let stored = sqlx::query(STORE_OFFSET)
+    let stored = sqlx::query(statement::store_offset())
         .bind(batch.partition.value())
         .bind(batch.claim.token.value())
         .bind(batch.claim.owner.uuid())

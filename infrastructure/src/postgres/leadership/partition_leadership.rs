@@ -203,7 +203,9 @@ impl Candidate {
             .bind(lease_millis(self.ttl))
             .execute(&mut *transaction)
             .await?;
+        fail::fail_point!("takeover.before_commit");
         transaction.commit().await?;
+        fail::fail_point!("takeover.after_commit");
         Ok(TakeOver::Taken {
             claim: Claim {
                 token,

@@ -228,6 +228,7 @@ impl Worker {
         else {
             return Ok(());
         };
+        fail::fail_point!("leader.after_decide");
         meter::stage(Stage::Collect, self.draft_since.elapsed());
         let batch = Arc::new(batch);
         let tools = WriteTools {

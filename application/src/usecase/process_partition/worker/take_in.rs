@@ -31,6 +31,7 @@ impl Worker {
                 return self.end_after_this(StopReason::SourceBroken(why));
             }
         };
+        fail::fail_point!("leader.after_poll");
         for record in records {
             if record.offset < self.next_read {
                 let why = format!(

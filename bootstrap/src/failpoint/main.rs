@@ -1,0 +1,7 @@
+//! The `bootstrap` program with its failpoints, for fault tests. Never shipped.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bootstrap::main()
+}
