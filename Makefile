@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help up down status clean-servers demo test lint fmt bench
+.PHONY: help up down status clean-servers demo test lint fmt bench simulation
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -45,3 +45,7 @@ bench-change_log: ## compare schemas of the change log
 
 bench-%: ## run one measurement: the example of that name, with servers
 	@tests/servers/bench.sh $*
+
+simulation: ## the application over simulated servers: SEEDS=10000 for many seeds, SEED=4711 for one
+	@AXS_SIMULATION_SEEDS='$(SEEDS)' AXS_SIMULATION_SEED='$(SEED)' \
+	  cargo test -p axs-application --test simulation --locked -- --nocapture

@@ -95,6 +95,11 @@ pub fn account(id: i64) -> Account {
     }
 }
 
+/// Makes all chance of the use cases on this thread follow from the seed.
+pub fn seed_chance(seed: u64) {
+    crate::usecase::jitter::seeded::seed(seed);
+}
+
 /// The error of a store that is away.
 #[must_use]
 pub fn away() -> StoreError {

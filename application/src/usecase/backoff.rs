@@ -1,5 +1,6 @@
 //! Pauses between tries.
 
+use crate::usecase::jitter;
 use std::time::Duration;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -38,6 +39,6 @@ impl Backoff {
         let whole = self.next;
         self.next = (whole * 2).min(self.max);
         self.tries = self.tries.saturating_add(1);
-        tokio::time::sleep(whole.mul_f64(rand::random_range(0.5..=1.0))).await;
+        tokio::time::sleep(whole.mul_f64(jitter::share())).await;
     }
 }

@@ -7,6 +7,7 @@ pub mod currency_lookup;
 mod detached;
 pub mod event_state;
 pub mod find_event;
+pub(crate) mod jitter;
 pub mod layout_lookup;
 pub mod lead_partitions;
 pub mod log_changes;

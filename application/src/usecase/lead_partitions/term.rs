@@ -99,6 +99,7 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
     let drain = term.drain.clone();
     beside.spawn(async move {
         tokio::select! {
+            biased;
             () = drain.cancelled() => {}
             () = relay.run() => {}
         }

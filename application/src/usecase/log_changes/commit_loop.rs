@@ -57,6 +57,7 @@ impl CommitLoop {
         }
         if !self.intake.is_closed() {
             tokio::select! {
+                biased;
                 request = self.intake.recv() => return request,
                 () = self.closing.cancelled() => self.intake.close(),
             }

@@ -5,8 +5,8 @@ use crate::usecase::backoff::Backoff;
 use axs_domain::balance::BalanceKey;
 use axs_domain::id::ShardId;
 use metrics::{counter, histogram};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -25,7 +25,7 @@ const WRITE_MAX: usize = 5_000;
 /// stops a worker.
 pub(crate) struct CacheFeed {
     cache: Arc<dyn BalanceCache>,
-    waiting: Mutex<HashMap<(ShardId, BalanceKey), CommittedBalance>>,
+    waiting: Mutex<BTreeMap<(ShardId, BalanceKey), CommittedBalance>>,
     more: Notify,
 }
 
@@ -33,7 +33,7 @@ impl CacheFeed {
     pub(crate) fn new(cache: Arc<dyn BalanceCache>) -> Self {
         Self {
             cache,
-            waiting: Mutex::new(HashMap::new()),
+            waiting: Mutex::new(BTreeMap::new()),
             more: Notify::new(),
         }
     }
@@ -72,6 +72,7 @@ impl CacheFeed {
             let balances = self.take();
             if balances.is_empty() {
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => {}
                     () = self.more.notified() => {}
                 }
@@ -79,6 +80,7 @@ impl CacheFeed {
                 backoff = Backoff::new();
             } else {
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => {}
                     () = backoff.pause() => {}
                 }
@@ -103,7 +105,7 @@ impl CacheFeed {
     fn take(&self) -> Vec<CommittedBalance> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() <= WRITE_MAX {
-            return waiting.drain().map(|(_, balance)| balance).collect();
+            return std::mem::take(&mut *waiting).into_values().collect();
         }
         let keys: Vec<_> = waiting.keys().take(WRITE_MAX).copied().collect();
         keys.iter().filter_map(|key| waiting.remove(key)).collect()

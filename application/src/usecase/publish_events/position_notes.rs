@@ -76,6 +76,7 @@ impl PositionNotes {
             // final first, whose positions need no note.
             if self.positions.len() < POSITIONS_NOTED_AT_ONCE_MAX {
                 tokio::select! {
+                    biased;
                     () = sleep(GATHERING) => {}
                     () = self.closing.cancelled() => {}
                 }

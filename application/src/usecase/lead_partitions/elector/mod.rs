@@ -193,7 +193,9 @@ impl Elector {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or(self.beat_at)
+            // Everything is asked and nothing is led: an answer comes next, each within its time
+            // limit. A moment that has passed would make the loop spin until then.
+            .unwrap_or_else(|| self.ports.clock.monotonic().plus(self.heartbeat()))
     }
 
     /// Does what is due. First of all steps down: no answer is waited for.

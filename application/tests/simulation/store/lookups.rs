@@ -1,0 +1,121 @@
+//! Balances, accounts, currencies, the layout.
+
+use super::StoreClient;
+use async_trait::async_trait;
+use axs_application::port::account_directory::{AccountDirectory, OpenOutcome};
+use axs_application::port::balance_store::{AccountBalances, BalanceStore};
+use axs_application::port::currency_registry::{CurrencyRegistry, RegisterOutcome};
+use axs_application::port::layout_store::{LayoutStore, StoredLayout};
+use axs_application::port::store_error::StoreError;
+use axs_domain::account::Account;
+use axs_domain::balance::{BalanceKey, VersionedBalance};
+use axs_domain::currency::Currency;
+use axs_domain::id::{AccountId, ShardId};
+
+#[async_trait]
+impl BalanceStore for StoreClient {
+    async fn load(
+        &self,
+        keys: Vec<(ShardId, BalanceKey)>,
+    ) -> Result<Vec<VersionedBalance>, StoreError> {
+        self.statement("load", move |state, _| {
+            let absent = VersionedBalance::ABSENT;
+            let find = |key| state.balances.get(key).copied().unwrap_or(absent);
+            keys.iter().map(find).collect()
+        })
+        .await
+    }
+
+    async fn load_accounts(
+        &self,
+        accounts: Vec<(ShardId, AccountId)>,
+    ) -> Result<Vec<AccountBalances>, StoreError> {
+        self.statement("load_accounts", move |state, _| {
+            let of = |(shard_id, account_id): (ShardId, AccountId)| AccountBalances {
+                shard_id,
+                account_id,
+                balances: state
+                    .balances
+                    .iter()
+                    .filter(|((shard, key), _)| *shard == shard_id && key.account_id == account_id)
+                    .map(|((_, key), stored)| (key.currency, *stored))
+                    .collect(),
+            };
+            accounts.into_iter().map(of).collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl AccountDirectory for StoreClient {
+    async fn open(&self, accounts: Vec<Account>) -> Result<Vec<OpenOutcome>, StoreError> {
+        self.statement("open accounts", move |state, _| {
+            let mut outcomes = Vec::new();
+            for account in accounts {
+                outcomes.push(match state.accounts.get(&account.account_id) {
+                    Some(known) => OpenOutcome::Existed(known.clone()),
+                    None => {
+                        state.accounts.insert(account.account_id, account.clone());
+                        OpenOutcome::Opened(account)
+                    }
+                });
+            }
+            outcomes
+        })
+        .await
+    }
+
+    async fn find(&self, ids: Vec<AccountId>) -> Result<Vec<Account>, StoreError> {
+        self.statement("find accounts", move |state, _| {
+            let found = ids.iter().filter_map(|id| state.accounts.get(id));
+            found.cloned().collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl CurrencyRegistry for StoreClient {
+    async fn register(
+        &self,
+        currencies: Vec<Currency>,
+    ) -> Result<Vec<RegisterOutcome>, StoreError> {
+        self.statement("register currencies", move |state, _| {
+            let mut outcomes = Vec::new();
+            for currency in currencies {
+                let known = state.currencies.get(&currency.code()).copied();
+                outcomes.push(match known {
+                    Some(known) if known.decimals() != currency.decimals() => {
+                        RegisterOutcome::OtherDecimals(known)
+                    }
+                    _ => {
+                        state.currencies.insert(currency.code(), currency);
+                        RegisterOutcome::Registered(currency)
+                    }
+                });
+            }
+            outcomes
+        })
+        .await
+    }
+
+    async fn all(&self) -> Result<Vec<Currency>, StoreError> {
+        self.statement("all currencies", |state, _| {
+            state.currencies.values().copied().collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl LayoutStore for StoreClient {
+    async fn load(&self) -> Result<Option<StoredLayout>, StoreError> {
+        self.statement("load layout", |state, _| Some(state.layout.clone()))
+            .await
+    }
+
+    async fn create(&self, _layout: StoredLayout) -> Result<bool, StoreError> {
+        self.statement("create layout", |_, _| false).await
+    }
+}
