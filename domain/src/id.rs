@@ -162,6 +162,9 @@ uuid_id!(
 uuid_id!(
     /// The random id of one run of a process. Two runs never share one.
     OwnerId);
+uuid_id!(
+    /// The random id of a change of the layout, made anew by every command that takes it over.
+    LayoutChangeId);
 
 /// A text that is no UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

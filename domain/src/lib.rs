@@ -18,7 +18,7 @@
 //! | the decision | [`decision`], [`book`] |
 //! | the life of a log row | [`log_status`] |
 //! | who may write | [`fencing`], [`lease`], [`quota`] |
-//! | account → shard → partition | [`layout`] |
+//! | account → shard → partition | [`layout`], [`layout_raise`] |
 //! | a record of the topic is known again | [`record_digest`] |
 
 pub mod account;
@@ -34,6 +34,7 @@ pub mod fencing;
 pub mod fingerprint;
 pub mod id;
 pub mod layout;
+pub mod layout_raise;
 pub mod lease;
 pub mod log_status;
 pub mod quota;

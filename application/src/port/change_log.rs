@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use axs_domain::decision::LedgerEntry;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
-use axs_domain::id::{AccountId, LogId, Offset, PartitionId, ShardId};
+use axs_domain::id::{AccountId, LayoutEpoch, LogId, Offset, PartitionId, ShardId};
 use axs_domain::log_status::LogStatus;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
@@ -106,6 +106,23 @@ pub struct PublishedPosition {
     pub offset: Offset,
 }
 
+/// Why rows were not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The outcome is unknown when the store is unavailable; the same keys sent again settle it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing was written: the layout is being changed. Try again after a pause.
+    #[error("nothing is logged while the layout is changed")]
+    LayoutPaused,
+    /// Nothing was written: the layout has another epoch. Map the rows by it and try again.
+    #[error("the layout is at epoch {current} now")]
+    LayoutMoved {
+        /// The epoch that stands.
+        current: LayoutEpoch,
+    },
+}
+
 /// Keeps change log rows.
 ///
 /// # Contract
@@ -115,14 +132,21 @@ pub struct PublishedPosition {
 /// - One row that can't be read never hides what became of the others.
 /// - A row's payload never changes.
 ///
+/// - `append` writes only under the layout that stands: rows that were mapped by another one, and
+///   all rows while a change of the layout pauses writing, are refused whole.
+///
 /// # Errors
-/// [`StoreError::Unavailable`] after `append`: the outcome is unknown; the same keys sent again
-/// settle it.
+/// [`AppendError`], and [`StoreError`] of the others.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait ChangeLog: Interface {
-    /// Writes rows in one transaction.
-    async fn append(&self, rows: Vec<NewChangeLog>) -> Result<Vec<AppendOutcome>, StoreError>;
+    /// Writes rows in one transaction. `epoch` is that of the layout by which the caller will
+    /// publish them.
+    async fn append(
+        &self,
+        rows: Vec<NewChangeLog>,
+        epoch: LayoutEpoch,
+    ) -> Result<Vec<AppendOutcome>, AppendError>;
 
     /// The row with this id.
     async fn find_by_log_id(&self, log_id: LogId) -> Result<Option<ChangeLogRecord>, StoreError>;

@@ -34,7 +34,7 @@ pub struct BrokerError {
     pub reason: String,
 }
 
-/// Describes and makes the events topic.
+/// Describes, makes and grows the events topic.
 ///
 /// # Errors
 /// [`BrokerError`]; ask again.
@@ -49,4 +49,7 @@ pub trait EventTopic: Interface {
 
     /// Makes the topic with this many partitions; `false` when it existed.
     async fn create(&self, partition_count: usize) -> Result<bool, BrokerError>;
+
+    /// Gives the topic this many partitions, more than it has, and waits until the brokers say so.
+    async fn grow(&self, partition_count: usize) -> Result<(), BrokerError>;
 }

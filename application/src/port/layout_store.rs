@@ -15,6 +15,9 @@ pub struct StoredLayout {
     /// The id of the Kafka cluster that held the topic when the layout was made; `None` when the
     /// broker gave none. Another id later means another cluster: nobody may lead on it.
     pub cluster_id: Option<String>,
+    /// How many partitions the topic may have already, when a raise was begun and not finished:
+    /// the topic grows before the layout does.
+    pub raising_to: Option<usize>,
 }
 
 /// Keeps the layout.

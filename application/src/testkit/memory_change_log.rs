@@ -2,11 +2,12 @@
 
 use super::away;
 use crate::port::change_log::{
-    AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog,
+    PublishedPosition,
 };
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
-use axs_domain::id::LogId;
+use axs_domain::id::{LayoutEpoch, LogId};
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct MemoryChangeLog {
     turns: Semaphore,
     held: AtomicBool,
     away: AtomicBool,
+    epoch: Mutex<LayoutEpoch>,
+    paused: AtomicBool,
 }
 
 impl Default for MemoryChangeLog {
@@ -32,6 +35,8 @@ impl Default for MemoryChangeLog {
             turns: Semaphore::new(0),
             held: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            epoch: Mutex::new(LayoutEpoch::MIN),
+            paused: AtomicBool::new(false),
         }
     }
 }
@@ -50,6 +55,16 @@ impl MemoryChangeLog {
     /// Takes the store away, or brings it back.
     pub fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Raises the layout to this epoch.
+    pub fn set_epoch(&self, epoch: LayoutEpoch) {
+        *lock(&self.epoch) = epoch;
+    }
+
+    /// Begins or ends a pause for a change of the layout.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
     }
 
     /// The log ids asked to be written by each commit that succeeded, in order.
@@ -83,11 +98,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[async_trait]
 impl ChangeLog for MemoryChangeLog {
-    async fn append(&self, new: Vec<NewChangeLog>) -> Result<Vec<AppendOutcome>, StoreError> {
+    async fn append(
+        &self,
+        new: Vec<NewChangeLog>,
+        epoch: LayoutEpoch,
+    ) -> Result<Vec<AppendOutcome>, AppendError> {
         if self.held.load(Ordering::SeqCst) {
             self.turns.acquire().await.unwrap().forget();
         }
         self.answer(())?;
+        if self.paused.load(Ordering::SeqCst) {
+            return Err(AppendError::LayoutPaused);
+        }
+        let current = *lock(&self.epoch);
+        if current != epoch {
+            return Err(AppendError::LayoutMoved { current });
+        }
         let mut rows = lock(&self.rows);
         let mut commits = lock(&self.commits);
         let commit = i64::try_from(commits.len()).unwrap();

@@ -10,15 +10,20 @@ use std::future::Future;
 /// # Errors
 /// What the write gives; [`StoreError::Unavailable`] when its task died, since its outcome is then
 /// unknown.
-pub(crate) async fn run_detached<T: Send + 'static>(
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
+pub(crate) async fn run_detached<T, E>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
     match tokio::spawn(work).await {
         Ok(outcome) => outcome,
         Err(died) => Err(StoreError::Unavailable {
             store: "the store's task".to_owned(),
             reason: died.to_string(),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -28,7 +33,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_whose_task_dies_has_an_unknown_outcome_and_does_not_take_its_caller_along() {
-        let outcome = run_detached::<()>(async { panic!("an adapter's bug") }).await;
+        let outcome = run_detached::<(), StoreError>(async { panic!("an adapter's bug") }).await;
         assert!(matches!(outcome, Err(StoreError::Unavailable { .. })));
     }
 }

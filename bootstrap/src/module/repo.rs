@@ -9,6 +9,7 @@ use axs_infrastructure::postgres::batch::PgBatchWriter;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
+use axs_infrastructure::postgres::layout_change::PgLayoutChange;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
 use axs_infrastructure::postgres::leadership::{PgConsumerRegistry, PgPartitionLeadership};
 use axs_infrastructure::postgres::ledger_audit::PgLedgerAudit;
@@ -37,6 +38,7 @@ module! {
             #[lazy] PgChangeLogPartitions,
             #[lazy] PgConsumerRegistry,
             #[lazy] PgCurrencyRegistry,
+            #[lazy] PgLayoutChange,
             #[lazy] PgLayoutStore,
             #[lazy] PgLedgerAudit,
             #[lazy] PgPartitionLeadership,

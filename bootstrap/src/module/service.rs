@@ -152,6 +152,7 @@ pub fn service_module(
         .with_component_parameters::<GroupCommit>(GroupCommitParameters {
             settings: LogSettings {
                 commit_events_max: write.commit_events_max,
+                retry_after,
             },
         })
         .with_component_parameters::<BalanceChangeSubmission>(BalanceChangeSubmissionParameters {

@@ -11,4 +11,5 @@ mod event_draft;
 mod fallback;
 mod fingerprint;
 mod layout;
+mod layout_raise;
 mod rule_set;

@@ -7,7 +7,7 @@ use super::settings::EventTopicSettings;
 use async_trait::async_trait;
 use axs_application::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
 use axs_domain::id::{Offset, PartitionId};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use shaku::Component;
@@ -125,6 +125,31 @@ impl EventTopic for KafkaEventTopic {
                 .client
                 .unavailable(&format_args!("topic {topic} can't be made: {error}"))),
             None => Err(self.client.unavailable(&"no answer about the new topic")),
+        }
+    }
+
+    async fn grow(&self, partition_count: usize) -> Result<(), BrokerError> {
+        let kafka = self.client.settings();
+        let admin: AdminClient<ClientLog> = client_config(kafka, &[])
+            .map_err(|error| self.client.unavailable(&error))?
+            .create_with_context(ClientLog)
+            .map_err(|error| self.client.unavailable(&error))?;
+        let options = AdminOptions::new()
+            .request_timeout(Some(CREATE_TIMEOUT))
+            .operation_timeout(Some(CREATE_TIMEOUT));
+        let grown = NewPartitions::new(&kafka.events_topic, partition_count);
+        let results = admin
+            .create_partitions([&grown], &options)
+            .await
+            .map_err(|error| self.client.unavailable(&error))?;
+        match results.into_iter().next() {
+            Some(Ok(_)) => Ok(()),
+            Some(Err((topic, error))) => Err(self.client.unavailable(&format_args!(
+                "topic {topic} can't get {partition_count} partitions: {error}"
+            ))),
+            None => Err(self
+                .client
+                .unavailable(&"no answer about the topic's partitions")),
         }
     }
 }

@@ -11,18 +11,25 @@ use super::pool::Database;
 use super::stored::timestamp;
 use async_trait::async_trait;
 use axs_application::port::change_log::{
-    AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog,
+    PublishedPosition,
 };
 use axs_application::port::store_error::StoreError;
-use axs_domain::id::LogId;
+use axs_domain::id::{LayoutEpoch, LogId};
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use chrono::{DateTime, Utc};
 use sea_orm::EntityTrait;
 use shaku::Component;
+use sqlx::postgres::PgDatabaseError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// The SQLSTATE of `admit_log` while a change of the layout pauses writing.
+const LAYOUT_PAUSED: &str = "AX001";
+/// Its SQLSTATE when the layout has another epoch, which stands in the detail.
+const LAYOUT_MOVED: &str = "AX002";
 
 /// [`ChangeLog`] in the tables `balance_change_logs` and `balance_change_states`.
 #[derive(Component)]
@@ -43,7 +50,11 @@ impl PgChangeLog {
         StoreName::of(&*self.database)
     }
 
-    async fn insert(&self, rows: &[NewChangeLog]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
+    async fn insert(
+        &self,
+        rows: &[NewChangeLog],
+        epoch: LayoutEpoch,
+    ) -> Result<HashMap<Uuid, Timestamp>, AppendError> {
         let columns = KeyColumns::of(rows.iter().map(|row| &row.key));
         let ids: Vec<Uuid> = rows.iter().map(|row| row.log_id.uuid()).collect();
         let fingerprints: Vec<&[u8]> = rows
@@ -59,9 +70,10 @@ impl PgChangeLog {
                 .bind(columns.keys)
                 .bind(fingerprints)
                 .bind(payloads)
+                .bind(epoch.value())
                 .fetch_all(self.database.queries())
                 .await
-                .map_err(|error| self.name().sqlx(&error))?;
+                .map_err(|error| append_error(self.name(), &error))?;
         Ok(logged
             .into_iter()
             .map(|(log_id, logged_at)| (log_id, timestamp(logged_at)))
@@ -101,6 +113,29 @@ impl PgChangeLog {
     }
 }
 
+/// What `admit_log` refuses with, told from errors of the store.
+fn append_error(name: StoreName<'_>, error: &sqlx::Error) -> AppendError {
+    let refusal = match error {
+        sqlx::Error::Database(refusal) => refusal,
+        _ => return name.sqlx(error).into(),
+    };
+    match refusal.code().as_deref() {
+        Some(LAYOUT_PAUSED) => AppendError::LayoutPaused,
+        Some(LAYOUT_MOVED) => refusal
+            .try_downcast_ref::<PgDatabaseError>()
+            .and_then(|refusal| refusal.detail()?.parse().ok())
+            .and_then(|epoch| LayoutEpoch::try_new(epoch).ok())
+            .map_or_else(
+                || {
+                    name.corrupt(format_args!("no layout stands: {refusal}"))
+                        .into()
+                },
+                |current| AppendError::LayoutMoved { current },
+            ),
+        _ => name.sqlx(error).into(),
+    }
+}
+
 fn as_known(record: Option<ChangeLogRecord>) -> AppendOutcome {
     match record {
         Some(record) => AppendOutcome::Known(Box::new(record)),
@@ -115,14 +150,18 @@ fn unreadable(reason: &str) -> AppendOutcome {
 
 #[async_trait]
 impl ChangeLog for PgChangeLog {
-    async fn append(&self, rows: Vec<NewChangeLog>) -> Result<Vec<AppendOutcome>, StoreError> {
+    async fn append(
+        &self,
+        rows: Vec<NewChangeLog>,
+        epoch: LayoutEpoch,
+    ) -> Result<Vec<AppendOutcome>, AppendError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let logged = self
-            .name()
-            .answered(self.database.patience(), self.insert(&rows))
-            .await?;
+        let patience = self.database.patience();
+        let logged = tokio::time::timeout(patience, self.insert(&rows, epoch))
+            .await
+            .unwrap_or_else(|_| Err(self.name().no_answer(patience).into()))?;
         let met: Vec<ChangeLogKey> = rows
             .iter()
             .filter(|row| !logged.contains_key(&row.log_id.uuid()))

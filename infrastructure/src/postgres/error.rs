@@ -95,9 +95,12 @@ impl<'a> StoreName<'a> {
     ) -> Result<T, StoreError> {
         tokio::time::timeout(patience, question)
             .await
-            .unwrap_or_else(
-                |_| Err(self.unavailable(format_args!("no answer within {patience:?}"))),
-            )
+            .unwrap_or_else(|_| Err(self.no_answer(patience)))
+    }
+
+    /// The store did not answer in time. What was asked may have happened.
+    pub(crate) fn no_answer(self, patience: Duration) -> StoreError {
+        self.unavailable(format_args!("no answer within {patience:?}"))
     }
 
     /// The store is away, too slow or too busy.

@@ -12,6 +12,7 @@ mod change_log_record;
 pub mod currency_registry;
 mod entity;
 mod error;
+pub mod layout_change;
 pub mod layout_store;
 pub mod leadership;
 pub mod ledger_audit;

@@ -10,7 +10,7 @@ use axs_application::port::change_log::{
 use axs_domain::balance::{Balance, Delta, VersionedBalance};
 use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::LedgerEntry;
-use axs_domain::id::{BalanceVersion, LogId, Offset, PartitionId};
+use axs_domain::id::{BalanceVersion, LayoutEpoch, LogId, Offset, PartitionId};
 use axs_domain::log_status::LogStatus;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 
@@ -61,7 +61,7 @@ async fn what_was_logged_is_found_by_its_id_and_by_its_key_as_it_was_given() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let row = deposit(&key(3, 7, "first"), "12.5");
-        let outcomes = log.append(vec![row.clone()]).await.unwrap();
+        let outcomes = log.append(vec![row.clone()], LayoutEpoch::MIN).await.unwrap();
         let expected = as_logged(&row, &outcomes[0]);
         let by_id = log.find_by_log_id(row.log_id).await.unwrap();
         assert_eq!(by_id.as_ref(), Some(&expected));
@@ -80,7 +80,7 @@ async fn what_was_logged_is_found_by_its_id_and_by_its_key_as_it_was_given() {
 async fn what_was_never_logged_is_not_found() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
-        log.append(vec![deposit(&key(3, 7, "first"), "1")])
+        log.append(vec![deposit(&key(3, 7, "first"), "1")], LayoutEpoch::MIN)
             .await
             .unwrap();
         let unknown = LogId::new(uuid::Uuid::now_v7());
@@ -88,7 +88,7 @@ async fn what_was_never_logged_is_not_found() {
         for other in [key(3, 7, "second"), key(3, 8, "first"), key(4, 7, "first")] {
             assert_eq!(log.find_by_key(other).await.unwrap(), None);
         }
-        assert_eq!(log.append(Vec::new()).await.unwrap(), []);
+        assert_eq!(log.append(Vec::new(), LayoutEpoch::MIN).await.unwrap(), []);
     })
     .await;
 }
@@ -100,7 +100,7 @@ async fn a_row_that_can_not_be_read_hides_no_neighbour() {
         let log = PgChangeLog::new(test.database());
         let newer = deposit(&key(3, 7, "newer"), "1");
         let known_before = deposit(&key(3, 7, "known"), "1");
-        log.append(vec![newer.clone(), known_before.clone()])
+        log.append(vec![newer.clone(), known_before.clone()], LayoutEpoch::MIN)
             .await
             .unwrap();
         set_state(
@@ -114,7 +114,7 @@ async fn a_row_that_can_not_be_read_hides_no_neighbour() {
             deposit(&newer.key, "1"),
             deposit(&known_before.key, "1"),
         ];
-        let outcomes = log.append(rows.clone()).await.unwrap();
+        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         as_logged(&rows[0], &outcomes[0]);
         assert!(matches!(&outcomes[1], AppendOutcome::Unreadable(_)));
         assert_eq!(known(&outcomes[2]).log_id, known_before.log_id);
@@ -129,14 +129,17 @@ async fn outcomes_stand_in_the_order_asked_whatever_the_order_of_the_keys() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let before = deposit(&key(5, 2, "m"), "1");
-        let first = log.append(vec![before.clone()]).await.unwrap();
+        let first = log
+            .append(vec![before.clone()], LayoutEpoch::MIN)
+            .await
+            .unwrap();
         let rows = vec![
             deposit(&key(23, 9, "z"), "1"),
             deposit(&key(5, 2, "m"), "2"),
             deposit(&key(0, 1, "a"), "3"),
             deposit(&key(5, 2, "M"), "4"),
         ];
-        let outcomes = log.append(rows.clone()).await.unwrap();
+        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         assert_eq!(outcomes.len(), 4);
         assert_eq!(known(&outcomes[1]), &as_logged(&before, &first[0]));
         for place in [0, 2, 3] {
@@ -161,7 +164,7 @@ async fn of_rows_with_one_key_in_one_call_the_first_is_logged_and_the_others_kno
             deposit(&same, "2"),
             deposit(&same, "1"),
         ];
-        let outcomes = log.append(rows.clone()).await.unwrap();
+        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         let expected = as_logged(&rows[1], &outcomes[1]);
         assert_eq!(known(&outcomes[2]), &expected);
         assert_eq!(known(&outcomes[3]), &expected);
@@ -190,7 +193,7 @@ async fn the_same_keys_sent_at_once_over_many_connections_are_logged_once_and_no
             }
             let log = PgChangeLog::new(test.elsewhere().database());
             tasks.push(tokio::spawn(async move {
-                let outcomes = log.append(rows.clone()).await.unwrap();
+                let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
                 rows.into_iter().zip(outcomes).collect::<Vec<_>>()
             }));
         }
@@ -225,7 +228,7 @@ async fn a_known_row_comes_with_its_status_its_reason_and_its_entries() {
         let rejected = deposit(&key(3, 7, "rejected"), "1");
         let parked = deposit(&key(17, 8, "parked"), "1");
         let rows = vec![applied.clone(), rejected.clone(), parked.clone()];
-        log.append(rows.clone()).await.unwrap();
+        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         let decided = "decided_at = '2026-01-02 03:04:05.000006Z', partition = 1";
         set_state(
             &test,
@@ -260,7 +263,7 @@ async fn a_known_row_comes_with_its_status_its_reason_and_its_entries() {
         .await;
 
         let again = rows.iter().map(|row| deposit(&row.key, "1")).collect();
-        let outcomes = log.append(again).await.unwrap();
+        let outcomes = log.append(again, LayoutEpoch::MIN).await.unwrap();
         let [first, second, third] = [0, 1, 2].map(|place| known(&outcomes[place]));
         let statuses = [first, second, third].map(|record| record.status);
         assert_eq!(
@@ -345,7 +348,7 @@ async fn a_row_whose_clock_is_years_off_is_kept_in_the_default_partition() {
             .zip(["past", "future"])
             .map(|(id, text)| deposit_with_id(*id, &key(3, 7, text), "1"))
             .collect();
-        let outcomes = log.append(rows.clone()).await.unwrap();
+        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         for (row, outcome) in rows.iter().zip(&outcomes) {
             let found = log.find_by_log_id(row.log_id).await.unwrap();
             assert_eq!(found, Some(as_logged(row, outcome)));
@@ -366,7 +369,7 @@ async fn a_position_is_noted_while_a_row_is_init_and_never_after() {
             .iter()
             .map(|text| deposit(&key(3, 7, text), "1"))
             .collect();
-        log.append(rows.clone()).await.unwrap();
+        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         set_state(
             &test,
             rows[1].log_id,
@@ -403,7 +406,7 @@ async fn noting_a_position_keeps_the_row_on_its_page() {
         let rows: Vec<NewChangeLog> = (0..1_000)
             .map(|n| deposit(&key(3, 7, &format!("key {n}")), "1"))
             .collect();
-        log.append(rows.clone()).await.unwrap();
+        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
         test.execute(
             "CREATE TABLE place_before AS
              SELECT log_id, (ctid::text::point)[0] AS page FROM balance_change_states",

@@ -4,7 +4,7 @@ use crate::event::{deposit, deposit_with_id, key};
 use crate::laid_out::on_laid_out_database;
 use axs_application::port::change_log::ChangeLog;
 use axs_application::port::change_log_partitions::ChangeLogPartitions;
-use axs_domain::id::LogId;
+use axs_domain::id::{LayoutEpoch, LogId};
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 
@@ -30,7 +30,7 @@ async fn days_are_made_once_however_often_and_from_wherever_they_are_asked_for()
 async fn a_row_of_today_lies_in_the_partition_of_today() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
-        log.append(vec![deposit(&key(3, 7, "today"), "1")])
+        log.append(vec![deposit(&key(3, 7, "today"), "1")], LayoutEpoch::MIN)
             .await
             .unwrap();
         let rows = test
@@ -60,7 +60,9 @@ async fn a_row_that_came_before_its_day_moves_into_the_day_when_it_is_made() {
             0,
         )));
         let row = deposit_with_id(early, &key(3, 7, "early"), "1");
-        log.append(vec![row.clone()]).await.unwrap();
+        log.append(vec![row.clone()], LayoutEpoch::MIN)
+            .await
+            .unwrap();
         let in_default = "SELECT count(*) FROM balance_change_logs_default";
         assert_eq!(test.number(in_default).await, 1);
         assert_eq!(days.ensure_ahead(30).await.unwrap(), 16);
@@ -94,7 +96,9 @@ async fn a_day_of_payloads_is_retired_by_dropping_it_and_its_rows_are_still_know
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let row = deposit(&key(3, 7, "old"), "1");
-        log.append(vec![row.clone()]).await.unwrap();
+        log.append(vec![row.clone()], LayoutEpoch::MIN)
+            .await
+            .unwrap();
         test.execute(
             "DO $$ BEGIN EXECUTE format('DROP TABLE balance_change_logs_%s',
                  to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')); END $$",

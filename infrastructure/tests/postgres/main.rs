@@ -16,6 +16,7 @@ mod change_log_partitions;
 mod currency_registry;
 mod event;
 mod laid_out;
+mod layout_change;
 mod layout_store;
 mod plan;
 mod pool;

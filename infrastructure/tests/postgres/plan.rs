@@ -174,6 +174,7 @@ async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size(
                 array(&test, "'new key ' || n", "text", rows).await,
                 array(&test, "'\\x00'::bytea", "bytea", rows).await,
                 array(&test, "'\\x00'::bytea", "bytea", rows).await,
+                "1".to_owned(),
             ];
             let append = with_values(
                 include_str!("../../src/postgres/sql/change_log/append.sql"),

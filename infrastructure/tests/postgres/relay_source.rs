@@ -58,7 +58,7 @@ async fn scan_after(
 async fn log_aged(test: &TestDatabase, shard_id: i32, name: &str, seconds: i64) -> NewChangeLog {
     let row = deposit(&key(shard_id, 7, name), "1");
     let log = PgChangeLog::new(test.database());
-    log.append(vec![row.clone()]).await.unwrap();
+    log.append(vec![row.clone()], LayoutEpoch::MIN).await.unwrap();
     test.execute(&format!(
         "UPDATE balance_change_states SET logged_at = date_trunc('hour', now()) - interval '{seconds} s'
           WHERE log_id = '{}'",
@@ -83,7 +83,7 @@ async fn a_scan_sees_rows_that_are_init_and_past_the_grace_oldest_first() {
         let oldest = log_aged(&test, 17, "first", 300).await;
         let done = log_aged(&test, 3, "done", 400).await;
         log_aged(&test, 4, "of another shard", 400).await;
-        log.append(vec![deposit(&key(3, 7, "just now"), "1")])
+        log.append(vec![deposit(&key(3, 7, "just now"), "1")], LayoutEpoch::MIN)
             .await
             .unwrap();
         test.execute(&format!(
@@ -203,7 +203,7 @@ async fn a_row_whose_commit_hangs_behind_the_scan_is_found_by_the_next_one() {
         // Younger rows are there before it, by time and by id.
         let log = PgChangeLog::new(test.database());
         let younger = deposit(&key(3, 7, "younger"), "1");
-        log.append(vec![younger]).await.unwrap();
+        log.append(vec![younger], LayoutEpoch::MIN).await.unwrap();
         test.execute(
             "UPDATE balance_change_states
                 SET status = 2, reason_code = 1, partition = 0, record_offset = 1, decided_at = now()

@@ -235,6 +235,9 @@ fn submit_failed(error: &SubmitError) -> Status {
             reason,
             retry_after,
         } => status::backlog_full(reason, *retry_after),
+        SubmitError::Paused { retry_after } => {
+            status::writes_paused(&error.to_string(), *retry_after)
+        }
     }
 }
 

@@ -20,6 +20,9 @@ pub const REASON_STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 /// The reason of a refusal for too many events under way.
 pub const REASON_BACKLOG_FULL: &str = "BACKLOG_FULL";
 
+/// The reason of a refusal while an operator changes the layout.
+pub const REASON_WRITES_PAUSED: &str = "WRITES_PAUSED";
+
 /// The reason of a refusal for too many reads at once.
 pub const REASON_READS_BUSY: &str = "READS_BUSY";
 
@@ -67,6 +70,12 @@ pub(super) fn invalid_request(refusal: v1::Refusal) -> Status {
 pub(super) fn backlog_full(reason: &str, retry_after: Duration) -> Status {
     let consequence = "nothing was logged";
     exhausted(REASON_BACKLOG_FULL, reason, consequence, retry_after)
+}
+
+/// Nothing was logged: an operator changes the layout.
+pub(super) fn writes_paused(reason: &str, retry_after: Duration) -> Status {
+    let consequence = "nothing was logged";
+    exhausted(REASON_WRITES_PAUSED, reason, consequence, retry_after)
 }
 
 /// Nothing was read: too many read at once.

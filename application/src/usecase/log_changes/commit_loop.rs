@@ -1,15 +1,18 @@
 //! The one task of a process that writes to the change log.
 
-use super::{LogError, LogOutcome, LogRequest};
-use crate::port::change_log::{AppendOutcome, ChangeLog, ChangeLogRecord, NewChangeLog};
+use super::{LogError, LogOutcome, LogRequest, LogSettings};
+use crate::port::change_log::{
+    AppendError, AppendOutcome, ChangeLog, ChangeLogRecord, NewChangeLog,
+};
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::event_publisher::OutboundRecord;
 use crate::port::log_id_generator::LogIdGenerator;
 use crate::usecase::ack_level::AckLevel;
 use crate::usecase::detached::run_detached;
+use crate::usecase::layout_lookup::LayoutLookup;
 use crate::usecase::log_changes::ChangeToLog;
 use crate::usecase::publish_events::{EventToPublish, Publication, PublishEvents, WindowPlace};
-use axs_domain::id::LogId;
+use axs_domain::id::{LayoutEpoch, LogId};
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use lru::LruCache;
@@ -25,7 +28,8 @@ pub(super) struct CommitLoop {
     pub(super) publishing: Arc<dyn PublishEvents>,
     pub(super) codec: Arc<dyn EventCodec>,
     pub(super) log_ids: Arc<dyn LogIdGenerator>,
-    pub(super) events_max: usize,
+    pub(super) layouts: Arc<dyn LayoutLookup>,
+    pub(super) settings: LogSettings,
     pub(super) intake: mpsc::UnboundedReceiver<LogRequest>,
     /// A request that did not fit into the last commit: the first one of the next.
     pub(super) carried: Option<LogRequest>,
@@ -40,6 +44,10 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
     Some(max) => max,
     None => NonZeroUsize::MIN,
 };
+
+/// How often one commit is placed by a newer layout. Raises are rare: more than one during a commit
+/// means that something else is wrong.
+const PLACINGS_MAX: usize = 4;
 
 impl CommitLoop {
     /// Runs until the intake is closed and everything taken from it is answered. Errors of the
@@ -71,7 +79,7 @@ impl CommitLoop {
         let mut requests = vec![first];
         while let Ok(request) = self.intake.try_recv() {
             events += request.changes.len();
-            if events > self.events_max {
+            if events > self.settings.commit_events_max {
                 self.carried = Some(request);
                 break;
             }
@@ -80,19 +88,8 @@ impl CommitLoop {
         requests
     }
 
-    async fn commit(&mut self, requests: Vec<LogRequest>) {
-        let rows: Vec<NewChangeLog> = requests
-            .iter()
-            .flat_map(|request| &request.changes)
-            .map(|change| self.row(change))
-            .collect();
-        let log_ids: Vec<LogId> = rows.iter().map(|row| row.log_id).collect();
-        let began = Instant::now();
-        let change_log = Arc::clone(&self.change_log);
-        // Detached from this task too, so that a panic in the store's adapter ends one commit and
-        // not the write side.
-        let appended = run_detached(async move { change_log.append(rows).await }).await;
-        metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
+    async fn commit(&mut self, mut requests: Vec<LogRequest>) {
+        let (log_ids, appended) = self.append(&mut requests).await;
         match appended {
             Ok(outcomes) if outcomes.len() == log_ids.len() => {
                 fail::fail_point!("api.after_log_commit");
@@ -105,10 +102,63 @@ impl CommitLoop {
                     outcomes.len(),
                     log_ids.len()
                 );
-                fail(requests, &reason);
+                fail(requests, &LogError::Unavailable(reason));
             }
-            Err(error) => fail(requests, &error.to_string()),
+            Err(failure) => fail(requests, &failure),
         }
+    }
+
+    /// Writes all events of the requests under one layout: the one they were placed by, or the
+    /// newer one that the change log names.
+    async fn append(
+        &mut self,
+        requests: &mut [LogRequest],
+    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, LogError>) {
+        let mut placed = self.placed_alike(requests).await;
+        for _ in 1..PLACINGS_MAX {
+            let epoch = match placed {
+                Ok(epoch) => epoch,
+                Err(failure) => return (Vec::new(), Err(failure)),
+            };
+            let (log_ids, appended) = self.append_under(requests, epoch).await;
+            match appended {
+                Ok(outcomes) => return (log_ids, Ok(outcomes)),
+                Err(AppendError::LayoutMoved { .. }) => {
+                    metrics::counter!("axs_log_placed_anew_total").increment(1);
+                    placed = self.place_anew(requests).await;
+                }
+                Err(AppendError::LayoutPaused) => {
+                    let retry_after = self.settings.retry_after;
+                    return (log_ids, Err(LogError::Paused { retry_after }));
+                }
+                Err(AppendError::Store(failure)) => {
+                    return (log_ids, Err(LogError::Unavailable(failure.to_string())));
+                }
+            }
+        }
+        // Nothing was written by any of the tries.
+        let retry_after = self.settings.retry_after;
+        (Vec::new(), Err(LogError::Paused { retry_after }))
+    }
+
+    async fn append_under(
+        &mut self,
+        requests: &[LogRequest],
+        epoch: LayoutEpoch,
+    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, AppendError>) {
+        let rows: Vec<NewChangeLog> = requests
+            .iter()
+            .flat_map(|request| &request.changes)
+            .map(|change| self.row(change))
+            .collect();
+        let log_ids: Vec<LogId> = rows.iter().map(|row| row.log_id).collect();
+        let began = Instant::now();
+        let change_log = Arc::clone(&self.change_log);
+        // Detached from this task too, so that a panic in the store's adapter ends one commit and
+        // not the write side.
+        let appended = run_detached(async move { change_log.append(rows, epoch).await }).await;
+        metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
+        (log_ids, appended)
     }
 
     fn row(&self, change: &ChangeToLog) -> NewChangeLog {
@@ -242,14 +292,12 @@ fn never_seen_on_topic(record: &ChangeLogRecord, change: &ChangeToLog) -> bool {
         && !record.payload.is_empty()
 }
 
-/// Tells everybody of a commit that its outcome is unknown. Nothing of it is published from here:
-/// rows that did commit are found by the relay. The places go back with the requests.
-fn fail(requests: Vec<LogRequest>, reason: &str) {
-    tracing::warn!(reason, requests = requests.len(), "a log commit failed");
+/// Tells everybody what became of a commit that failed. Nothing of it is published from here: rows
+/// that did commit are found by the relay. The places go back with the requests.
+fn fail(requests: Vec<LogRequest>, failure: &LogError) {
+    tracing::warn!(%failure, requests = requests.len(), "a log commit failed");
     for request in requests {
-        let _ = request
-            .answer
-            .send(Err(LogError::Unavailable(reason.to_owned())));
+        let _ = request.answer.send(Err(failure.clone()));
     }
 }
 

@@ -9,6 +9,10 @@
 //! (`logged_at`, `log_id`), in which the relay publishes, is the order in which this process
 //! publishes.
 //!
+//! The layout by which events are placed on partitions is checked by the transaction itself. When
+//! it has been raised since, the events are placed anew and written again; while it is being
+//! changed, they are refused.
+//!
 //! One transaction at a time, not two: with two, an event could commit, and reach the topic,
 //! before an earlier one of its account.
 //!
@@ -18,8 +22,10 @@
 //! | `axs_log_commit_events` | events of one transaction |
 
 mod commit_loop;
+mod placing;
 
 use super::ack_level::AckLevel;
+use super::layout_lookup::LayoutLookup;
 use super::publish_events::{Publication, PublishEvents, ReserveError, WindowPlaces};
 use crate::port::change_log::{ChangeLog, ChangeLogKey, ChangeLogRecord};
 use crate::port::event_codec::EventCodec;
@@ -46,6 +52,8 @@ pub struct LogSettings {
     /// Events written by one transaction; 1 or more. A request is never split, so one that is
     /// larger is written alone.
     pub commit_events_max: usize,
+    /// After which time a client that was refused during a change of the layout should try again.
+    pub retry_after: Duration,
 }
 
 /// A checked event that is to be logged.
@@ -102,6 +110,12 @@ pub enum LogError {
         /// The pause before the next try.
         retry_after: Duration,
     },
+    /// The layout is being changed. Nothing was logged.
+    #[error("nothing is logged while the layout is changed")]
+    Paused {
+        /// The pause before the next try.
+        retry_after: Duration,
+    },
 }
 
 impl From<ReserveError> for LogError {
@@ -154,6 +168,8 @@ pub struct GroupCommit {
     codec: Arc<dyn EventCodec>,
     #[shaku(inject)]
     log_ids: Arc<dyn LogIdGenerator>,
+    #[shaku(inject)]
+    layouts: Arc<dyn LayoutLookup>,
     /// The bounds of the group commit.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: LogSettings,
@@ -185,6 +201,7 @@ impl GroupCommit {
         publishing: Arc<dyn PublishEvents>,
         codec: Arc<dyn EventCodec>,
         log_ids: Arc<dyn LogIdGenerator>,
+        layouts: Arc<dyn LayoutLookup>,
         settings: LogSettings,
     ) -> Self {
         Self {
@@ -192,6 +209,7 @@ impl GroupCommit {
             publishing,
             codec,
             log_ids,
+            layouts,
             settings,
             running: Running::default(),
         }
@@ -207,7 +225,8 @@ impl GroupCommit {
                 publishing: Arc::clone(&self.publishing),
                 codec: Arc::clone(&self.codec),
                 log_ids: Arc::clone(&self.log_ids),
-                events_max: self.settings.commit_events_max,
+                layouts: Arc::clone(&self.layouts),
+                settings: self.settings,
                 intake: taken,
                 carried: None,
                 closing: self.running.closing.clone(),

@@ -1,10 +1,14 @@
 use super::*;
-use crate::port::change_log::{AppendOutcome, ChangeLogRecord, MockChangeLog};
+use crate::port::change_log::{AppendError, AppendOutcome, ChangeLogRecord, MockChangeLog};
 use crate::port::event_publisher::EventPublisher;
+use crate::port::layout_store::StoredLayout;
 use crate::testkit::{
     CountingLogIds, EventBuilder, MemoryChangeLog, MemoryTopic, TableCodec, account, log_id,
+    stored_layout,
 };
+use crate::usecase::layout_lookup::MockLayoutLookup;
 use crate::usecase::publish_events::{MockPublishEvents, OrderedPublishing, PublishSettings};
+use axs_domain::layout_raise::raise;
 use axs_domain::log_status::LogStatus;
 use std::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -17,6 +21,27 @@ const SETTLED: Duration = Duration::from_secs(5);
 fn settings() -> LogSettings {
     LogSettings {
         commit_events_max: 100,
+        retry_after: RETRY_AFTER,
+    }
+}
+
+/// The layout of the testkit as every read gives it, one epoch and two partitions later.
+fn layouts() -> Arc<MockLayoutLookup> {
+    let mut layouts = MockLayoutLookup::new();
+    layouts
+        .expect_refreshed()
+        .returning(|| Ok(Arc::new(raised_layout())));
+    layouts
+        .expect_current()
+        .returning(|| Ok(Arc::new(raised_layout())));
+    Arc::new(layouts)
+}
+
+fn raised_layout() -> StoredLayout {
+    let standing = stored_layout();
+    StoredLayout {
+        layout: raise(&standing.layout, 8, &[]).unwrap(),
+        ..standing
     }
 }
 
@@ -46,7 +71,11 @@ impl Bench {
             publishing.clone(),
             codec.clone(),
             Arc::new(CountingLogIds::default()),
-            LogSettings { commit_events_max },
+            layouts(),
+            LogSettings {
+                commit_events_max,
+                retry_after: RETRY_AFTER,
+            },
         ));
         Self {
             log,
@@ -273,7 +302,7 @@ fn init_row(change: &ChangeToLog, log_id: LogId) -> ChangeLogRecord {
 #[tokio::test(start_paused = true)]
 async fn one_row_that_can_not_be_read_fails_its_request_and_no_neighbour() {
     let mut log = MockChangeLog::new();
-    log.expect_append().return_once(|rows| {
+    log.expect_append().return_once(|rows, _| {
         assert_eq!(rows.len(), 3);
         let logged_at = Timestamp::from_unix_micros(1);
         Ok(vec![
@@ -289,6 +318,7 @@ async fn one_row_that_can_not_be_read_fails_its_request_and_no_neighbour() {
         bench.publishing.clone(),
         bench.codec.clone(),
         Arc::new(CountingLogIds::default()),
+        layouts(),
         settings(),
     );
     let of = |keys: &[&str]| keys.iter().map(|key| change(&bench.codec, key)).collect();
@@ -451,6 +481,7 @@ fn over(change_log: MockChangeLog) -> (GroupCommit, Arc<TableCodec>) {
         Arc::new(publishing),
         codec.clone(),
         Arc::new(CountingLogIds::default()),
+        layouts(),
         settings(),
     );
     (commits, codec)
@@ -466,7 +497,7 @@ async fn an_adapter_that_panics_fails_one_commit_and_not_the_write_side() {
     change_log
         .expect_append()
         .times(2)
-        .returning(|_| panic!("a bug"));
+        .returning(|_, _| panic!("a bug"));
     let (commits, codec) = over(change_log);
     for key in ["a", "b"] {
         let failed = commits.log(vec![change(&codec, key)], AckLevel::Logged);
@@ -477,7 +508,7 @@ async fn an_adapter_that_panics_fails_one_commit_and_not_the_write_side() {
 #[tokio::test]
 async fn outcomes_that_are_not_one_for_each_row_are_never_given_to_the_wrong_event() {
     let mut change_log = MockChangeLog::new();
-    change_log.expect_append().returning(|_| {
+    change_log.expect_append().returning(|_, _| {
         Ok(vec![AppendOutcome::Logged {
             logged_at: Timestamp::from_unix_micros(1),
         }])
@@ -515,10 +546,69 @@ async fn events_are_handed_to_publishing_before_their_request_is_answered() {
         Arc::new(publishing),
         codec.clone(),
         Arc::new(CountingLogIds::default()),
+        layouts(),
         settings(),
     );
     let request = commits.log(vec![change(&codec, "a")], AckLevel::Logged);
     request.await.unwrap();
     seen.lock().unwrap().push("answered");
     assert_eq!(*seen.lock().unwrap(), ["handed over", "answered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_layout_is_changed_requests_are_refused_with_a_delay_and_nothing_is_logged() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.set_paused(true);
+    let refused = bench.log(&["a"]).await;
+    assert!(matches!(refused, Err(LogError::Paused { retry_after }) if retry_after == RETRY_AFTER));
+    assert!(bench.log.commits().is_empty() && bench.published().is_empty());
+    assert!(bench.all_places_are_back().await);
+    bench.log.set_paused(false);
+    bench.log(&["a"]).await.unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_placed_by_an_older_layout_are_placed_anew_and_keep_their_order() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.set_epoch(LayoutEpoch::MIN.next().unwrap());
+    bench.log(&["a", "b"]).await.unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["a", "b"]);
+    let raised = raised_layout().layout;
+    let home = raised.partition_of(account(1).shard_id).unwrap();
+    for record in bench.topic.enqueued() {
+        assert_eq!(record.partition, home);
+        let header = bench.codec.decode_envelope(record.payload).unwrap().header;
+        assert_eq!(header.layout_epoch, raised.epoch());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_placed_by_two_layouts_are_written_under_one() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.set_epoch(raised_layout().layout.epoch());
+    let mut changes = vec![change(&bench.codec, "a"), change(&bench.codec, "b")];
+    changes[1].layout_epoch = raised_layout().layout.epoch();
+    bench.commits.log(changes, AckLevel::Logged).await.unwrap();
+    assert_eq!(bench.log.commits().len(), 1, "no try was in vain");
+}
+
+#[tokio::test]
+async fn a_layout_that_moves_again_and_again_is_given_up_without_logging() {
+    let mut change_log = MockChangeLog::new();
+    change_log
+        .expect_append()
+        .times(1..10)
+        .returning(|_, epoch| {
+            Err(AppendError::LayoutMoved {
+                current: epoch.next().unwrap(),
+            })
+        });
+    let (commits, codec) = over(change_log);
+    let refused = commits
+        .log(vec![change(&codec, "a")], AckLevel::Logged)
+        .await;
+    assert!(matches!(refused, Err(LogError::Paused { .. })));
 }

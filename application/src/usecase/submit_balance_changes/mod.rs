@@ -82,6 +82,12 @@ pub enum SubmitError {
         /// The pause.
         retry_after: Duration,
     },
+    /// Nothing was logged: the layout is being changed. Try again after the pause.
+    #[error("nothing is logged while the layout is changed")]
+    Paused {
+        /// The pause.
+        retry_after: Duration,
+    },
 }
 
 impl From<StoreError> for SubmitError {
@@ -99,6 +105,7 @@ impl From<LogError> for SubmitError {
                 reason: text,
                 retry_after,
             },
+            LogError::Paused { retry_after } => Self::Paused { retry_after },
         }
     }
 }

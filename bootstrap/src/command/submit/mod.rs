@@ -210,7 +210,9 @@ async fn submit_batch(
     let outcomes = loop {
         match submit.submit(events.clone(), AckLevel::Logged, None).await {
             Ok(outcomes) => break outcomes,
-            Err(SubmitError::BacklogFull { retry_after, .. }) if Instant::now() < patience_ends => {
+            Err(
+                SubmitError::BacklogFull { retry_after, .. } | SubmitError::Paused { retry_after },
+            ) if Instant::now() < patience_ends => {
                 tokio::time::sleep(retry_after).await;
             }
             Err(failure @ SubmitError::Unavailable { .. }) => {

@@ -351,6 +351,10 @@ impl EventTopic for Cluster {
     async fn create(&self, _partition_count: usize) -> Result<bool, BrokerError> {
         Ok(false)
     }
+
+    async fn grow(&self, _partition_count: usize) -> Result<(), BrokerError> {
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -2,17 +2,24 @@
 -- the time written with it; a row that is missing from the answer met a row with its key.
 --
 -- $1 log ids, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads: arrays of one length.
+-- $7 the epoch of the layout by which the rows will be published; see admit_log, which refuses.
 --
 -- One statement, so that it is a transaction of its own: one round trip, and nothing that a caller
 -- who goes away could leave open. Which rows the keys met is read by a statement of its own
 -- (states.sql): this one's snapshot can't see what it waited for.
 --
--- Locks: the key's index entries, in the order of the key.
-WITH asked AS MATERIALIZED (
+-- Locks: that of admit_log; the key's index entries, in the order of the key.
+WITH admitted AS MATERIALIZED (
+    -- Once, not for each row. Whether it runs before or after rows are inserted is all the same: its
+    -- lock is held to the end of the transaction, which a refusal rolls back.
+    SELECT admit_log($7) AS may_log
+),
+asked AS MATERIALIZED (
     SELECT *
       FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[], $6::bytea[])
            WITH ORDINALITY
            AS a (log_id, shard_id, account_id, idempotency_key, fingerprint, payload, position)
+     WHERE (SELECT may_log FROM admitted)
 ),
 logged AS (
     INSERT INTO balance_change_states

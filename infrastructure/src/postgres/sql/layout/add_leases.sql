@@ -1,0 +1,2 @@
+-- $1 partitions.
+INSERT INTO partition_leases (partition) SELECT unnest($1::integer[])

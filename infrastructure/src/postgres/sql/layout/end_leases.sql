@@ -1,0 +1,1 @@
+UPDATE partition_leases SET owner = NULL, expires_at = '-infinity'

@@ -1,0 +1,3 @@
+SELECT change_kind, target_partition_count, paused_at
+  FROM layout
+ WHERE change_id IS NOT NULL

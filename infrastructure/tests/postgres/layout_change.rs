@@ -1,0 +1,370 @@
+//! Pausing writes and switching the layout.
+
+use crate::event::{deposit, key};
+use crate::laid_out::{layout, on_laid_out_database};
+use crate::support::{TestDatabase, on_database};
+use axs_application::port::change_log::{AppendError, AppendOutcome, ChangeLog};
+use axs_application::port::layout_change::{
+    LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
+};
+use axs_application::port::layout_store::{LayoutStore, StoredLayout};
+use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver};
+use axs_domain::fencing::Claim;
+use axs_domain::id::{LayoutChangeId, LayoutEpoch, Offset, OwnerId, PartitionId};
+use axs_domain::layout::Layout;
+use axs_domain::layout_raise::{PoolPartitions, raise};
+use axs_domain::text::PoolName;
+use axs_infrastructure::postgres::change_log::PgChangeLog;
+use axs_infrastructure::postgres::layout_change::PgLayoutChange;
+use axs_infrastructure::postgres::layout_store::PgLayoutStore;
+use axs_infrastructure::postgres::leadership::{LeadershipSettings, PgPartitionLeadership};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor, Postgres};
+use std::time::Duration;
+use uuid::Uuid;
+
+const RAISE: LayoutChangeKind = LayoutChangeKind::Raise { partition_count: 5 };
+const LEASE: Duration = Duration::from_secs(120);
+
+fn partition(number: i32) -> PartitionId {
+    PartitionId::try_new(number).unwrap()
+}
+
+fn start(number: i32, offset: i64) -> PartitionStart {
+    PartitionStart {
+        partition: partition(number),
+        offset: Offset::try_new(offset).unwrap(),
+    }
+}
+
+/// The layout of the tests with five partitions: two more for `retail`.
+fn raised() -> Layout {
+    let retail = PoolPartitions {
+        name: PoolName::parse("retail").unwrap(),
+        partitions: 4,
+    };
+    raise(&layout().layout, 5, &[retail]).unwrap()
+}
+
+async fn paused(changes: &PgLayoutChange, kind: LayoutChangeKind) -> LayoutChangeId {
+    match changes.pause(kind).await.unwrap() {
+        Pausing::Paused(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn taken(test: &TestDatabase, owner: OwnerId, number: i32) -> (Claim, Offset, LayoutEpoch) {
+    let leadership = leadership(test);
+    let taken = leadership.take_over(partition(number), owner, LEASE).await;
+    match taken.unwrap() {
+        TakeOver::Taken {
+            claim,
+            stored_offset,
+            layout_epoch,
+            ..
+        } => (claim, stored_offset, layout_epoch),
+        TakeOver::Held => panic!("partition {number} is held"),
+    }
+}
+
+fn leadership(test: &TestDatabase) -> PgPartitionLeadership {
+    PgPartitionLeadership::new(test.database(), LeadershipSettings::default())
+}
+
+/// A session of plain SQL beside the adapters.
+async fn session(test: &TestDatabase) -> (PoolConnection<Postgres>, i32) {
+    let mut session = test
+        .elsewhere()
+        .database()
+        .writer()
+        .acquire()
+        .await
+        .unwrap();
+    session.close_on_drop();
+    let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
+    let pid = pid.fetch_one(&mut *session).await.unwrap();
+    (session, pid)
+}
+
+async fn run(session: &mut PoolConnection<Postgres>, statements: &str) {
+    let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    session.execute(statements).await.unwrap();
+}
+
+async fn until_somebody_waits_for(test: &TestDatabase, pid: i32) {
+    let waiting = format!(
+        "SELECT count(*) FROM pg_stat_activity
+          WHERE datname = current_database() AND {pid} = ANY (pg_blocking_pids(pid))"
+    );
+    let waits = async {
+        while test.number(&waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits)
+        .await
+        .expect("somebody waits");
+}
+
+const LOGGED: &str = "SELECT count(*) FROM balance_change_states";
+
+#[tokio::test]
+async fn while_writing_is_paused_nothing_is_logged_and_afterwards_it_is() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.elsewhere().database());
+        let changes = PgLayoutChange::new(test.database());
+        let row = deposit(&key(3, 7, "a"), "1");
+        let change = paused(&changes, RAISE).await;
+        let refused = log.append(vec![row.clone()], LayoutEpoch::MIN).await;
+        assert_eq!(refused, Err(AppendError::LayoutPaused));
+        assert_eq!(test.number(LOGGED).await, 0);
+        assert!(changes.resume(Some(change)).await.unwrap());
+        let logged = log.append(vec![row], LayoutEpoch::MIN).await.unwrap();
+        assert!(matches!(logged[..], [AppendOutcome::Logged { .. }]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_mapped_by_another_epoch_are_refused_with_the_one_that_stands() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        test.execute("UPDATE layout SET epoch = 7").await;
+        let refused = log
+            .append(vec![deposit(&key(3, 7, "a"), "1")], LayoutEpoch::MIN)
+            .await;
+        let current = LayoutEpoch::try_new(7).unwrap();
+        assert_eq!(refused, Err(AppendError::LayoutMoved { current }));
+        assert_eq!(test.number(LOGGED).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_waits_for_an_append_that_began_before_it() {
+    on_laid_out_database(async |test| {
+        let (mut append, pid) = session(&test).await;
+        run(&mut append, "BEGIN; SELECT admit_log(1)").await;
+        let changes = PgLayoutChange::new(test.database());
+        let pausing = tokio::spawn(async move { paused(&changes, RAISE).await });
+        until_somebody_waits_for(&test, pid).await;
+        let marked = "SELECT count(*) FROM layout WHERE paused_at IS NOT NULL";
+        assert_eq!(test.number(marked).await, 1, "later appends are refused");
+        assert!(!pausing.is_finished());
+        run(&mut append, "COMMIT").await;
+        pausing.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_append_whose_statement_began_before_the_pause_and_got_its_turn_after_it_is_refused() {
+    on_laid_out_database(async |test| {
+        let (mut holder, pid) = session(&test).await;
+        run(
+            &mut holder,
+            "BEGIN; SELECT pg_advisory_xact_lock(layout_lock_key())",
+        )
+        .await;
+        let log = PgChangeLog::new(test.elsewhere().database());
+        let appending = tokio::spawn(async move {
+            let row = deposit(&key(3, 7, "a"), "1");
+            log.append(vec![row], LayoutEpoch::MIN).await
+        });
+        until_somebody_waits_for(&test, pid).await;
+        test.execute(
+            "UPDATE layout SET change_id = gen_random_uuid(), change_kind = 'ADOPT',
+                               paused_at = clock_timestamp()",
+        )
+        .await;
+        run(&mut holder, "COMMIT").await;
+        let refused = appending.await.unwrap();
+        assert_eq!(refused, Err(AppendError::LayoutPaused));
+        assert_eq!(test.number(LOGGED).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_raise_fences_the_leaders_moves_the_map_and_ends_the_pause_as_one() {
+    on_laid_out_database(async |test| {
+        let changes = PgLayoutChange::new(test.database());
+        let owner = OwnerId::new(Uuid::new_v4());
+        let (claim, ..) = taken(&test, owner, 0).await;
+        let change = paused(&changes, RAISE).await;
+        let store = PgLayoutStore::new(test.database());
+        let pausing = store.load().await.unwrap().unwrap();
+        assert_eq!(pausing.raising_to, Some(5));
+        let starts = vec![start(3, 0), start(4, 9)];
+        changes.raise(change, raised(), starts).await.unwrap();
+        let expected = StoredLayout {
+            layout: raised(),
+            ..layout()
+        };
+        assert_eq!(store.load().await.unwrap(), Some(expected));
+        let held = leadership(&test)
+            .renew(vec![(partition(0), claim)], LEASE)
+            .await;
+        assert_eq!(held, Ok(Vec::new()), "its lease is over");
+        let admits = format!(
+            "SELECT count(*) FROM partition_leader_locks WHERE partition = 0
+              AND fencing_token = {} AND owner = '{owner}'",
+            claim.token
+        );
+        assert_eq!(test.number(&admits).await, 0, "its writes are fenced");
+        let other = OwnerId::new(Uuid::new_v4());
+        for (number, offset) in [(0, 0), (3, 0), (4, 9)] {
+            let (_, stored, epoch) = taken(&test, other, number).await;
+            assert_eq!((stored.value(), epoch), (offset, raised().epoch()));
+        }
+        let log = PgChangeLog::new(test.database());
+        let row = deposit(&key(3, 7, "a"), "1");
+        let old_map = log.append(vec![row.clone()], LayoutEpoch::MIN).await;
+        let current = raised().epoch();
+        assert_eq!(old_map, Err(AppendError::LayoutMoved { current }));
+        assert!(log.append(vec![row], current).await.is_ok());
+        let twice = changes.raise(change, raised(), Vec::new()).await;
+        assert_eq!(twice, Err(LayoutChangeError::TakenOver));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_raise_waits_for_a_leaders_open_batch() {
+    on_laid_out_database(async |test| {
+        let changes = PgLayoutChange::new(test.database());
+        let change = paused(&changes, RAISE).await;
+        let (mut batch, pid) = session(&test).await;
+        run(
+            &mut batch,
+            "BEGIN; SELECT 1 FROM partition_leader_locks WHERE partition = 1 FOR NO KEY UPDATE",
+        )
+        .await;
+        let raising = tokio::spawn(async move {
+            changes
+                .raise(change, raised(), vec![start(3, 0), start(4, 0)])
+                .await
+        });
+        until_somebody_waits_for(&test, pid).await;
+        assert!(!raising.is_finished());
+        run(
+            &mut batch,
+            "UPDATE partition_leader_locks SET stored_offset = 8 WHERE partition = 1; COMMIT",
+        )
+        .await;
+        raising.await.unwrap().unwrap();
+        let stored = "SELECT stored_offset FROM partition_leader_locks WHERE partition = 1";
+        assert_eq!(test.number(stored).await, 8, "its commit stands");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_map_that_does_not_follow_the_standing_one_changes_nothing() {
+    on_laid_out_database(async |test| {
+        let changes = PgLayoutChange::new(test.database());
+        let change = paused(&changes, RAISE).await;
+        test.execute("UPDATE layout SET epoch = 4").await;
+        let starts = vec![start(3, 0), start(4, 0)];
+        let refused = changes.raise(change, raised(), starts).await;
+        let standing = LayoutEpoch::try_new(4).unwrap();
+        assert_eq!(refused, Err(LayoutChangeError::Moved { standing }));
+        let tokens = "SELECT sum(fencing_token)::bigint FROM partition_leader_locks";
+        assert_eq!(test.number(tokens).await, 0, "nobody is fenced");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_change_is_taken_over_by_who_asks_again_and_another_one_is_not() {
+    on_laid_out_database(async |test| {
+        let changes = PgLayoutChange::new(test.database());
+        let dead = paused(&changes, RAISE).await;
+        for other in [
+            LayoutChangeKind::Adopt,
+            LayoutChangeKind::Raise { partition_count: 6 },
+        ] {
+            match changes.pause(other).await.unwrap() {
+                Pausing::OtherUnderWay(standing) => assert_eq!(standing.kind, RAISE),
+                taken => panic!("{taken:?}"),
+            }
+        }
+        let successor = paused(&changes, RAISE).await;
+        let late = changes.raise(dead, raised(), Vec::new()).await;
+        assert_eq!(late, Err(LayoutChangeError::TakenOver));
+        assert!(!changes.resume(Some(dead)).await.unwrap());
+        assert!(changes.resume(Some(successor)).await.unwrap());
+        assert!(!changes.resume(None).await.unwrap(), "nothing pauses");
+        let six = LayoutChangeKind::Raise { partition_count: 6 };
+        paused(&changes, six).await;
+        assert!(changes.resume(None).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn adopting_a_log_sets_the_offsets_forgets_the_old_records_and_keeps_the_pause() {
+    on_laid_out_database(async |test| {
+        test.execute(
+            "UPDATE partition_leader_locks SET stored_offset = 40, results_offset = 30,
+                    stored_record_digest = decode(repeat('ab', 32), 'hex')",
+        )
+        .await;
+        let changes = PgLayoutChange::new(test.database());
+        let owner = OwnerId::new(Uuid::new_v4());
+        let (claim, ..) = taken(&test, owner, 1).await;
+        let change = paused(&changes, LayoutChangeKind::Adopt).await;
+        let cluster = Some("another".to_owned());
+        let starts = vec![start(1, 3)];
+        changes
+            .adopt(change, starts, cluster.clone())
+            .await
+            .unwrap();
+        let adopted = "SELECT count(*) FROM partition_leader_locks
+                        WHERE stored_offset = 3 AND results_offset = 3
+                          AND stored_record_digest IS NULL AND log_adopted_at IS NOT NULL";
+        assert_eq!(test.number(adopted).await, 1);
+        let untouched = "SELECT count(*) FROM partition_leader_locks
+                          WHERE stored_offset = 40 AND log_adopted_at IS NULL";
+        assert_eq!(test.number(untouched).await, 2);
+        let stored = PgLayoutStore::new(test.database()).load().await.unwrap();
+        assert_eq!(stored.unwrap().cluster_id, cluster);
+        let held = leadership(&test)
+            .renew(vec![(partition(1), claim)], LEASE)
+            .await;
+        assert_eq!(held, Ok(Vec::new()));
+        assert!(
+            changes.resume(Some(change)).await.unwrap(),
+            "it paused until now"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_undecided_is_counted_up_to_a_bound() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let rows = (0..5).map(|n| deposit(&key(n, 7, &format!("key {n}")), "1"));
+        log.append(rows.collect(), LayoutEpoch::MIN).await.unwrap();
+        test.execute(
+            "UPDATE balance_change_states SET status = 3, reason_code = 100, decided_at = now(),
+                    partition = 0, record_offset = 0 WHERE shard_id = 0",
+        )
+        .await;
+        let changes = PgLayoutChange::new(test.database());
+        assert_eq!(changes.undecided(100).await, Ok(4));
+        assert_eq!(changes.undecided(2).await, Ok(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_layout_there_is_nothing_to_pause() {
+    on_database(async |test| {
+        let changes = PgLayoutChange::new(test.database());
+        assert_eq!(changes.pause(RAISE).await, Ok(Pausing::NotLaidOut));
+        assert_eq!(changes.resume(None).await, Ok(false));
+    })
+    .await;
+}
