@@ -179,7 +179,9 @@ impl Client {
                 self.world().tally.count("backlogs full");
                 return false;
             }
-            Some(Err(SubmitError::Unavailable(_))) | None => return false,
+            Some(Err(SubmitError::Unavailable(_) | SubmitError::Paused { .. })) | None => {
+                return false;
+            }
         };
         for (event, outcome) in events.iter().zip(outcomes) {
             match outcome {

@@ -109,11 +109,13 @@ impl Api {
             store.clone(),
             settings::publishing(),
         ));
+        let layouts = Arc::new(LayoutSnapshot::new(store.clone()));
         let log = Arc::new(GroupCommit::new(
             store.clone(),
             publishing.clone(),
             servers.codec.clone(),
             Arc::new(SimLogIds(Arc::clone(&process))),
+            layouts.clone(),
             settings::logging(),
         ));
         let submission = BalanceChangeSubmission::new(
@@ -122,7 +124,7 @@ impl Api {
                 settings::looking_up(),
             )),
             Arc::new(CurrencySnapshot::new(store.clone())),
-            Arc::new(LayoutSnapshot::new(store)),
+            layouts,
             servers.codec.clone(),
             log.clone(),
             settings::submitting(),

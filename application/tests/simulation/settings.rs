@@ -46,6 +46,7 @@ pub fn leading() -> LeadSettings {
 pub fn logging() -> LogSettings {
     LogSettings {
         commit_events_max: 8,
+        retry_after: Duration::from_millis(100),
     }
 }
 

@@ -42,6 +42,10 @@ impl EventTopic for SimTopic {
     async fn create(&self, _partition_count: usize) -> Result<bool, BrokerError> {
         Ok(false)
     }
+
+    async fn grow(&self, _partition_count: usize) -> Result<(), BrokerError> {
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -4,10 +4,11 @@ use super::table::{StoreState, TxId};
 use super::{Fate, StoreClient, StoreServer, away};
 use async_trait::async_trait;
 use axs_application::port::change_log::{
-    AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog,
+    PublishedPosition,
 };
 use axs_application::port::store_error::StoreError;
-use axs_domain::id::LogId;
+use axs_domain::id::{LayoutEpoch, LogId};
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use std::sync::Arc;
@@ -130,14 +131,19 @@ impl StoreServer {
 
 #[async_trait]
 impl ChangeLog for StoreClient {
-    async fn append(&self, rows: Vec<NewChangeLog>) -> Result<Vec<AppendOutcome>, StoreError> {
+    // The layout of the simulation never changes.
+    async fn append(
+        &self,
+        rows: Vec<NewChangeLog>,
+        _epoch: LayoutEpoch,
+    ) -> Result<Vec<AppendOutcome>, AppendError> {
         self.process.pass().await;
         let world = Arc::clone(&self.server.world);
         let fate = self.server.fate();
         if fate == Fate::Refused {
             world.travel().await;
             self.process.note("append: refused");
-            return Err(away("connection refused"));
+            return Err(away("connection refused").into());
         }
         let late = world.strikes(world.weather.rates().append_late);
         let commit_takes = if late {
@@ -170,7 +176,7 @@ impl ChangeLog for StoreClient {
         self.process.pass().await;
         let word = if answer.is_ok() { "ok" } else { "unknown" };
         self.process.note(&format!("append of {count}: {word}"));
-        answer
+        answer.map_err(AppendError::from)
     }
 
     async fn find_by_log_id(&self, log_id: LogId) -> Result<Option<ChangeLogRecord>, StoreError> {
