@@ -58,7 +58,9 @@ async fn scan_after(
 async fn log_aged(test: &TestDatabase, shard_id: i32, name: &str, seconds: i64) -> NewChangeLog {
     let row = deposit(&key(shard_id, 7, name), "1");
     let log = PgChangeLog::new(test.database());
-    log.append(vec![row.clone()], LayoutEpoch::MIN).await.unwrap();
+    log.append(vec![row.clone()], LayoutEpoch::MIN)
+        .await
+        .unwrap();
     test.execute(&format!(
         "UPDATE balance_change_states SET logged_at = date_trunc('hour', now()) - interval '{seconds} s'
           WHERE log_id = '{}'",
