@@ -18,6 +18,9 @@ cargo build --locked -p bootstrap --bin bootstrap-failpoints --features failpoin
 
 status=0
 cargo test --workspace --locked "$@" || status=$?
+# Rules left out by failpoints, each of which the simulation must notice.
+[ "$#" -gt 0 ] ||
+    cargo test -p axs-application --locked --features failpoints --test simulation breaks || status=$?
 
 skipped=$(wc -l <"$AXS_TEST_SKIPS")
 if [ "$skipped" -eq 0 ]; then

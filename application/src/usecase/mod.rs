@@ -10,6 +10,7 @@ pub mod find_event;
 pub(crate) mod jitter;
 pub mod layout_lookup;
 pub mod lead_partitions;
+mod left_out;
 pub mod log_changes;
 pub mod make_layout;
 pub mod open_accounts;

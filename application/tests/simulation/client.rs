@@ -27,6 +27,8 @@ pub struct Client {
     pub notebook: Arc<Notebook>,
     /// The accounts it works for.
     pub accounts: Vec<i64>,
+    /// The longest pause before a request.
+    pub pause_millis_max: u64,
     /// Requests it will send.
     pub requests: usize,
 }
@@ -41,7 +43,7 @@ impl Client {
     pub async fn run(self) {
         for number in 0..self.requests {
             let world = self.world();
-            tokio::time::sleep(world.millis(0..500)).await;
+            tokio::time::sleep(world.millis(0..self.pause_millis_max)).await;
             let events = self.request(number);
             let slot = world.pick_place(self.fleet.api_count());
             let ack = if world.happens(0.3) {

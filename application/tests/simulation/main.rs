@@ -6,10 +6,12 @@
 //! model of the topic. See `seeds.rs` for how a failing seed is replayed.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stderr,
     reason = "a simulation that can't be set up fails its test; what it hits is printed for people"
 )]
 
+mod breaks;
 mod broker;
 mod cache;
 mod checker;

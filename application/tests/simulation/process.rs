@@ -6,6 +6,7 @@
 //! that the world can see it is not scheduled, and finds, once it goes on, that time has leapt.
 //! What a server was asked before goes on at the server in either case.
 
+use crate::settings::LEASE;
 use crate::world::{World, lock};
 use axs_application::port::clock::Clock;
 use axs_application::port::log_id_generator::LogIdGenerator;
@@ -119,6 +120,19 @@ impl Process {
         }
     }
 
+    /// Pauses it, and resumes it later.
+    pub fn pause_for(self: &Arc<Self>, how_long: Duration) {
+        if how_long > LEASE {
+            self.world.tally.count("processes paused beyond the lease");
+        }
+        self.pause();
+        let process = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(how_long).await;
+            process.resume();
+        });
+    }
+
     pub fn resume(&self) {
         if !self.is_dead() {
             self.world.note(&self.name, "goes on");
@@ -152,14 +166,14 @@ impl LogIdGenerator for SimLogIds {
     fn next_id(&self) -> LogId {
         let millis = self.0.world.store_micros() / 1_000 + self.0.wall_skew_millis;
         let millis = u64::try_from(millis).unwrap();
-        // 48 bits of time, then a counter inside the millisecond.
-        let next = |last: u64| Some((last + 1).max(millis << 12));
+        // 48 bits of time, then a counter.
+        let next = |last: u64| Some((last + 1).max(millis << 16));
         let last = self
             .0
             .last_id
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next)
             .unwrap();
-        let id = (last + 1).max(millis << 12);
+        let id = (last + 1).max(millis << 16);
         log_id((u128::from(id) << 64) | u128::from(self.0.number))
     }
 }

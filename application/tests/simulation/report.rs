@@ -92,6 +92,7 @@ const MUST_BE_HIT: &[&str] = &[
     "fallbacks taken",
     "fenced writes",
     "holders of the leader row ended",
+    "leaders stopped in the middle of a batch",
     "processes drained",
     "processes killed: api",
     "processes killed: consumer",

@@ -10,6 +10,7 @@ use crate::report::Tally;
 use crate::store::{StoreBreaks, StoreServer};
 use crate::trace::Lines;
 use crate::trouble::{heal, make_trouble};
+use crate::weather::Rates;
 use crate::world::{World, Wrong};
 use axs_application::testkit::{account, account_id, amount, code, currency, stored_layout};
 use axs_application::usecase::ack_level::AckLevel;
@@ -44,6 +45,8 @@ pub struct Run {
 pub struct Told {
     pub breaks: StoreBreaks,
     pub lines: Lines,
+    /// Makes some troubles more probable than the seed has drawn them.
+    pub worse: Option<fn(&mut Rates)>,
 }
 
 /// Runs one seed, on a runtime of its own: one thread, time that moves only when nobody has
@@ -56,7 +59,7 @@ pub fn run(seed: u64, told: Told) -> Run {
         .build()
         .unwrap();
     runtime.block_on(async move {
-        let world = Arc::new(World::new(seed, told.lines));
+        let world = Arc::new(World::new(seed, &told));
         play(&world, told.breaks).await;
         let tally = Tally::default();
         tally.take_in(&world.tally);
@@ -135,6 +138,7 @@ fn start_clients(world: &Arc<World>, fleet: &Arc<Fleet>, notebook: &Arc<Notebook
     let hot = world
         .happens(0.3)
         .then(|| world.pick_signed(1..ACCOUNTS + 1));
+    let hurry = world.happens(0.4);
     for number in 0..world.pick(2..5) {
         let mut accounts: Vec<i64> = (1..=ACCOUNTS).collect();
         if let Some(hot) = hot {
@@ -146,7 +150,8 @@ fn start_clients(world: &Arc<World>, fleet: &Arc<Fleet>, notebook: &Arc<Notebook
             fleet: Arc::clone(fleet),
             notebook: Arc::clone(notebook),
             accounts,
-            requests: usize::try_from(world.pick(8..28)).unwrap(),
+            pause_millis_max: if hurry { 40 } else { 700 },
+            requests: usize::try_from(world.pick(8..24)).unwrap(),
         };
         clients.spawn(client.run());
     }
@@ -174,6 +179,7 @@ async fn settle_what_is_in_doubt(fleet: &Arc<Fleet>, notebook: &Arc<Notebook>) {
         fleet: Arc::clone(fleet),
         notebook: Arc::clone(notebook),
         accounts: Vec::new(),
+        pause_millis_max: 1,
         requests: 0,
     };
     for events in notebook.take_in_doubt() {

@@ -2,7 +2,6 @@
 
 use crate::broker::Record;
 use crate::fleet::Fleet;
-use crate::settings::LEASE;
 use crate::world::World;
 use axs_application::port::event_codec::{EnvelopeHeader, EventCodec};
 use axs_application::testkit::{EventBuilder, log_id};
@@ -49,7 +48,7 @@ pub async fn make_trouble(fleet: &Arc<Fleet>, how_long: Duration) {
             fleet.servers.cache.flush();
         }
         if world.happens(rates.redelivery) {
-            let records = usize::try_from(world.pick(1..8)).unwrap();
+            let records = usize::try_from(world.pick(1..16)).unwrap();
             let partition = some_partition(fleet);
             fleet.servers.broker.deliver_again(partition, records);
         }
@@ -125,15 +124,7 @@ fn pause(fleet: &Arc<Fleet>) {
     let Some(process) = process.filter(|process| process.is_running()) else {
         return;
     };
-    let how_long = world.millis(20..7_000);
-    if how_long > LEASE {
-        world.tally.count("processes paused beyond the lease");
-    }
-    process.pause();
-    tokio::spawn(async move {
-        tokio::time::sleep(how_long).await;
-        process.resume();
-    });
+    process.pause_for(world.millis(20..7_000));
 }
 
 /// A record that no API has written.

@@ -18,6 +18,11 @@ pub struct Rates {
     pub commit_unknown_lost: f64,
     pub commit_unknown_late: f64,
     pub statement_refused: f64,
+    /// The writer is stopped in the middle of a batch, and goes on about when its lease has ended.
+    pub stopped_in_a_batch: f64,
+    /// How long each statement of a batch takes at most, in milliseconds: a slow store is what
+    /// makes leaders decide ahead.
+    pub statement_millis_max: u64,
     pub broker_refuses: f64,
     pub delivery_fails: f64,
     pub delivery_unplaced: f64,
@@ -38,6 +43,10 @@ pub struct Rates {
 
 impl Rates {
     fn drawn(chance: &mut StdRng) -> Self {
+        let statement_millis_max = match chance.random_range(0..3) {
+            0 => chance.random_range(10..120),
+            _ => 2,
+        };
         let mut up_to = |most: f64| {
             if chance.random_bool(0.45) {
                 0.0
@@ -56,6 +65,8 @@ impl Rates {
             commit_unknown_lost: up_to(0.15),
             commit_unknown_late: up_to(0.1),
             statement_refused: up_to(0.04),
+            stopped_in_a_batch: up_to(0.02),
+            statement_millis_max,
             broker_refuses: up_to(0.1),
             delivery_fails: up_to(0.02),
             delivery_unplaced: up_to(0.3),
@@ -83,9 +94,13 @@ pub struct Weather {
 }
 
 impl Weather {
-    pub fn drawn(chance: &mut StdRng) -> Self {
+    pub fn drawn(chance: &mut StdRng, worse: Option<fn(&mut Rates)>) -> Self {
+        let mut rates = Rates::drawn(chance);
+        if let Some(worse) = worse {
+            worse(&mut rates);
+        }
         Self {
-            rates: Rates::drawn(chance),
+            rates,
             calm: AtomicBool::new(false),
         }
     }

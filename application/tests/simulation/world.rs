@@ -1,7 +1,8 @@
 //! What every part of one simulated run shares: virtual time, chance, trouble, trace and findings.
 
 use crate::report::Tally;
-use crate::trace::{Lines, Trace};
+use crate::scenario::Told;
+use crate::trace::Trace;
 use crate::weather::Weather;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -38,14 +39,14 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// A world whose every accident follows from the seed.
-    pub fn new(seed: u64, lines: Lines) -> Self {
+    pub fn new(seed: u64, told: &Told) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
-        let weather = Weather::drawn(&mut chance);
+        let weather = Weather::drawn(&mut chance, told.worse);
         Self {
             chance: Mutex::new(chance),
             began: Instant::now(),
             weather,
-            trace: Trace::new(lines),
+            trace: Trace::new(told.lines),
             tally: Tally::default(),
             wrongs: Mutex::default(),
         }

@@ -6,6 +6,7 @@ use crate::port::batch_writer::{
     DeadLetter, DecidedBatch, FinalResult, FinalisedEvent, GuardedRead, GuardedWrite,
 };
 use crate::port::change_log::{PARKED_REASON_CODE, RecordedReason};
+use crate::usecase::left_out;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::book::BalanceBook;
 use axs_domain::decision::{BatchDecision, Outcome, balance_keys, decide};
@@ -69,6 +70,15 @@ impl Draft {
         &self.items
     }
 
+    /// The refusals among the decisions, for a worker that keeps what it must throw away.
+    pub(super) fn refusals(&self) -> HashMap<Offset, RecordedReason> {
+        let refusal = |event: &FinalisedEvent| match &event.result {
+            FinalResult::Rejected(reason) => Some((event.offset, reason.clone())),
+            _ => None,
+        };
+        self.events.iter().filter_map(refusal).collect()
+    }
+
     /// Records skipped as copies.
     pub(super) const fn copies(&self) -> u64 {
         self.copies
@@ -103,14 +113,17 @@ impl Draft {
     /// Which items are copies of an event of this draft, of `in_flight`, or of an earlier item.
     pub(super) fn copies_among(&self, items: &[Item], in_flight: Option<&Self>) -> Vec<bool> {
         let mut fresh = HashSet::new();
+        let second_copy = left_out::second_copy();
         items
             .iter()
             .map(|item| {
-                item.identity().is_some_and(|identity| {
-                    self.identities.contains(identity)
-                        || in_flight.is_some_and(|batch| batch.identities.contains(identity))
-                        || !fresh.insert(identity)
-                })
+                item.identity()
+                    .filter(|_| !second_copy)
+                    .is_some_and(|identity| {
+                        self.identities.contains(identity)
+                            || in_flight.is_some_and(|batch| batch.identities.contains(identity))
+                            || !fresh.insert(identity)
+                    })
             })
             .collect()
     }
@@ -176,6 +189,9 @@ impl Draft {
                 continue;
             }
             let result = match &item.verdict {
+                Verdict::Parked(_, reason) if reason.code != PARKED_REASON_CODE => {
+                    FinalResult::Rejected(reason.clone())
+                }
                 Verdict::Parked(_, reason) => FinalResult::Parked(reason.clone()),
                 _ => match outcomes.next() {
                     Some(Outcome::Applied(entries)) => FinalResult::Applied(entries),

@@ -34,6 +34,7 @@ mod under_way;
 use low_water::LowWater;
 use under_way::UnderWay;
 
+use super::left_out;
 use super::process_partition::{LeaseWatch, Progress};
 use crate::port::change_log::ChangeLogRecord;
 use crate::port::clock::Clock;
@@ -45,8 +46,9 @@ use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope, R
 use crate::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
-use axs_domain::id::{Offset, PartitionId};
+use axs_domain::id::{LogId, Offset, PartitionId};
 use axs_domain::layout::Layout;
+use axs_domain::time::Timestamp;
 use metrics::counter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +111,8 @@ pub(crate) struct LostEventRelay {
     ports: RelayPorts,
     term: RelayTerm,
     low_water: LowWater,
+    /// Up to where a cursor over ids alone would have come.
+    passed_by_ids: Option<Timestamp>,
     /// Whether the next round need not wait: there is more behind this round's page, and the page
     /// moves on.
     goes_on: bool,
@@ -120,6 +124,7 @@ impl LostEventRelay {
             ports,
             term,
             low_water: LowWater::default(),
+            passed_by_ids: None,
             goes_on: false,
         }
     }
@@ -177,7 +182,11 @@ impl LostEventRelay {
             until: horizon.until,
             limit: rows_max,
         };
-        let rows = self.ports.source.still_init(scan).await?;
+        let mut rows = self.ports.source.still_init(scan).await?;
+        if left_out::relay_cursor() {
+            let passed = self.passed_by_ids.replace(horizon.until);
+            rows.retain(|row| passed.is_none_or(|passed| made_after(row.log_id, passed)));
+        }
         self.low_water
             .pass(&horizon, rows.first().map(|row| row.logged_at));
         self.keep_mark(&horizon).await;
@@ -304,6 +313,12 @@ impl LostEventRelay {
             payload: self.ports.codec.encode_envelope(header, row.payload),
         })
     }
+}
+
+/// Whether the process that made the id says that it did so after this time: its wall clock alone.
+fn made_after(log_id: LogId, at: Timestamp) -> bool {
+    let millis = log_id.uuid().as_u128() >> 80;
+    i64::try_from(millis).is_ok_and(|millis| millis > at.unix_micros() / 1_000)
 }
 
 #[cfg(test)]

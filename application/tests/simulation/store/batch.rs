@@ -73,12 +73,32 @@ impl StoreServer {
         if self.is_down() || fate == Fate::RefusedAtOnce {
             return Err(WriteError::Retryable("connection refused".to_owned()));
         }
+        // The COPY is done, and the client is to send the next statement.
+        self.stop_in_the_middle(&client);
+        tokio::select! {
+            biased;
+            () = client.death() => {
+                return Err(WriteError::Retryable("the client is gone".to_owned()));
+            }
+            () = client.pass() => {}
+        }
         let held = self.lock_leader_row(batch.partition).await?;
         let transaction = self.begin(client, batch);
         let (reply, answer) = oneshot::channel();
         tokio::spawn(transaction.run(fate, held, reply));
         let dropped = |_| WriteError::Retryable("the transaction was torn".to_owned());
         answer.await.map_err(dropped)?
+    }
+
+    /// Stops the client where it stands, for about as long as its lease.
+    fn stop_in_the_middle(&self, client: &Arc<Process>) {
+        let rate = self.world.weather.rates().stopped_in_a_batch;
+        if client.is_running() && self.world.strikes(rate) {
+            self.world
+                .tally
+                .count("leaders stopped in the middle of a batch");
+            client.pause_for(self.world.millis(2_000..5_000));
+        }
     }
 
     /// `None` where the fence is a plain SELECT.
@@ -127,6 +147,13 @@ impl StoreServer {
         }
     }
 
+    /// Whether another leader has raised the token since.
+    fn is_stale(&self, batch: &DecidedBatch) -> bool {
+        let state = self.state();
+        let leader = state.leaders.get(&batch.partition);
+        leader.is_none_or(|leader| leader.fence.admit(batch.claim).is_err())
+    }
+
     fn count(&self, written: &Result<WriteReceipt, WriteError>, batch: &DecidedBatch) {
         let tally = &self.world.tally;
         match written {
@@ -134,6 +161,11 @@ impl StoreServer {
             Err(WriteError::Fenced) => tally.count("fenced writes"),
             Err(WriteError::Retryable(_)) => tally.count("deadlocks and serialization failures"),
             Err(WriteError::RefusedData { .. }) => tally.count("batches refused for their data"),
+            Err(WriteError::Moved(what)) if self.is_stale(batch) => {
+                let token = batch.claim.token;
+                let what = format!("a write under token {token} came past the fence: {what}");
+                self.world.wrong("I6", what);
+            }
             // Nobody but the leaders writes balances, and a leader is alone or fenced: whoever
             // decided on what does not stand has kept something that it should have thrown away.
             Err(WriteError::Moved(what)) => {
@@ -230,8 +262,11 @@ impl Transaction {
     /// The client sends its next statement, unless it died, or somebody ended the backend.
     async fn next_statement(&self) -> Result<(), WriteError> {
         let world = &self.server.world;
+        self.server.stop_in_the_middle(&self.client);
+        let takes = world.millis(0..world.weather.rates().statement_millis_max);
         let sent = async {
             world.travel().await;
+            tokio::time::sleep(takes).await;
             self.client.pass().await;
         };
         let torn = |why: &str| Err(WriteError::Retryable(why.to_owned()));

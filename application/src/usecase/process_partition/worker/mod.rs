@@ -8,6 +8,7 @@ use crate::port::batch_writer::BatchWriter;
 use crate::port::clock::Clock;
 use crate::port::event_codec::EventCodec;
 use crate::port::record_source::{InboundRecord, SourceEvent};
+use crate::usecase::left_out;
 use crate::usecase::process_partition::cache_feed::CacheFeed;
 use crate::usecase::process_partition::draft::Draft;
 use crate::usecase::process_partition::flight::{InFlight, write_end};
@@ -237,6 +238,9 @@ impl Worker {
             lease: Arc::clone(&term.lease),
             retries_max: self.ports.settings.write_retries_max,
         };
+        if left_out::cache_before_commit() {
+            self.offer_to_cache(&self.draft);
+        }
         self.next_write = Instant::now() + self.ports.settings.batch_interval;
         self.in_flight = Some(InFlight {
             draft: std::mem::take(&mut self.draft),

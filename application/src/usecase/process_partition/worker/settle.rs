@@ -2,6 +2,8 @@
 
 use super::{MOVED_RETRIES_MAX, Worker};
 use crate::port::balance_cache::CommittedBalance;
+use crate::usecase::left_out;
+use crate::usecase::process_partition::draft::Draft;
 use crate::usecase::process_partition::flight::{InFlight, write_end};
 use crate::usecase::process_partition::item::Item;
 use crate::usecase::process_partition::meter::{self, Stage};
@@ -44,9 +46,15 @@ impl Worker {
     /// Throws every later decision and the memory away. The records of the failed batch, in
     /// `groups`, and of the draft are decided again, in order.
     fn decide_again(&mut self, groups: Vec<Vec<Item>>) {
+        let kept = left_out::refusal_kept().then(|| self.draft.refusals());
         let mut later = std::mem::take(&mut self.draft).into_items();
         // A rule may have panicked on balances that never were.
         later.iter_mut().for_each(Item::unpark);
+        for item in &mut later {
+            if let Some(reason) = kept.as_ref().and_then(|kept| kept.get(&item.offset())) {
+                item.park(reason.clone());
+            }
+        }
         meter::decided_again(later.len() + groups.iter().map(Vec::len).sum::<usize>());
         if !later.is_empty() {
             self.redo.push_front(later);
@@ -76,6 +84,12 @@ impl Worker {
                 .note((guarded.shard_id, guarded.key), guarded.write.after);
         }
         self.term.progress.advance(self.committed);
+        self.offer_to_cache(&draft);
+        meter::committed(&draft, &batch);
+    }
+
+    /// Hands the balances that the draft moves to the cache; only once they are committed.
+    pub(super) fn offer_to_cache(&self, draft: &Draft) {
         self.ports
             .cache
             .offer(draft.writes().map(|guarded| CommittedBalance {
@@ -83,7 +97,6 @@ impl Worker {
                 key: guarded.key,
                 stored: guarded.write.after,
             }));
-        meter::committed(&draft, &batch);
     }
 
     /// Waits for the batch in flight of a worker that ends for another reason, so that its commit
