@@ -109,7 +109,7 @@ impl ApiClient {
     pub async fn accept(&self, event: BalanceChangeEvent) -> Result<String> {
         match self.submit_one(event).await? {
             submit_result::Outcome::Accepted(accepted) => Ok(accepted.log_id),
-            submit_result::Outcome::Refused(refusal) => bail!("refused: {refusal:?}"),
+            other => bail!("not accepted: {other:?}"),
         }
     }
 
@@ -238,11 +238,11 @@ impl ApiClient {
     }
 }
 
-/// The code of a refusal, or `None` for an accepted event.
+/// The code of a refusal, or `None` for an event that is or may be logged.
 #[must_use]
 pub fn refusal_code(outcome: &submit_result::Outcome) -> Option<RefusalCode> {
     match outcome {
-        submit_result::Outcome::Accepted(_) => None,
+        submit_result::Outcome::Accepted(_) | submit_result::Outcome::Unknown(_) => None,
         submit_result::Outcome::Refused(refusal) => Some(refusal.code()),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod account_lookup;
 pub mod ack_level;
+pub mod backlog;
 mod backoff;
 pub mod currency_lookup;
 mod detached;

@@ -1,5 +1,6 @@
-//! Keeping what this process remembers of currencies and layout fresh.
+//! Keeping what this process remembers of currencies, layout and backlog fresh.
 
+use super::backlog::Backlog;
 use super::currency_lookup::CurrencyLookup;
 use super::layout_lookup::LayoutLookup;
 use async_trait::async_trait;
@@ -8,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+/// How often the backlog is looked at, at least: it can grow by as much as is taken in this time.
+const BACKLOG_PERIOD_MAX: Duration = Duration::from_secs(1);
 
 /// How often the lookups are refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct PeriodicRefresh {
     currencies: Arc<dyn CurrencyLookup>,
     #[shaku(inject)]
     layouts: Arc<dyn LayoutLookup>,
+    #[shaku(inject)]
+    backlog: Arc<dyn Backlog>,
     /// How often.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: RefreshSettings,
@@ -48,11 +54,13 @@ impl PeriodicRefresh {
     pub fn new(
         currencies: Arc<dyn CurrencyLookup>,
         layouts: Arc<dyn LayoutLookup>,
+        backlog: Arc<dyn Backlog>,
         settings: RefreshSettings,
     ) -> Self {
         Self {
             currencies,
             layouts,
+            backlog,
             settings,
         }
     }
@@ -76,8 +84,18 @@ impl RefreshLookups for PeriodicRefresh {
                 sleep(self.settings.period).await;
             }
         };
+        // A loop of its own: the broker may take its time to answer, and a bound that is looked at
+        // seldom is none.
+        let backlog = async {
+            loop {
+                self.backlog.refresh().await;
+                sleep(self.settings.period.min(BACKLOG_PERIOD_MAX)).await;
+            }
+        };
+        let both = async { tokio::join!(rounds, backlog) };
         // Only reads: dropping them half-way is harmless.
-        let _ = stop.run_until_cancelled(rounds).await;
+        let _: Option<(std::convert::Infallible, std::convert::Infallible)> =
+            stop.run_until_cancelled(both).await;
     }
 }
 
@@ -85,6 +103,7 @@ impl RefreshLookups for PeriodicRefresh {
 mod tests {
     use super::*;
     use crate::testkit::{away, stored_layout};
+    use crate::usecase::backlog::MockBacklog;
     use crate::usecase::currency_lookup::MockCurrencyLookup;
     use crate::usecase::layout_lookup::MockLayoutLookup;
 
@@ -101,12 +120,19 @@ mod tests {
             .times(3)
             .returning(|| Ok(Arc::new(stored_layout())));
         let settings = RefreshSettings {
-            period: Duration::from_secs(5),
+            period: Duration::from_millis(5_100),
         };
-        let refresh = PeriodicRefresh::new(Arc::new(currencies), Arc::new(layouts), settings);
+        let mut backlog = MockBacklog::new();
+        backlog.expect_refresh().times(13).return_const(());
+        let refresh = PeriodicRefresh::new(
+            Arc::new(currencies),
+            Arc::new(layouts),
+            Arc::new(backlog),
+            settings,
+        );
         let stop = CancellationToken::new();
         let stopped = async {
-            sleep(Duration::from_secs(12)).await;
+            sleep(Duration::from_millis(12_500)).await;
             stop.cancel();
         };
         tokio::join!(refresh.run(stop.clone()), stopped);

@@ -1,6 +1,8 @@
 //! Why one item of a request was not taken, while its neighbours go on.
 
+use super::backlog::BacklogFull;
 use axs_domain::currency::CurrencyError;
+use std::time::Duration;
 
 /// The kinds of refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +25,8 @@ pub enum RefusalCode {
     AlreadyExists,
     /// The pool of shards was never laid out.
     UnknownPool,
+    /// Too much waits to be decided before it. This try logged nothing.
+    BacklogFull,
 }
 
 /// A field that is wrong.
@@ -44,6 +48,8 @@ pub struct Refusal {
     pub message: String,
     /// The fields that are wrong.
     pub violations: Vec<FieldViolation>,
+    /// After which time the same item may be taken; `None` when waiting does not help.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -71,6 +77,18 @@ impl Refusal {
             code,
             message,
             violations,
+            retry_after: None,
+        }
+    }
+}
+
+impl From<BacklogFull> for Refusal {
+    fn from(full: BacklogFull) -> Self {
+        Self {
+            code: RefusalCode::BacklogFull,
+            message: full.to_string(),
+            violations: Vec::new(),
+            retry_after: Some(full.retry_after),
         }
     }
 }

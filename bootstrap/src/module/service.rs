@@ -28,6 +28,9 @@ use axs_application::port::result_topic::ResultTopic;
 use axs_application::usecase::account_lookup::{
     AccountLookupSettings, RememberedAccounts, RememberedAccountsParameters,
 };
+use axs_application::usecase::backlog::{
+    BacklogSettings, PartitionBacklog, PartitionBacklogParameters,
+};
 use axs_application::usecase::currency_lookup::CurrencySnapshot;
 use axs_application::usecase::find_event::LoggedEvents;
 use axs_application::usecase::layout_lookup::LayoutSnapshot;
@@ -72,6 +75,7 @@ module! {
             #[lazy] LayoutSnapshot,
             #[lazy] LoggedEvents,
             #[lazy] OrderedPublishing,
+            #[lazy] PartitionBacklog,
             #[lazy] PartitionElector,
             #[lazy] PeriodicRefresh,
             #[lazy] RememberedAccounts,
@@ -140,6 +144,12 @@ pub fn service_module(
         .with_component_parameters::<PeriodicRefresh>(PeriodicRefreshParameters {
             settings: RefreshSettings {
                 period: millis(write.lookup_refresh_ms),
+            },
+        })
+        .with_component_parameters::<PartitionBacklog>(PartitionBacklogParameters {
+            settings: BacklogSettings {
+                events_max: write.backlog_events_max,
+                retry_after,
             },
         })
         .with_component_parameters::<OrderedPublishing>(OrderedPublishingParameters {

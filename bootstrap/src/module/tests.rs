@@ -16,6 +16,7 @@ use axs_application::port::result_publisher::ResultPublisher;
 use axs_application::port::schema_store::SchemaStore;
 use axs_application::usecase::find_event::FindEvent;
 use axs_application::usecase::lead_partitions::LeadPartitions;
+use axs_application::usecase::backlog::Backlog;
 use axs_application::usecase::log_changes::LogChanges;
 use axs_application::usecase::make_layout::MakeLayout;
 use axs_application::usecase::open_accounts::OpenAccounts;
@@ -53,6 +54,7 @@ async fn the_root_of_grpc_is_whole() {
     resolves::<dyn PublishEvents>(layers.service.as_ref());
     resolves::<dyn LogChanges>(layers.service.as_ref());
     resolves::<dyn RefreshLookups>(layers.service.as_ref());
+    resolves::<dyn Backlog>(layers.service.as_ref());
     resolves::<dyn ChangeLogPartitions>(layers.repo.as_ref());
     resolves::<dyn SchemaStore>(layers.repo.as_ref());
     resolves::<dyn Database>(layers.infra.as_ref());

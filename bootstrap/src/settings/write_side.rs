@@ -26,6 +26,9 @@ pub struct WriteSideSection {
     /// How long a PUBLISHED request waits for Kafka's report.
     #[validate(range(min = 1, max = 60000))]
     pub published_wait_ms: u64,
+    /// Undecided events of one partition beyond which its new work is refused with BACKLOG_FULL.
+    #[validate(range(min = 1, max = 1000000000))]
+    pub backlog_events_max: i64,
     /// Accounts whose shard this process remembers.
     #[validate(range(min = 1, max = 100000000))]
     pub account_cache_entries: usize,

@@ -72,6 +72,7 @@ impl AccountBalanceService for AccountBalanceHandler {
                 SubmitOutcome::Refused(refusal) => {
                     Outcome::Refused(reply::refusal(&at(index), refusal))
                 }
+                SubmitOutcome::Unknown(message) => Outcome::Unknown(v1::UnknownOutcome { message }),
             })
             .map_err(|mismatch| miscounted(&mismatch, Effect::Writes))?
             .into_iter()

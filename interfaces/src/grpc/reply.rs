@@ -32,6 +32,7 @@ pub(super) fn refusal_with_paths(
     complete: impl Fn(&str) -> String,
 ) -> v1::Refusal {
     let code = refusal_code(refusal.code).into();
+    let retry_after = refusal.retry_after.map_or(0, |pause| pause.as_millis());
     let completed: Vec<FieldViolation> = refusal
         .violations
         .iter()
@@ -58,6 +59,7 @@ pub(super) fn refusal_with_paths(
                 description: violation.description,
             })
             .collect(),
+        retry_after_msec: i64::try_from(retry_after).unwrap_or(i64::MAX),
     }
 }
 
@@ -72,6 +74,7 @@ const fn refusal_code(code: RefusalCode) -> v1::RefusalCode {
         RefusalCode::KeyReused => v1::RefusalCode::KeyReused,
         RefusalCode::AlreadyExists => v1::RefusalCode::AlreadyExists,
         RefusalCode::UnknownPool => v1::RefusalCode::UnknownPool,
+        RefusalCode::BacklogFull => v1::RefusalCode::BacklogFull,
     }
 }
 

@@ -25,10 +25,12 @@ fn the_paths_of_a_use_case_are_completed_from_the_requests_root() {
         code: RefusalCode::TooPrecise,
         message: "why".to_owned(),
         violations: vec![violation("changes[0].frozen_delta"), violation("")],
+        retry_after: Some(std::time::Duration::from_millis(250)),
     };
     let told = refusal(&PATH, inside);
     assert_eq!(told.code(), v1::RefusalCode::TooPrecise);
     assert_eq!(told.message, "why");
+    assert_eq!(told.retry_after_msec, 250);
     let fields: Vec<_> = told.violations.iter().map(|v| v.field.as_str()).collect();
     assert_eq!(fields, ["events[5].changes[0].frozen_delta", "events[5]"]);
 }

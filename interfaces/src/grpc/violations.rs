@@ -74,6 +74,7 @@ impl Violations {
         v1::Refusal {
             code: v1::RefusalCode::InvalidField.into(),
             message,
+            retry_after_msec: 0,
             violations: self.listed,
         }
     }

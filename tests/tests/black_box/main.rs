@@ -2,6 +2,7 @@
 //!
 //! One program for all of them, so that it is linked once and two tests at most share two cores.
 
+mod backlog;
 mod batch;
 mod command_line;
 mod contract;

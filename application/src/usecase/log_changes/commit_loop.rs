@@ -184,7 +184,6 @@ impl CommitLoop {
         let mut answers = Vec::with_capacity(requests.len());
         for mut request in requests {
             let mut logged = Vec::with_capacity(request.changes.len());
-            let mut unreadable = None;
             for change in request.changes {
                 match outcomes.next() {
                     Some((log_id, AppendOutcome::Logged { logged_at })) => {
@@ -223,17 +222,15 @@ impl CommitLoop {
                         });
                     }
                     // Its neighbours are logged and published all the same.
-                    Some((_, AppendOutcome::Unreadable(reason))) => unreadable = Some(reason),
+                    Some((_, AppendOutcome::Unreadable(reason))) => {
+                        logged.push(LogOutcome::Unknown(reason));
+                    }
                     // The numbers were compared before.
                     None => {}
                 }
             }
             // The places of known events go back with the request.
-            let answer = match unreadable {
-                Some(reason) => Err(LogError::Unavailable(reason)),
-                None => Ok(logged),
-            };
-            answers.push((request.answer, answer));
+            answers.push((request.answer, logged));
         }
         if !events.is_empty() {
             self.publishing.publish(events);
@@ -241,7 +238,7 @@ impl CommitLoop {
         fail::fail_point!("api.before_answer");
         for (to, answer) in answers {
             // A caller that went away finds its events by their keys.
-            let _ = to.send(answer);
+            let _ = to.send(Ok(answer));
         }
     }
 

@@ -94,6 +94,8 @@ pub enum LogOutcome {
         /// Its way to the topic, for [`AckLevel::Published`], when it is published again now.
         publication: Option<Publication>,
     },
+    /// It is unknown whether the event is in the log. The same key sent again settles it.
+    Unknown(String),
 }
 
 /// Why a request as a whole was not logged.

@@ -35,6 +35,7 @@ pub use window::{WindowPlace, WindowPlaces};
 
 use crate::port::change_log::{ChangeLog, ChangeLogKey};
 use crate::port::event_publisher::{EventPublisher, OutboundRecord};
+use crate::usecase::backlog::Backlog;
 use async_trait::async_trait;
 use health_board::HealthBoard;
 use position_notes::PositionNotes;
@@ -157,6 +158,8 @@ pub struct OrderedPublishing {
     publisher: Arc<dyn EventPublisher>,
     #[shaku(inject)]
     change_log: Arc<dyn ChangeLog>,
+    #[shaku(inject)]
+    backlog: Arc<dyn Backlog>,
     /// The bounds of publishing.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: PublishSettings,
@@ -180,11 +183,13 @@ impl OrderedPublishing {
     pub fn new(
         publisher: Arc<dyn EventPublisher>,
         change_log: Arc<dyn ChangeLog>,
+        backlog: Arc<dyn Backlog>,
         settings: PublishSettings,
     ) -> Self {
         Self {
             publisher,
             change_log,
+            backlog,
             settings,
             running: Running::default(),
         }
@@ -209,6 +214,7 @@ impl OrderedPublishing {
                 Arc::clone(self.window()),
                 taken,
                 positions,
+                Arc::clone(&self.backlog),
                 Arc::clone(&running.health),
                 running.closing.clone(),
             );

@@ -6,6 +6,7 @@ use super::position_notes::PositionSink;
 use super::window::PublishWindow;
 use crate::port::change_log::PublishedPosition;
 use crate::port::event_publisher::{Delivery, EventPublisher, PublishError};
+use crate::usecase::backlog::Backlog;
 use crate::usecase::backoff::Backoff;
 use axs_domain::id::Offset;
 use futures::StreamExt;
@@ -51,6 +52,7 @@ pub(super) struct PublishLoop {
     window: Arc<PublishWindow>,
     intake: mpsc::UnboundedReceiver<EventToPublish>,
     positions: PositionSink,
+    backlog: Arc<dyn Backlog>,
     health: Arc<HealthBoard>,
     closing: CancellationToken,
     turn_next: Turn,
@@ -70,6 +72,7 @@ impl PublishLoop {
         window: Arc<PublishWindow>,
         intake: mpsc::UnboundedReceiver<EventToPublish>,
         positions: PositionSink,
+        backlog: Arc<dyn Backlog>,
         health: Arc<HealthBoard>,
         closing: CancellationToken,
     ) -> Self {
@@ -78,6 +81,7 @@ impl PublishLoop {
             window,
             intake,
             positions,
+            backlog,
             health,
             closing,
             turn_next: 0,
@@ -176,6 +180,7 @@ impl PublishLoop {
                 }
                 // The position is a hint: without one the row only says less until it is final.
                 if let Some(offset) = offset {
+                    self.backlog.note_published(event.record.partition, offset);
                     self.positions.put(PublishedPosition {
                         key: event.key,
                         partition: event.record.partition,

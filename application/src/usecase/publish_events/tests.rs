@@ -3,6 +3,7 @@ use super::*;
 use crate::port::change_log::MockChangeLog;
 use crate::port::event_publisher::{MockEventPublisher, OutboundRecord};
 use crate::testkit::{MemoryTopic, account, account_id, away};
+use crate::usecase::backlog::MockBacklog;
 use axs_domain::id::PartitionId;
 use axs_domain::text::IdempotencyKey;
 use bytes::Bytes;
@@ -23,7 +24,18 @@ fn settings() -> PublishSettings {
 }
 
 pub(super) fn publishing(topic: &Arc<MemoryTopic>, change_log: MockChangeLog) -> OrderedPublishing {
-    OrderedPublishing::new(topic.clone(), Arc::new(change_log), settings())
+    OrderedPublishing::new(
+        topic.clone(),
+        Arc::new(change_log),
+        Arc::new(no_backlog()),
+        settings(),
+    )
+}
+
+fn no_backlog() -> MockBacklog {
+    let mut backlog = MockBacklog::new();
+    backlog.expect_note_published().return_const(());
+    backlog
 }
 
 /// A log that takes every note.
@@ -149,7 +161,12 @@ async fn a_record_that_finds_the_queue_full_is_enqueued_before_any_later_one() {
 async fn a_producer_that_panics_does_not_leave_a_process_that_looks_well() {
     let mut producer = MockEventPublisher::new();
     producer.expect_enqueue().returning(|_| panic!("a bug"));
-    let publishing = OrderedPublishing::new(Arc::new(producer), Arc::new(noting()), settings());
+    let publishing = OrderedPublishing::new(
+        Arc::new(producer),
+        Arc::new(noting()),
+        Arc::new(no_backlog()),
+        settings(),
+    );
     publishing.publish(events(&publishing, &[1]).await);
     assert!(all_places_are_back(&publishing).await);
     assert!(matches!(publishing.health(), PublishHealth::Broken(_)));

@@ -30,5 +30,6 @@ pub(super) fn key_reused(
                 description: "differs from the first event under this idempotency_key".to_owned(),
             })
             .collect(),
+        retry_after: None,
     }
 }

@@ -1,13 +1,15 @@
 //! Taking balance change events: checked one by one, logged together, answered one by one.
 //!
-//! The metric `axs_submitted_events_total` counts events by `outcome`: accepted, duplicate or
-//! refused. Requests that failed as a whole are the caller's to count.
+//! The metric `axs_submitted_events_total` counts events by `outcome`: accepted, duplicate, refused
+//! or unknown; `axs_backlog_refusals_total` those refused for the backlog of their partition,
+//! whether one by one or with their whole request. Requests that failed as a whole are the caller's to count.
 
 mod acceptance;
 mod key_reuse;
 
 use super::account_lookup::AccountLookup;
 use super::ack_level::AckLevel;
+use super::backlog::{Backlog, BacklogFull};
 use super::currency_lookup::CurrencyLookup;
 use super::event_state::EventState;
 use super::layout_lookup::{LayoutLookup, LayoutLookupError};
@@ -25,7 +27,7 @@ use axs_domain::currency::{CurrencyCode, CurrencySet};
 use axs_domain::decision::balance_keys;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
-use axs_domain::id::{AccountId, LogId};
+use axs_domain::id::{AccountId, LogId, PartitionId};
 use axs_domain::log_status::LogStatus;
 use key_reuse::key_reused;
 use shaku::{Component, Interface};
@@ -66,6 +68,9 @@ pub enum SubmitOutcome {
     Accepted(Box<AcceptedEvent>),
     /// It was not taken: no log row, no effect.
     Refused(Refusal),
+    /// It is unknown whether it is logged, and why; its neighbours are not concerned. Sending the
+    /// same key again settles it.
+    Unknown(String),
 }
 
 /// Why a request as a whole was not answered.
@@ -150,6 +155,8 @@ pub struct BalanceChangeSubmission {
     codec: Arc<dyn EventCodec>,
     #[shaku(inject)]
     log: Arc<dyn LogChanges>,
+    #[shaku(inject)]
+    backlog: Arc<dyn Backlog>,
     /// The bounds of a submission.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: SubmitSettings,
@@ -167,6 +174,7 @@ impl BalanceChangeSubmission {
         layouts: Arc<dyn LayoutLookup>,
         codec: Arc<dyn EventCodec>,
         log: Arc<dyn LogChanges>,
+        backlog: Arc<dyn Backlog>,
         settings: SubmitSettings,
     ) -> Self {
         Self {
@@ -175,6 +183,7 @@ impl BalanceChangeSubmission {
             layouts,
             codec,
             log,
+            backlog,
             settings,
         }
     }
@@ -230,6 +239,42 @@ impl BalanceChangeSubmission {
             .collect()
     }
 
+    /// Refuses the events of partitions that have too much to decide. The whole request when that
+    /// leaves nothing of it, so that a client that knows only statuses waits and tries again.
+    ///
+    /// Each partition is looked at once a request: of two events of one account, the later one must
+    /// not be taken where the earlier one was refused.
+    fn refuse_beyond_backlog(
+        &self,
+        checked: &mut [Result<ChangeToLog, Refusal>],
+    ) -> Result<(), SubmitError> {
+        let mut looked_at: HashMap<PartitionId, Option<BacklogFull>> = HashMap::new();
+        let mut refused = 0;
+        let mut last = None;
+        for checked in checked.iter_mut() {
+            let Ok(change) = checked else { continue };
+            let partition = change.partition;
+            let full = looked_at
+                .entry(partition)
+                .or_insert_with(|| self.backlog.check(partition).err());
+            if let Some(full) = full {
+                refused += 1;
+                last = Some(full.clone());
+                *checked = Err(full.clone().into());
+            }
+        }
+        metrics::counter!("axs_backlog_refusals_total").increment(refused);
+        match last {
+            Some(full) if usize::try_from(refused) == Ok(checked.len()) => {
+                Err(SubmitError::BacklogFull {
+                    reason: full.to_string(),
+                    retry_after: full.retry_after,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn answer(&self, submitted: &BalanceChangeEvent, outcome: LogOutcome, ack: AckLevel) -> Answer {
         match outcome {
             LogOutcome::Logged {
@@ -245,6 +290,7 @@ impl BalanceChangeSubmission {
                 };
                 (SubmitOutcome::Accepted(Box::new(accepted)), publication)
             }
+            LogOutcome::Unknown(reason) => (SubmitOutcome::Unknown(reason), None),
             LogOutcome::Known {
                 record,
                 publication,
@@ -307,6 +353,7 @@ impl BalanceChangeSubmission {
             code: RefusalCode::InvalidField,
             message: format!("the request holds {found} events; at most {max} are allowed"),
             violations: Vec::new(),
+            retry_after: None,
         })
     }
 }
@@ -322,7 +369,8 @@ impl SubmitBalanceChanges for BalanceChangeSubmission {
         if events.len() > self.settings.batch_events_max {
             return Ok(vec![self.too_many(events.len()); events.len()]);
         }
-        let checked = self.check(events, traceparent).await?;
+        let mut checked = self.check(events, traceparent).await?;
+        self.refuse_beyond_backlog(&mut checked)?;
         let to_log: Vec<ChangeToLog> = checked.iter().flatten().cloned().collect();
         let logged = self.log.log(to_log, ack_level).await?;
         let mut logged = logged.into_iter();
@@ -346,11 +394,17 @@ impl SubmitBalanceChanges for BalanceChangeSubmission {
 }
 
 fn report(outcomes: &[SubmitOutcome]) {
-    let mut counts = [("accepted", 0), ("duplicate", 0), ("refused", 0)];
+    let mut counts = [
+        ("accepted", 0),
+        ("duplicate", 0),
+        ("refused", 0),
+        ("unknown", 0),
+    ];
     for outcome in outcomes {
         let kind = match outcome {
             SubmitOutcome::Accepted(accepted) => usize::from(accepted.duplicate),
             SubmitOutcome::Refused(_) => 2,
+            SubmitOutcome::Unknown(_) => 3,
         };
         counts[kind].1 += 1;
     }

@@ -4,6 +4,7 @@ use crate::testkit::{
     EventBuilder, TableCodec, account, account_id, away, code, currency, log_id, stored_layout,
 };
 use crate::usecase::account_lookup::MockAccountLookup;
+use crate::usecase::backlog::MockBacklog;
 use crate::usecase::currency_lookup::MockCurrencyLookup;
 use crate::usecase::layout_lookup::MockLayoutLookup;
 use crate::usecase::log_changes::MockLogChanges;
@@ -15,6 +16,7 @@ use axs_domain::id::{Offset, PartitionId, ShardId};
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
 
+const RETRY_AFTER: Duration = Duration::from_millis(700);
 const WAIT: Duration = Duration::from_secs(5);
 const OPEN: [i64; 2] = [1, 2];
 
@@ -24,6 +26,8 @@ struct Ports {
     currencies: MockCurrencyLookup,
     layouts: MockLayoutLookup,
     log: MockLogChanges,
+    /// Partitions whose backlog is full.
+    full: Vec<PartitionId>,
     codec: Arc<TableCodec>,
 }
 
@@ -48,17 +52,30 @@ impl Ports {
             currencies,
             layouts,
             log: MockLogChanges::new(),
+            full: Vec::new(),
             codec: Arc::new(TableCodec::default()),
         }
     }
 
     fn submission(self) -> BalanceChangeSubmission {
+        let full = self.full;
+        let mut backlog = MockBacklog::new();
+        backlog.expect_check().returning(move |partition| {
+            let full = full.contains(&partition).then(|| BacklogFull {
+                partition,
+                undecided: 10,
+                max: 10,
+                retry_after: RETRY_AFTER,
+            });
+            full.map_or(Ok(()), Err)
+        });
         BalanceChangeSubmission::new(
             Arc::new(self.accounts),
             Arc::new(self.currencies),
             Arc::new(self.layouts),
             self.codec,
             Arc::new(self.log),
+            Arc::new(backlog),
             SubmitSettings {
                 batch_events_max: 10,
                 published_wait: WAIT,
@@ -134,14 +151,14 @@ fn row(codec: &TableCodec, first: &BalanceChangeEvent) -> ChangeLogRecord {
 fn refusal(outcome: &SubmitOutcome) -> &Refusal {
     match outcome {
         SubmitOutcome::Refused(refusal) => refusal,
-        SubmitOutcome::Accepted(accepted) => panic!("accepted: {accepted:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
 fn accepted(outcome: &SubmitOutcome) -> &AcceptedEvent {
     match outcome {
         SubmitOutcome::Accepted(accepted) => accepted,
-        SubmitOutcome::Refused(refusal) => panic!("refused: {refusal:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -187,6 +204,66 @@ async fn a_bad_item_never_fails_its_neighbours_and_is_never_logged() {
         assert_eq!(fields(refusal(outcome)), [field]);
     }
     assert_eq!(accepted(&outcomes[6]).log_id, log_id(2));
+}
+
+#[tokio::test]
+async fn events_of_a_partition_with_too_much_to_decide_are_refused_and_their_neighbours_are_not() {
+    let mut ports = Ports::new();
+    let partition_of = |id: i64| {
+        let layout = stored_layout().layout;
+        layout.partition_of(account(id).shard_id).unwrap()
+    };
+    assert_ne!(partition_of(1), partition_of(2), "the test needs two");
+    ports.full = vec![partition_of(1)];
+    ports.logs(&["other"]);
+    let events = vec![
+        EventBuilder::new(1, "first").build(),
+        EventBuilder::new(2, "other").build(),
+        EventBuilder::new(1, "second").build(),
+    ];
+    let outcomes = ports.submit(events).await.unwrap();
+    for refused in [&outcomes[0], &outcomes[2]] {
+        let refusal = refusal(refused);
+        assert_eq!(refusal.code, RefusalCode::BacklogFull);
+        assert_eq!(refusal.retry_after, Some(RETRY_AFTER));
+    }
+    assert!(!accepted(&outcomes[1]).duplicate);
+}
+
+#[tokio::test]
+async fn a_request_of_which_the_backlog_leaves_nothing_is_refused_as_a_whole_and_not_logged() {
+    let mut ports = Ports::new();
+    let layout = stored_layout().layout;
+    ports.full = layout
+        .partition_of(account(1).shard_id)
+        .into_iter()
+        .collect();
+    ports.log.expect_log().never();
+    let events = vec![
+        EventBuilder::new(1, "first").build(),
+        EventBuilder::new(1, "second").build(),
+    ];
+    let refused = ports.submit(events).await.unwrap_err();
+    assert!(
+        matches!(&refused, SubmitError::BacklogFull { retry_after, .. } if *retry_after == RETRY_AFTER),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_event_whose_row_can_not_be_read_is_unknown_and_its_neighbour_accepted() {
+    let mut ports = Ports::new();
+    ports.log.expect_log().times(1).returning(|_, _| {
+        let unknown = LogOutcome::Unknown("of a newer version".to_owned());
+        Ok(vec![unknown, logged(1)])
+    });
+    let events = vec![
+        EventBuilder::new(1, "unreadable").build(),
+        EventBuilder::new(2, "sound").build(),
+    ];
+    let outcomes = ports.submit(events).await.unwrap();
+    assert!(matches!(&outcomes[0], SubmitOutcome::Unknown(why) if why.contains("newer")));
+    assert_eq!(accepted(&outcomes[1]).log_id, log_id(1));
 }
 
 #[tokio::test]

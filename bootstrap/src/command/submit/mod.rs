@@ -14,7 +14,7 @@ use crate::exit::{Ending, UsageError};
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axs_application::usecase::ack_level::AckLevel;
 use axs_application::usecase::find_event::FindEvent;
 use axs_application::usecase::log_changes::LogChanges;
@@ -209,7 +209,17 @@ async fn submit_batch(
     let mut tries = 0;
     let outcomes = loop {
         match submit.submit(events.clone(), AckLevel::Logged, None).await {
-            Ok(outcomes) => break outcomes,
+            Ok(outcomes) => match unknown_of(&outcomes) {
+                Some(reason) => {
+                    tries += 1;
+                    if tries >= UNKNOWN_TRIES_MAX {
+                        return Err(anyhow!("{reason}")).context(at_line(&lines));
+                    }
+                    tracing::warn!(reason, "sending the same keys again");
+                    tokio::time::sleep(UNKNOWN_PAUSE).await;
+                }
+                None => break outcomes,
+            },
             Err(
                 SubmitError::BacklogFull { retry_after, .. } | SubmitError::Paused { retry_after },
             ) if Instant::now() < patience_ends => {
@@ -230,9 +240,18 @@ async fn submit_batch(
         match outcome {
             SubmitOutcome::Accepted(accepted) => summary.accept(&accepted),
             SubmitOutcome::Refused(refusal) => summary.refuse(line, &refusal.message),
+            SubmitOutcome::Unknown(reason) => summary.refuse(line, &reason),
         }
     }
     Ok(())
+}
+
+/// Why the outcome of one of them is unknown.
+fn unknown_of(outcomes: &[SubmitOutcome]) -> Option<&str> {
+    outcomes.iter().find_map(|outcome| match outcome {
+        SubmitOutcome::Unknown(reason) => Some(reason.as_str()),
+        SubmitOutcome::Accepted(_) | SubmitOutcome::Refused(_) => None,
+    })
 }
 
 fn at_line(lines: &[u64]) -> String {
