@@ -185,6 +185,7 @@ impl Client {
                 return false;
             }
         };
+        let mut settled = true;
         for (event, outcome) in events.iter().zip(outcomes) {
             match outcome {
                 SubmitOutcome::Accepted(accepted) => self.notebook.note(Told {
@@ -200,9 +201,10 @@ impl Client {
                 SubmitOutcome::Refused(refusal) => {
                     self.notebook.note_refused(event.clone(), refusal.code);
                 }
+                SubmitOutcome::Unknown(_) => settled = false,
             }
         }
-        true
+        settled
     }
 
     async fn ask(

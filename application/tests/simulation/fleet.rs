@@ -9,6 +9,7 @@ use crate::world::{World, lock};
 use axs_application::port::event_topic::TopicDescription;
 use axs_application::testkit::{TableCodec, log_id};
 use axs_application::usecase::account_lookup::RememberedAccounts;
+use axs_application::usecase::backlog::PartitionBacklog;
 use axs_application::usecase::currency_lookup::CurrencySnapshot;
 use axs_application::usecase::layout_lookup::LayoutSnapshot;
 use axs_application::usecase::lead_partitions::{
@@ -104,9 +105,15 @@ impl Api {
             settings::PRODUCER_QUEUE,
             Kind::Gapless,
         );
+        let backlog = Arc::new(PartitionBacklog::new(
+            store.clone(),
+            servers.topic_of(&process),
+            settings::backlog(),
+        ));
         let publishing = Arc::new(OrderedPublishing::new(
             producer,
             store.clone(),
+            backlog.clone(),
             settings::publishing(),
         ));
         let layouts = Arc::new(LayoutSnapshot::new(store.clone()));
@@ -127,6 +134,7 @@ impl Api {
             layouts,
             servers.codec.clone(),
             log.clone(),
+            backlog,
             settings::submitting(),
         );
         process.note("starts");

@@ -1,6 +1,7 @@
 //! Times and bounds of the processes of a simulation: small, so that every bound is met.
 
 use axs_application::usecase::account_lookup::AccountLookupSettings;
+use axs_application::usecase::backlog::BacklogSettings;
 use axs_application::usecase::lead_partitions::LeadSettings;
 use axs_application::usecase::log_changes::LogSettings;
 use axs_application::usecase::process_partition::ProcessSettings;
@@ -54,6 +55,14 @@ pub fn publishing() -> PublishSettings {
     PublishSettings {
         window_events: WINDOW,
         window_wait: Duration::from_millis(300),
+        retry_after: Duration::from_millis(200),
+    }
+}
+
+/// Never full: nobody refreshes it here.
+pub fn backlog() -> BacklogSettings {
+    BacklogSettings {
+        events_max: 1,
         retry_after: Duration::from_millis(200),
     }
 }

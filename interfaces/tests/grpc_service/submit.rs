@@ -96,7 +96,9 @@ async fn results_stand_in_the_order_of_the_request_whoever_refused_an_item() {
     let mut submit = MockSubmitBalanceChanges::new();
     submit
         .expect_submit()
-        .withf(|events, ack, _| keys(events) == ["k-1", "k-3", "k-4"] && *ack == AckLevel::Logged)
+        .withf(|events, ack, _| {
+            keys(events) == ["k-1", "k-3", "k-4", "k-5"] && *ack == AckLevel::Logged
+        })
         .once()
         .return_once(|_, _, _| {
             let refusal =
@@ -105,6 +107,7 @@ async fn results_stand_in_the_order_of_the_request_whoever_refused_an_item() {
                 accepted(),
                 SubmitOutcome::Refused(refusal),
                 accepted(),
+                SubmitOutcome::Unknown("its row can't be read".to_owned()),
             ])
         });
     let mut client = client(with_submit(submit)).await;
@@ -114,6 +117,7 @@ async fn results_stand_in_the_order_of_the_request_whoever_refused_an_item() {
         with_amount("NaN"),
         event("k-3"),
         event("k-4"),
+        event("k-5"),
     ];
     let answer = client.batch_submit_balance_changes(request(events)).await;
     let results = answer.unwrap().into_inner().results;
@@ -124,6 +128,7 @@ async fn results_stand_in_the_order_of_the_request_whoever_refused_an_item() {
             Outcome::Refused(refusal) => {
                 format!("{:?} {}", refusal.code(), fields(&refusal).join(","))
             }
+            Outcome::Unknown(unknown) => format!("unknown: {}", unknown.message),
         })
         .collect();
     assert_eq!(
@@ -134,6 +139,7 @@ async fn results_stand_in_the_order_of_the_request_whoever_refused_an_item() {
             "InvalidField events[2].changes[0].available_delta",
             "UnknownAccount events[3].account_id",
             LOG_ID,
+            "unknown: its row can't be read",
         ]
     );
 }

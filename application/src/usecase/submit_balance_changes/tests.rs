@@ -61,7 +61,7 @@ impl Ports {
         let full = self.full;
         let mut backlog = MockBacklog::new();
         backlog.expect_check().returning(move |partition| {
-            let full = full.contains(&partition).then(|| BacklogFull {
+            let full = full.contains(&partition).then_some(BacklogFull {
                 partition,
                 undecided: 10,
                 max: 10,
