@@ -50,6 +50,39 @@ pub enum LayoutCommand {
     },
     /// Show pools, shards, partitions and who leads them.
     Show,
+    /// Raise the number of partitions while clients go on sending. Writes are refused for a moment,
+    /// with a delay to try again after; run it again when it died.
+    Raise {
+        /// Partitions of the layout afterwards.
+        #[arg(value_name = "PARTITIONS")]
+        partitions: usize,
+        /// A pool that grows and its partitions afterwards, e.g. retail=12. May repeat; not needed
+        /// with one pool.
+        #[arg(long = "pool", value_name = "NAME=PARTITIONS")]
+        pools: Vec<String>,
+        /// How long what is logged may take to become final; by default a minute longer than the
+        /// relay needs for what was lost.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        drain_seconds: Option<u64>,
+    },
+    /// Lead on from the topic as it is now, after it was lost or made anew for good: what was logged
+    /// and never decided is published again. Stop the API processes first.
+    AdoptTopic {
+        /// This partition alone, after retention removed records before they were processed.
+        #[arg(long, value_name = "PARTITION")]
+        partition: Option<i32>,
+        /// Do it. Without this, only what would be done is shown.
+        #[arg(long)]
+        yes: bool,
+        /// Let writing go on at once. Newer events may then overtake those that were lost.
+        #[arg(long)]
+        no_wait: bool,
+        /// How long what is published again may take to become final.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        drain_seconds: Option<u64>,
+    },
+    /// Let writing go on after a change of the layout that died, and take that change back.
+    Resume,
 }
 
 /// What to do with accounts.

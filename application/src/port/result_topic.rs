@@ -4,7 +4,7 @@ use super::event_topic::{BrokerError, TopicDescription};
 use async_trait::async_trait;
 use shaku::Interface;
 
-/// Describes and makes the result topic.
+/// Describes, makes and grows the result topic.
 ///
 /// # Errors
 /// [`BrokerError`]; ask again.
@@ -16,4 +16,7 @@ pub trait ResultTopic: Interface {
 
     /// Makes the topic with this many partitions; `false` when it existed.
     async fn create(&self, partition_count: usize) -> Result<bool, BrokerError>;
+
+    /// Gives the topic this many partitions, more than it has.
+    async fn grow(&self, partition_count: usize) -> Result<(), BrokerError>;
 }

@@ -4,6 +4,7 @@ pub mod account_lookup;
 pub mod ack_level;
 pub mod backlog;
 mod backoff;
+pub mod change_layout;
 pub mod currency_lookup;
 mod detached;
 pub mod event_state;

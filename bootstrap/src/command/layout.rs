@@ -1,5 +1,6 @@
 //! `bootstrap layout`: shards, partitions and the events topic.
 
+use super::layout_change::AdoptArgs;
 use super::start::wait_for_schema;
 use crate::cli::LayoutCommand;
 use crate::exit::{Ending, UsageError};
@@ -53,6 +54,28 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
             println!("layout: {}", said(made.created));
             print_pools(&made.layout);
         }
+        LayoutCommand::Raise {
+            partitions,
+            pools,
+            drain_seconds,
+        } => {
+            return super::layout_change::raise(*partitions, pools, *drain_seconds, settings).await;
+        }
+        LayoutCommand::AdoptTopic {
+            partition,
+            yes,
+            no_wait,
+            drain_seconds,
+        } => {
+            let how = AdoptArgs {
+                partition: *partition,
+                confirmed: *yes,
+                waits: !no_wait,
+                drain_seconds: *drain_seconds,
+            };
+            return super::layout_change::adopt(how, settings).await;
+        }
+        LayoutCommand::Resume => return super::layout_change::resume(settings).await,
         LayoutCommand::Show => {
             let clients = Clients::default().with_database(&settings)?;
             let layers = Layers::stack(settings, clients)?;
@@ -83,7 +106,7 @@ fn parse_pool(text: &str) -> Result<PoolSpec, UsageError> {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's own output")]
-fn print_pools(stored: &StoredLayout) {
+pub(super) fn print_pools(stored: &StoredLayout) {
     let layout = &stored.layout;
     println!(
         "epoch {}, {} partitions of topic {}, {} shards",
@@ -94,17 +117,31 @@ fn print_pools(stored: &StoredLayout) {
     );
     println!("{:<16} {:>12} {:>12}", "pool", "shards", "partitions");
     for pool in layout.pools() {
-        let mut shards = layout.shards().iter().filter(|shard| shard.pool == pool);
-        if let Some(first) = shards.next() {
-            let last = shards.next_back().unwrap_or(first);
-            println!(
-                "{:<16} {:>12} {:>12}",
-                pool.as_str(),
-                format!("{}-{}", first.shard_id, last.shard_id),
-                format!("{}-{}", first.partition, last.partition)
-            );
-        }
+        let of_pool = || layout.shards().iter().filter(|shard| shard.pool == pool);
+        let shards: Vec<i32> = of_pool().map(|shard| shard.shard_id.value()).collect();
+        let mut partitions: Vec<i32> = of_pool().map(|shard| shard.partition.value()).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        println!(
+            "{:<16} {:>12} {:>12}",
+            pool.as_str(),
+            ranges(&shards),
+            ranges(&partitions)
+        );
     }
+    if let Some(count) = stored.raising_to {
+        println!("a raise to {count} partitions was begun and not finished");
+    }
+}
+
+/// Numbers in order, e.g. `0-3,6`. After a raise the partitions of a pool have gaps.
+fn ranges(numbers: &[i32]) -> String {
+    numbers
+        .chunk_by(|a, b| a + 1 == *b)
+        .filter_map(|run| Some((run.first()?, run.last()?)))
+        .map(|(first, last)| format!("{first}-{last}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 #[expect(clippy::print_stdout, reason = "the command's own output")]

@@ -6,6 +6,7 @@ mod consumer;
 mod currencies;
 mod grpc;
 mod layout;
+mod layout_change;
 mod migrate;
 mod serving;
 mod start;

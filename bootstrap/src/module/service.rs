@@ -16,6 +16,7 @@ use axs_application::port::currency_registry::CurrencyRegistry;
 use axs_application::port::event_codec::EventCodec;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::event_topic::EventTopic;
+use axs_application::port::layout_change::LayoutChange;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::leader_beat::LeaderBeat;
 use axs_application::port::ledger_audit::LedgerAudit;
@@ -31,6 +32,7 @@ use axs_application::usecase::account_lookup::{
 use axs_application::usecase::backlog::{
     BacklogSettings, PartitionBacklog, PartitionBacklogParameters,
 };
+use axs_application::usecase::change_layout::{PartitionRaising, TopicAdoption};
 use axs_application::usecase::currency_lookup::CurrencySnapshot;
 use axs_application::usecase::find_event::LoggedEvents;
 use axs_application::usecase::layout_lookup::LayoutSnapshot;
@@ -77,15 +79,17 @@ module! {
             #[lazy] OrderedPublishing,
             #[lazy] PartitionBacklog,
             #[lazy] PartitionElector,
+            #[lazy] PartitionRaising,
             #[lazy] PeriodicRefresh,
             #[lazy] RememberedAccounts,
+            #[lazy] TopicAdoption,
             #[lazy] VerifyLedgerService
         ],
         providers = [],
         use RepoModule {
             components = [
                 dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
-                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn LayoutStore,
+                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn LayoutChange, dyn LayoutStore,
                 dyn LeaderBeat, dyn LedgerAudit, dyn PartitionLeadership, dyn RelaySource
             ],
             providers = []

@@ -9,12 +9,14 @@ use axs_application::port::balance_cache::BalanceCache;
 use axs_application::port::change_log_partitions::ChangeLogPartitions;
 use axs_application::port::currency_registry::CurrencyRegistry;
 use axs_application::port::event_publisher::EventPublisher;
+use axs_application::port::layout_change::LayoutChange;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::partition_leadership::PartitionLeadership;
 use axs_application::port::record_reader::RecordReader;
 use axs_application::port::result_publisher::ResultPublisher;
 use axs_application::port::schema_store::SchemaStore;
 use axs_application::usecase::backlog::Backlog;
+use axs_application::usecase::change_layout::{AdoptTopic, RaisePartitions};
 use axs_application::usecase::find_event::FindEvent;
 use axs_application::usecase::lead_partitions::LeadPartitions;
 use axs_application::usecase::log_changes::LogChanges;
@@ -91,10 +93,13 @@ async fn the_roots_of_the_operators_commands_are_whole_without_what_they_do_not_
     resolves::<dyn RegisterCurrencies>(plain.service.as_ref());
     resolves::<dyn CurrencyRegistry>(plain.repo.as_ref());
     resolves::<dyn LayoutStore>(plain.repo.as_ref());
+    resolves::<dyn LayoutChange>(plain.repo.as_ref());
     resolves::<dyn PartitionLeadership>(plain.repo.as_ref());
 
     let with_kafka = stack(database().with_kafka(&settings).unwrap());
     resolves::<dyn MakeLayout>(with_kafka.service.as_ref());
+    resolves::<dyn RaisePartitions>(with_kafka.service.as_ref());
+    resolves::<dyn AdoptTopic>(with_kafka.service.as_ref());
 
     let with_cache = stack(database().with_cache(&settings).unwrap());
     resolves::<dyn VerifyLedger>(with_cache.service.as_ref());

@@ -8,6 +8,7 @@
 //! | `message.timeout.ms=0` | callers have deadlines, records don't: a timeout would make a gap |
 //! | `retries` at its most | a broker that refuses for long loses no record |
 //! | `topic.metadata.propagation.max.ms` | a topic that is not there yet is waited for |
+//! | `topic.metadata.refresh.interval.ms` | partitions that a raise has added are soon known |
 //!
 //! After a failure of the API's producer nothing more is published to the partition it hit, or at
 //! all when librdkafka says that the failure is fatal: what follows a lost record must not take
@@ -42,6 +43,10 @@ const IN_FLIGHT_MAX: u8 = 5;
 /// How long a topic that the brokers don't know is waited for. librdkafka counts it in microseconds
 /// of 32 bits: 35 minutes and more overflow, and are then no wait at all.
 const UNKNOWN_TOPIC_WAIT: Duration = Duration::from_mins(30);
+
+/// How long a partition that was added to the topic may stay unknown: records for it are refused as
+/// long.
+const METADATA_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// librdkafka counts a record until a little after its delivery was reported, with up to a whole
 /// queue of records reported at once. Room for two queues keeps the promise of the settings to who
@@ -188,7 +193,7 @@ impl Shared {
 }
 
 /// What the producer sets besides what all clients share.
-pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 11] {
+pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 12] {
     let room = |asked: u32| asked.saturating_mul(QUEUE_ROOM_FACTOR).to_string();
     [
         ("enable.idempotence", "true".into()),
@@ -202,6 +207,10 @@ pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 11] 
         (
             "topic.metadata.propagation.max.ms",
             UNKNOWN_TOPIC_WAIT.as_millis().to_string(),
+        ),
+        (
+            "topic.metadata.refresh.interval.ms",
+            METADATA_AGE_MAX.as_millis().to_string(),
         ),
         (
             "max.in.flight.requests.per.connection",

@@ -48,6 +48,10 @@ impl ResultTopic for KafkaResultTopic {
     async fn create(&self, partition_count: usize) -> Result<bool, BrokerError> {
         self.topic.create(partition_count).await
     }
+
+    async fn grow(&self, partition_count: usize) -> Result<(), BrokerError> {
+        self.topic.grow(partition_count).await
+    }
 }
 
 /// Asks whether the result topic is there and has as many partitions as the events topic.

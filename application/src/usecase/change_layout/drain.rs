@@ -1,0 +1,120 @@
+//! Waiting, while writing is paused, until everything that is logged is final or parked.
+
+use super::{ChangeLayoutError, ChangeProgress};
+use crate::port::event_topic::{BrokerError, EventTopic};
+use crate::port::layout_change::LayoutChange;
+use crate::port::partition_leadership::PartitionLeadership;
+use crate::port::store_error::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The shortest pause between two looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
+/// A look may read whole tables: the next one comes at the earliest after so many times its length.
+const LOOK_PAUSE_FACTOR: u32 = 2;
+
+/// Undecided events are counted up to here; more is just more.
+pub(super) const UNDECIDED_COUNT_MAX: u32 = 100_000;
+
+/// What a drain looks at.
+pub(super) struct Drain {
+    pub(super) changes: Arc<dyn LayoutChange>,
+    pub(super) leadership: Arc<dyn PartitionLeadership>,
+    pub(super) topic: Arc<dyn EventTopic>,
+}
+
+/// What a look that went wrong says.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+impl Drain {
+    /// Waits until nothing is undecided. Servers that are away are waited for as long.
+    ///
+    /// # Errors
+    /// [`ChangeLayoutError::NotDrained`] and [`ChangeLayoutError::Stopped`].
+    pub(super) async fn until_all_is_final(
+        &self,
+        wait_max: Duration,
+        progress: &watch::Sender<ChangeProgress>,
+        stop: &CancellationToken,
+    ) -> Result<(), ChangeLayoutError> {
+        let ends_at = Instant::now() + wait_max;
+        let mut left = "nothing was looked at".to_owned();
+        loop {
+            let began = Instant::now();
+            let looked = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(ChangeLayoutError::Stopped),
+                looked = tokio::time::timeout_at(ends_at, self.look()) => looked,
+            };
+            match looked {
+                Ok(Ok((0, Some(0)))) => return Ok(()),
+                Ok(Ok((records_left, undecided))) => {
+                    left = match undecided {
+                        Some(count) => format!("{count} events are undecided"),
+                        None => format!("{records_left} records are not written"),
+                    };
+                    progress.send_replace(ChangeProgress::Draining {
+                        records_left,
+                        undecided,
+                        trouble: None,
+                    });
+                }
+                Ok(Err(trouble)) => {
+                    progress.send_modify(|seen| note_trouble(seen, &trouble.to_string()));
+                    left = format!("{left}; {trouble}");
+                }
+                Err(_) => return Err(ChangeLayoutError::NotDrained { left }),
+            }
+            let pause = LOOK_PAUSE.max(began.elapsed() * LOOK_PAUSE_FACTOR);
+            if Instant::now() + pause > ends_at {
+                return Err(ChangeLayoutError::NotDrained { left });
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(ChangeLayoutError::Stopped),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Records that are not written and, once there are none, events that are undecided.
+    async fn look(&self) -> Result<(u64, Option<u32>), LookError> {
+        let mut records_left = 0;
+        for leader in self.leadership.leaders().await? {
+            let end = self.topic.bounds(leader.partition).await?.end.value();
+            let left = end.saturating_sub(leader.stored_offset.value());
+            records_left += u64::try_from(left).unwrap_or(0);
+        }
+        if records_left > 0 {
+            return Ok((records_left, None));
+        }
+        let undecided = self.changes.undecided(UNDECIDED_COUNT_MAX).await?;
+        Ok((0, Some(undecided)))
+    }
+}
+
+fn note_trouble(seen: &mut ChangeProgress, what: &str) {
+    let (records_left, undecided) = match seen {
+        ChangeProgress::Draining {
+            records_left,
+            undecided,
+            ..
+        } => (*records_left, *undecided),
+        _ => (0, None),
+    };
+    *seen = ChangeProgress::Draining {
+        records_left,
+        undecided,
+        trouble: Some(what.to_owned()),
+    };
+}
