@@ -7,6 +7,7 @@
     reason = "a fixture that can't be made is a mistake in the test that asks for it"
 )]
 
+pub mod contract;
 mod counting_log_ids;
 mod event_builder;
 mod memory_change_log;

@@ -16,6 +16,7 @@ mod broker;
 mod cache;
 mod checker;
 mod client;
+mod contract;
 mod fleet;
 mod model;
 mod notebook;

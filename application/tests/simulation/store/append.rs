@@ -67,16 +67,21 @@ impl StoreServer {
     async fn append(
         &self,
         rows: Vec<NewChangeLog>,
+        epoch: LayoutEpoch,
         commit_takes: Duration,
-    ) -> Result<Vec<AppendOutcome>, StoreError> {
+    ) -> Result<Vec<AppendOutcome>, AppendError> {
         self.world.travel().await;
         if self.is_down() {
-            return Err(away("connection refused"));
+            return Err(away("connection refused").into());
+        }
+        let current = self.state().layout.layout.epoch();
+        if current != epoch {
+            return Err(AppendError::LayoutMoved { current });
         }
         let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
         let writing = self.write_keys(&keys);
         let Ok(transaction) = timeout(STATEMENT_TIMEOUT, writing).await else {
-            return Err(away("canceling statement due to statement timeout"));
+            return Err(away("canceling statement due to statement timeout").into());
         };
         tokio::time::sleep(commit_takes).await;
         let outcomes = {
@@ -84,7 +89,7 @@ impl StoreServer {
             if state.crashes == transaction.crashes {
                 Ok(self.commit_rows(&mut state, rows, transaction.began))
             } else {
-                Err(away("the server was stopped"))
+                Err(away("the server was stopped").into())
             }
         };
         self.end(&transaction);
@@ -131,11 +136,10 @@ impl StoreServer {
 
 #[async_trait]
 impl ChangeLog for StoreClient {
-    // The layout of the simulation never changes.
     async fn append(
         &self,
         rows: Vec<NewChangeLog>,
-        _epoch: LayoutEpoch,
+        epoch: LayoutEpoch,
     ) -> Result<Vec<AppendOutcome>, AppendError> {
         self.process.pass().await;
         let world = Arc::clone(&self.server.world);
@@ -159,24 +163,25 @@ impl ChangeLog for StoreClient {
         }
         let count = rows.len();
         let server = Arc::clone(&self.server);
-        let at_the_server = tokio::spawn(async move { server.append(rows, commit_takes).await });
+        let at_the_server =
+            tokio::spawn(async move { server.append(rows, epoch, commit_takes).await });
         // A lost connection is noticed at once: the transaction goes on without its client.
         let answer = if fate == Fate::AnswerLost {
             world.tally.count("appends with a lost answer, applied");
             world.travel().await;
-            Err(away("connection lost"))
+            Err(away("connection lost").into())
         } else {
             let answered = at_the_server.await;
             answered.unwrap_or_else(|died| {
                 world.wrong("harness", format!("append: {died}"));
-                Err(away("it died"))
+                Err(away("it died").into())
             })
         };
         world.travel().await;
         self.process.pass().await;
         let word = if answer.is_ok() { "ok" } else { "unknown" };
         self.process.note(&format!("append of {count}: {word}"));
-        answer.map_err(AppendError::from)
+        answer
     }
 
     async fn find_by_log_id(&self, log_id: LogId) -> Result<Option<ChangeLogRecord>, StoreError> {

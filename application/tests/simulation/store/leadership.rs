@@ -39,7 +39,10 @@ impl StoreServer {
             return Err(away("connection refused"));
         }
         let Some(row) = self.locks.get(&partition) else {
-            return Ok(TakeOver::Held);
+            return Err(StoreError::Corrupt {
+                store: "the simulated store".to_owned(),
+                reason: format!("partition {partition} has no leader row"),
+            });
         };
         {
             let now = self.now();

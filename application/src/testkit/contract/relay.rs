@@ -1,0 +1,109 @@
+//! What the relay scans, and how far it has come.
+
+use super::{Decider, RowToDecide, Stores, new_owner, partition, resident};
+use crate::port::change_log::ChangeLogRecord;
+use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope};
+use crate::testkit::stored_layout;
+use axs_domain::id::LogId;
+use axs_domain::time::Timestamp;
+use std::time::Duration;
+
+const HERE: i32 = 3;
+
+/// The horizon of a relay without any grace.
+async fn horizon(stores: &Stores) -> RelayHorizon {
+    let scope = RelayScope {
+        partition: partition(HERE),
+        layout_epoch: stored_layout().layout.epoch(),
+        grace: Duration::ZERO,
+    };
+    stores.relay.horizon(scope).await.unwrap()
+}
+
+async fn scan(stores: &Stores, after: Option<Timestamp>, limit: u32) -> Vec<ChangeLogRecord> {
+    let scan = RelayScan {
+        shards: stored_layout().layout.shards_of(partition(HERE)),
+        after,
+        until: horizon(stores).await.until,
+        limit,
+    };
+    stores.relay.still_init(scan).await.unwrap()
+}
+
+async fn three_rows(stores: &Stores) -> Vec<RowToDecide> {
+    let mut rows = Vec::new();
+    for (nth, key) in ["c", "a", "b"].into_iter().enumerate() {
+        rows.push(stores.log(resident(partition(HERE), nth), key).await);
+    }
+    rows
+}
+
+fn ids(rows: &[ChangeLogRecord]) -> Vec<LogId> {
+    rows.iter().map(|row| row.log_id).collect()
+}
+
+/// Of the shards asked alone, and with their payloads.
+pub async fn a_scan_sees_rows_that_are_init_oldest_first(stores: Stores) {
+    let here = partition(HERE);
+    let rows = three_rows(&stores).await;
+    stores.log(resident(partition(0), 0), "elsewhere").await;
+    let claim = stores.lead(here, new_owner()).await;
+    let mut decider = Decider::new(here, claim);
+    let batch = decider.batch().apply(&rows[1], "1").decided();
+    stores.write(batch).await.unwrap();
+    let found = scan(&stores, None, 10).await;
+    let expected = [stores.row(&rows[0]).await, stores.row(&rows[2]).await];
+    assert_eq!(found, expected);
+}
+
+/// The mark itself is passed.
+pub async fn a_scan_begins_after_the_mark_and_ends_at_its_limit(stores: Stores) {
+    let rows = three_rows(&stores).await;
+    let all: Vec<_> = rows.iter().map(|row| row.log_id).collect();
+    assert_eq!(ids(&scan(&stores, None, 2).await), all[..2]);
+    let after = Some(rows[0].logged_at);
+    assert_eq!(ids(&scan(&stores, after, 10).await), all[1..]);
+}
+
+/// Between the scan and the publishing, a batch may finish any of them.
+pub async fn rows_that_became_final_are_not_kept(stores: Stores) {
+    let here = partition(HERE);
+    let rows = three_rows(&stores).await;
+    let found = scan(&stores, None, 10).await;
+    assert_eq!(
+        stores.relay.keep_init(found.clone()).await,
+        Ok(found.clone())
+    );
+    let claim = stores.lead(here, new_owner()).await;
+    let mut decider = Decider::new(here, claim);
+    let batch = decider.batch().reject(&rows[0]).decided();
+    stores.write(batch).await.unwrap();
+    let kept = stores.relay.keep_init(found.clone()).await;
+    assert_eq!(kept, Ok(found[1..].to_vec()));
+}
+
+/// Every row at or below what is settled is seen, and a stale leader moves nothing.
+pub async fn a_mark_is_moved_by_the_leader_alone_and_found_by_the_next(stores: Stores) {
+    let here = partition(HERE);
+    let old = stores.lead(here, new_owner()).await;
+    let claim = stores.succeed(here, old).await;
+    let first = horizon(&stores).await;
+    assert_eq!((first.low_water, first.generation), (None, 0));
+    assert!(
+        first
+            .settled_to
+            .is_some_and(|settled| settled <= first.until)
+    );
+    let to = |claim, generation| MarkMove {
+        partition: here,
+        claim,
+        layout_epoch: stored_layout().layout.epoch(),
+        generation,
+        low_water: first.until,
+    };
+    assert_eq!(stores.relay.move_mark(to(old, 0)).await, Ok(false));
+    assert_eq!(stores.relay.move_mark(to(claim, 1)).await, Ok(false));
+    assert_eq!(horizon(&stores).await.low_water, None);
+    assert_eq!(stores.relay.move_mark(to(claim, 0)).await, Ok(true));
+    assert_eq!(horizon(&stores).await.low_water, Some(first.until));
+}
