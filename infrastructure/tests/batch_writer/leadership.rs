@@ -2,7 +2,6 @@
 
 use crate::fixture::{Consumer, LEASE, new_owner, offset, on_partitions, partition};
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
-use axs_application::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{FencingToken, LayoutEpoch};
 use axs_domain::record_digest::RecordDigest;
@@ -46,23 +45,6 @@ async fn a_free_partition_is_taken_with_the_offsets_that_are_stored() {
             consumer.owner
         );
         assert_eq!(test.number(&rows).await, 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_lease_that_stands_is_held_against_others_but_not_against_its_owner() {
-    on_partitions(async |test| {
-        let leader = Consumer::new(&test);
-        let first = leader.lead(0).await;
-        let other = Consumer::new(&test);
-        let taken = other
-            .leadership
-            .take_over(partition(0), other.owner, LEASE)
-            .await;
-        assert_eq!(taken, Ok(TakeOver::Held));
-        let again = leader.lead(0).await;
-        assert_eq!(again.token.value(), first.token.value() + 1);
     })
     .await;
 }
@@ -124,22 +106,6 @@ async fn of_many_candidates_at_once_one_leads_and_the_token_grows() {
 }
 
 #[tokio::test]
-async fn a_partition_that_no_layout_has_can_not_be_led() {
-    on_partitions(async |test| {
-        let consumer = Consumer::new(&test);
-        let taken = consumer
-            .leadership
-            .take_over(partition(77), consumer.owner, LEASE)
-            .await;
-        assert!(
-            matches!(taken, Err(StoreError::Corrupt { .. })),
-            "{taken:?}"
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn only_leases_that_are_still_the_claims_are_renewed() {
     on_partitions(async |test| {
         let consumer = Consumer::new(&test);
@@ -165,32 +131,6 @@ async fn only_leases_that_are_still_the_claims_are_renewed() {
         assert_eq!(test.number(long).await, 1);
         let nothing = consumer.leadership.renew(Vec::new(), LEASE).await;
         assert_eq!(nothing, Ok(Vec::new()));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_lease_given_up_is_free_at_once_and_a_stale_claim_gives_up_nothing() {
-    on_partitions(async |test| {
-        let old = Consumer::new(&test);
-        let old_claim = old.lead(0).await;
-        old.leadership
-            .release(partition(0), old_claim)
-            .await
-            .unwrap();
-        let new = Consumer::new(&test);
-        let claim = new.lead(0).await;
-        for stale in [
-            old_claim,
-            Claim {
-                owner: new_owner(),
-                ..claim
-            },
-        ] {
-            new.leadership.release(partition(0), stale).await.unwrap();
-            let views = new.leadership.leaders().await.unwrap();
-            assert_eq!(views[0].held_by, Some(new.owner));
-        }
     })
     .await;
 }

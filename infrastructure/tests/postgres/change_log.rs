@@ -76,23 +76,6 @@ async fn what_was_logged_is_found_by_its_id_and_by_its_key_as_it_was_given() {
     .await;
 }
 
-#[tokio::test]
-async fn what_was_never_logged_is_not_found() {
-    on_laid_out_database(async |test| {
-        let log = PgChangeLog::new(test.database());
-        log.append(vec![deposit(&key(3, 7, "first"), "1")], LayoutEpoch::MIN)
-            .await
-            .unwrap();
-        let unknown = LogId::new(uuid::Uuid::now_v7());
-        assert_eq!(log.find_by_log_id(unknown).await.unwrap(), None);
-        for other in [key(3, 7, "second"), key(3, 8, "first"), key(4, 7, "first")] {
-            assert_eq!(log.find_by_key(other).await.unwrap(), None);
-        }
-        assert_eq!(log.append(Vec::new(), LayoutEpoch::MIN).await.unwrap(), []);
-    })
-    .await;
-}
-
 /// As after an upgrade in the wrong order: one row was written by a newer build.
 #[tokio::test]
 async fn a_row_that_can_not_be_read_hides_no_neighbour() {
@@ -149,30 +132,6 @@ async fn outcomes_stand_in_the_order_asked_whatever_the_order_of_the_keys() {
         }
         let refused = log.find_by_log_id(rows[1].log_id).await.unwrap();
         assert_eq!(refused, None, "what was not logged has no row");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn of_rows_with_one_key_in_one_call_the_first_is_logged_and_the_others_know_it() {
-    on_laid_out_database(async |test| {
-        let log = PgChangeLog::new(test.database());
-        let same = key(3, 7, "same");
-        let rows = vec![
-            deposit(&key(3, 7, "other"), "9"),
-            deposit(&same, "1"),
-            deposit(&same, "2"),
-            deposit(&same, "1"),
-        ];
-        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
-        let expected = as_logged(&rows[1], &outcomes[1]);
-        assert_eq!(known(&outcomes[2]), &expected);
-        assert_eq!(known(&outcomes[3]), &expected);
-        assert_ne!(known(&outcomes[2]).fingerprint, rows[2].fingerprint);
-        let payloads = test
-            .number("SELECT count(*) FROM balance_change_logs")
-            .await;
-        assert_eq!(payloads, 2, "no payload without a state");
     })
     .await;
 }

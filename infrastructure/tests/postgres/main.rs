@@ -22,5 +22,6 @@ mod plan;
 mod pool;
 mod relay_source;
 mod schema_store;
+mod store_contract;
 #[path = "../support/mod.rs"]
 mod support;

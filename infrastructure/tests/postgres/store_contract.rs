@@ -1,14 +1,7 @@
 //! PostgreSQL's adapters keep what every store must keep: the claims of the application's testkit,
 //! which the simulated store is held to as well.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a store that can't be made fails the claim that it serves"
-)]
-
-#[path = "../support/mod.rs"]
-mod support;
-
+use crate::support;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::testkit::contract::Stores;
 use axs_application::testkit::stored_layout;
@@ -23,7 +16,7 @@ use axs_infrastructure::postgres::relay_source::PgRelaySource;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-axs_application::store_contract!(crate::on_stores);
+axs_application::store_contract!(crate::store_contract::on_stores);
 
 /// Runs a claim on PostgreSQL's adapters over a database of its own.
 fn on_stores(claim: fn(Stores) -> BoxFuture<'static, ()>) {
