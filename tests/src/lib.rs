@@ -14,7 +14,7 @@
 //! | waits that end, servers that come late | [`deadline`], [`gate`] |
 //! | what must come out | [`model`] |
 //! | what goes in | [`session`], [`tape`] |
-//! | both, compared | [`replay`] |
+//! | both, compared | [`replay`], and the result topic: [`result`] |
 
 pub mod binary;
 pub mod cache;
@@ -28,6 +28,7 @@ pub mod ops;
 pub mod port;
 pub mod process;
 pub mod replay;
+pub mod result;
 pub mod script;
 pub mod server;
 pub mod session;

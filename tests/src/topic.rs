@@ -171,6 +171,44 @@ impl Topic {
         Ok(payload)
     }
 
+    /// The keys and payloads of a partition's records that are there now, in their order.
+    ///
+    /// # Errors
+    /// The broker is away, or the records don't come in time.
+    pub async fn read_all(&self, partition: i32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let topic = self.clone();
+        tokio::task::spawn_blocking(move || topic.read_all_blocking(partition)).await?
+    }
+
+    fn read_all_blocking(&self, partition: i32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", format!("{}-reader", self.name))
+            .set("enable.auto.commit", "false")
+            .create()?;
+        let (start, end) = consumer.fetch_watermarks(&self.name, partition, TIMEOUT)?;
+        let mut records = Vec::new();
+        if start == end {
+            return Ok(records);
+        }
+        let mut list = rdkafka::TopicPartitionList::new();
+        list.add_partition_offset(&self.name, partition, rdkafka::Offset::Offset(start))?;
+        consumer.assign(&list)?;
+        let mut next = start;
+        while next < end {
+            let record = consumer
+                .poll(TIMEOUT)
+                .with_context(|| format!("no record at {partition}/{next}"))??;
+            next = rdkafka::Message::offset(&record) + 1;
+            let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
+            records.push((
+                bytes(rdkafka::Message::key(&record)),
+                bytes(rdkafka::Message::payload(&record)),
+            ));
+        }
+        Ok(records)
+    }
+
     /// How many partitions the broker says the topic has; 0 when it has no such topic.
     ///
     /// # Errors

@@ -72,6 +72,15 @@ pub trait PartitionLeadership: Interface {
     /// Gives a lease up at once. Nothing happens when the claim no longer stands.
     async fn release(&self, partition: PartitionId, claim: Claim) -> Result<(), StoreError>;
 
+    /// Notes that results and cache writes are out up to this offset, which is at most the stored
+    /// one. `false` when nothing changed: the claim no longer stands, or as much was noted before.
+    async fn results_out(
+        &self,
+        partition: PartitionId,
+        claim: Claim,
+        offset: Offset,
+    ) -> Result<bool, StoreError>;
+
     /// Every partition's leader, in the order of the partitions.
     async fn leaders(&self) -> Result<Vec<LeaderView>, StoreError>;
 }

@@ -18,6 +18,7 @@ pub mod make_layout;
 pub mod open_accounts;
 pub mod process_partition;
 pub mod publish_events;
+pub(crate) mod publish_results;
 pub mod read_balances;
 pub mod refresh_lookups;
 pub mod refusal;

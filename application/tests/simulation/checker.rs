@@ -3,6 +3,7 @@
 use crate::fleet::Servers;
 use crate::model::{Expected, Model};
 use crate::notebook::{Notebook, Told};
+use crate::store::stored_result;
 use axs_application::port::change_log::{ChangeLogKey, ChangeLogRecord};
 use axs_application::usecase::refusal::RefusalCode;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
@@ -11,7 +12,7 @@ use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{PartitionId, ShardId};
 use axs_domain::log_status::LogStatus;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares what stands with what must stand, and notes every difference in the world.
 pub fn check(servers: &Servers, notebook: &Notebook) {
@@ -23,6 +24,39 @@ pub fn check(servers: &Servers, notebook: &Notebook) {
     refusals_hold(servers, notebook);
     order_is_kept(servers, notebook);
     cache_has_converged(servers);
+    results_are_told(servers);
+}
+
+/// Each final event has its result on the result topic, and no record there says anything else.
+fn results_are_told(servers: &Servers) {
+    let world = &servers.world;
+    let state = servers.store.state();
+    let mut told = BTreeSet::new();
+    for partition in servers.results.broker.partitions() {
+        for result in servers.results.read(partition) {
+            let key = ChangeLogKey {
+                shard_id: result.shard_id,
+                account_id: result.event.account_id(),
+                idempotency_key: result.event.idempotency_key().clone(),
+            };
+            let stored = state.rows.get(&key).cloned().and_then(stored_result);
+            if stored.map(|stored| stored.of(result.event.clone())) != Some(result.clone())
+                || result.partition != partition
+            {
+                let what = format!("{} has another result", key.idempotency_key);
+                world.wrong("I8", what);
+            }
+            if !told.insert(key) {
+                world.tally.count("results published again");
+            }
+        }
+    }
+    for (key, row) in &state.rows {
+        if stored_result(row.clone()).is_some() && !told.contains(key) {
+            let what = format!("{} has no result on the topic", key.idempotency_key);
+            world.wrong("I12", what);
+        }
+    }
 }
 
 fn rows_ended_as_the_model_says(servers: &Servers, model: &Model) {

@@ -1,6 +1,8 @@
 //! The processes: API and consumer, each the real use cases over simulated ports.
 
-use crate::broker::{Broker, Kind, SimProducer, SimSource, SimTopic};
+use crate::broker::{
+    Broker, Kind, ResultLog, SimProducer, SimResultPublisher, SimSource, SimTopic,
+};
 use crate::cache::{CacheClient, CacheServer};
 use crate::process::{Process, SimClock, SimLogIds};
 use crate::settings;
@@ -37,6 +39,7 @@ pub struct Servers {
     pub store: Arc<StoreServer>,
     pub broker: Arc<Broker>,
     pub cache: Arc<CacheServer>,
+    pub results: Arc<ResultLog>,
     pub codec: Arc<TableCodec>,
     pub rules: BalanceRuleSet,
     started: AtomicU64,
@@ -47,6 +50,7 @@ impl Servers {
         store: Arc<StoreServer>,
         broker: Arc<Broker>,
         cache: Arc<CacheServer>,
+        results: Arc<ResultLog>,
         rules: BalanceRuleSet,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -54,6 +58,7 @@ impl Servers {
             store,
             broker,
             cache,
+            results,
             codec: Arc::default(),
             rules,
             started: AtomicU64::new(0),
@@ -178,6 +183,15 @@ impl Consumer {
             settings::PRODUCER_QUEUE,
             Kind::GoesOn,
         );
+        let results = SimResultPublisher {
+            log: Arc::clone(&servers.results),
+            producer: SimProducer::start(
+                &servers.results.broker,
+                &process,
+                settings::PRODUCER_QUEUE,
+                Kind::Results,
+            ),
+        };
         let ports = LeadPorts {
             clock: Arc::new(SimClock(Arc::clone(&process))),
             layouts: store.clone(),
@@ -191,8 +205,10 @@ impl Consumer {
             balances: store.clone(),
             writer: store.clone(),
             cache,
-            relay: store,
+            relay: store.clone(),
             publisher,
+            results: Arc::new(results),
+            result_source: store,
         };
         let owner = OwnerId::new(log_id(u128::from(process.number)).uuid());
         let elector =

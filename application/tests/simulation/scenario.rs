@@ -1,6 +1,6 @@
 //! One run: storm, healing, quiet, verdict.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, ResultLog};
 use crate::cache::CacheServer;
 use crate::checker;
 use crate::client::Client;
@@ -76,6 +76,7 @@ pub fn run(seed: u64, told: Told) -> Run {
 fn servers(world: &Arc<World>, breaks: StoreBreaks) -> Arc<Servers> {
     let layout = stored_layout();
     let broker = Broker::new(world, layout.layout.partitions());
+    let results = ResultLog::new(Broker::new(world, layout.layout.partitions()));
     let store = StoreServer::new(world, layout, breaks);
     {
         let mut state = store.state();
@@ -91,7 +92,7 @@ fn servers(world: &Arc<World>, breaks: StoreBreaks) -> Arc<Servers> {
     let cache = CacheServer::new(&store);
     let credit = CreditLimit::new([(account_id(1), code("USD"), amount("50"))]);
     let rules = BalanceRuleSet::try_new(vec![Arc::new(NonNegative), Arc::new(credit)]).unwrap();
-    Servers::new(store, broker, cache, rules)
+    Servers::new(store, broker, cache, results, rules)
 }
 
 async fn play(world: &Arc<World>, breaks: StoreBreaks) {
@@ -195,16 +196,16 @@ async fn settle_what_is_in_doubt(fleet: &Arc<Fleet>, notebook: &Arc<Notebook>) {
     }
 }
 
-/// Waits until every event is final and every offset stored.
+/// Waits until every event is final, every offset stored, and every result out.
 async fn quiet(servers: &Servers) {
     loop {
         {
             let state = servers.store.state();
             let open = state.rows.values().any(|r| r.status == LogStatus::Init);
-            let behind = state
-                .leaders
-                .iter()
-                .any(|(partition, leader)| leader.stored_offset != servers.broker.end(*partition));
+            let behind = state.leaders.iter().any(|(partition, leader)| {
+                let end = servers.broker.end(*partition);
+                leader.stored_offset != end || leader.results_offset != end
+            });
             if !open && !behind && state.open.is_empty() {
                 return;
             }
@@ -222,8 +223,9 @@ fn not_final(servers: &Servers) -> String {
         .iter()
         .map(|(p, leader)| {
             format!(
-                "{p}: {} of {}",
+                "{p}: {} (results {}) of {}",
                 leader.stored_offset,
+                leader.results_offset,
                 servers.broker.end(*p)
             )
         })

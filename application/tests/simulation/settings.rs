@@ -41,6 +41,7 @@ pub fn leading() -> LeadSettings {
             grace: RELAY_GRACE,
             rows_max: 20,
         },
+        cache_moot_after: Duration::from_secs(20),
     }
 }
 

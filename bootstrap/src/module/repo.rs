@@ -15,6 +15,7 @@ use axs_infrastructure::postgres::leadership::{PgConsumerRegistry, PgPartitionLe
 use axs_infrastructure::postgres::ledger_audit::PgLedgerAudit;
 use axs_infrastructure::postgres::pool::Database;
 use axs_infrastructure::postgres::relay_source::PgRelaySource;
+use axs_infrastructure::postgres::result_source::PgResultSource;
 use axs_infrastructure::postgres::schema_store::PgSchemaStore;
 use axs_infrastructure::redis::{
     BalanceCacheSettings, KeyPrefix, RedisBalanceCache, RedisBalanceCacheParameters,
@@ -43,6 +44,7 @@ module! {
             #[lazy] PgLedgerAudit,
             #[lazy] PgPartitionLeadership,
             #[lazy] PgRelaySource,
+            #[lazy] PgResultSource,
             #[lazy] PgSchemaStore,
             #[lazy] RedisBalanceCache,
             #[lazy] RedisLeaderBeat

@@ -25,6 +25,8 @@ use axs_application::port::partition_leadership::PartitionLeadership;
 use axs_application::port::record_reader::RecordReader;
 use axs_application::port::record_source::RecordSource;
 use axs_application::port::relay_source::RelaySource;
+use axs_application::port::result_publisher::ResultPublisher;
+use axs_application::port::result_source::ResultSource;
 use axs_application::port::result_topic::ResultTopic;
 use axs_application::usecase::account_lookup::{
     AccountLookupSettings, RememberedAccounts, RememberedAccountsParameters,
@@ -64,6 +66,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a fill of the cache may be on its way: longer than a read of the database and a round
+/// trip to Redis may take.
+const FILL_UNDER_WAY_MAX: Duration = Duration::from_secs(60);
+
 module! {
     pub ServiceModule {
         components = [
@@ -89,15 +95,16 @@ module! {
         use RepoModule {
             components = [
                 dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
-                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn LayoutChange, dyn LayoutStore,
-                dyn LeaderBeat, dyn LedgerAudit, dyn PartitionLeadership, dyn RelaySource
+                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn LayoutChange,
+                dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit, dyn PartitionLeadership,
+                dyn RelaySource, dyn ResultSource
             ],
             providers = []
         },
         use InfraModule {
             components = [
                 dyn Clock, dyn EventCodec, dyn EventPublisher, dyn EventTopic, dyn LogIdGenerator,
-                dyn RecordReader, dyn RecordSource, dyn ResultTopic
+                dyn RecordReader, dyn RecordSource, dyn ResultPublisher, dyn ResultTopic
             ],
             providers = []
         }
@@ -137,6 +144,7 @@ pub fn service_module(
             grace: millis(processing.relay_grace_ms),
             rows_max: processing.relay_batch_max,
         },
+        cache_moot_after: Duration::from_secs(settings.cache.fill_ttl_s) + FILL_UNDER_WAY_MAX,
     };
     let rules = rule_set(&settings.rules)?;
     Ok(ServiceModule::builder(Arc::clone(repo), Arc::clone(infra))

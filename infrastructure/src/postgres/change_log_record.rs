@@ -12,6 +12,8 @@
 use super::error::StoreName;
 use super::stored::{shard_bounds, timestamp};
 use axs_application::port::change_log::{ChangeLogKey, ChangeLogRecord, RecordedReason};
+use axs_application::port::result_codec::FinishedOutcome;
+use axs_application::port::result_source::StoredResult;
 use axs_application::port::store_error::StoreError;
 use axs_domain::balance::Delta;
 use axs_domain::change::{Branch, CurrencyDelta};
@@ -158,6 +160,54 @@ impl EntryRow {
             after: name.balance(&self.available_after, &self.frozen_after, self.version)?,
         })
     }
+}
+
+/// The results of the rows with these keys, in the order asked; `None` where there is none, or none
+/// yet. Reads no payloads.
+pub(crate) async fn read_results(
+    pool: &PgPool,
+    name: StoreName<'_>,
+    keys: &[ChangeLogKey],
+) -> Result<Vec<Option<StoredResult>>, StoreError> {
+    let mut results = vec![None; keys.len()];
+    let mut found = read_states(pool, name, keys).await?;
+    found.retain(|found| is_final(found.state.status));
+    let mut entries = read_entries(pool, name, &found).await?;
+    for FoundState { position, state } in found {
+        let place = name.place(position, keys.len())?;
+        let entries = entries.entry(state.log_id).or_default().clone();
+        let record = state.record(name, Bytes::new(), entries)?;
+        if let Some(result) = results.get_mut(place) {
+            *result = Some(result_of(name, record)?);
+        }
+    }
+    Ok(results)
+}
+
+const fn is_final(status: i16) -> bool {
+    status == LogStatus::Applied.number() || status == LogStatus::Rejected.number()
+}
+
+fn result_of(name: StoreName<'_>, record: ChangeLogRecord) -> Result<StoredResult, StoreError> {
+    let lacks = |what| name.invalid("the row", record.log_id, what);
+    let outcome = match record.status {
+        LogStatus::Applied => FinishedOutcome::Applied(record.entries),
+        _ => FinishedOutcome::Rejected(record.reason.ok_or_else(|| lacks("has no reason"))?),
+    };
+    let (partition, offset) = record
+        .position
+        .ok_or_else(|| lacks("is final without a position"))?;
+    Ok(StoredResult {
+        log_id: record.log_id,
+        key: record.key,
+        partition,
+        offset,
+        outcome,
+        logged_at: record.logged_at,
+        decided_at: record
+            .decided_at
+            .ok_or_else(|| lacks("is final without a time"))?,
+    })
 }
 
 /// The rows with these keys, in the order asked; `None` where there is none. A row whose payload's

@@ -21,5 +21,6 @@ pub mod numeric;
 pub mod pool;
 pub mod probe;
 pub mod relay_source;
+pub mod result_source;
 pub mod schema_store;
 mod stored;

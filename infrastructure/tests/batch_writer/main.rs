@@ -17,6 +17,7 @@ mod guards;
 mod leadership;
 mod numeric;
 mod plan;
+mod results;
 mod rival_session;
 mod settlement;
 mod severing_proxy;

@@ -56,6 +56,8 @@ async fn when_a_consumer_is_killed_the_other_goes_on_and_nothing_is_lost_or_doub
     deployment.led_by(PARTITIONS, 1).await?;
     let replayed = deployment.compare(&script, submission).await?;
     assert!(replayed.outcomes.applied > 1_000);
+    let seen = deployment.compare_results().await?;
+    assert!(seen.events > 1_000, "{seen:?}");
     assert_eq!(deployment.database.dead_letters().await?, []);
     deployment.finish().await
 }
@@ -88,6 +90,8 @@ async fn a_consumer_told_to_stop_drains_and_gives_its_partitions_up_at_once() ->
     deployment.start(0, 1).await?;
     deployment.led_by(PARTITIONS, 1).await?;
     deployment.compare(&script, submission).await?;
+    let seen = deployment.compare_results().await?;
+    assert!(seen.events > 1_000, "{seen:?}");
 
     // An API process drains too: what it accepted before is published before it ends.
     let event = crate::stage::deposit(1, "just before the end", "USDT", "1")?;

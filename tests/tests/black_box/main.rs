@@ -13,6 +13,7 @@ mod leadership;
 mod outage;
 mod poison;
 mod relay;
+mod result;
 mod secret;
 mod session;
 mod stage;

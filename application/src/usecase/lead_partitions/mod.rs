@@ -1,7 +1,8 @@
 //! Leading partitions: one election loop per process, one term per led partition.
 //!
 //! ```text
-//!   look ──▶ quota ──▶ take over ──▶ term: assign, worker, relay ──▶ unassign, release
+//!   look ──▶ quota ──▶ take over ──▶ term: assign, worker, relay, ──▶ unassign, release
+//!                                          results
 //!    ▲         │                       ▲          ▲
 //!    │         └─▶ hand over (drain) ──┘          └── revoke: at two thirds of the lease, or
 //!    └── every third of the lease, sooner when         when a renewal says it is lost
@@ -36,6 +37,7 @@ pub use settings::LeadSettings;
 pub use status::{LeadershipStatus, LedPartition, RefusedPartition};
 
 use super::process_partition::{CacheFeed, WorkerPorts};
+use super::publish_results::ResultPorts;
 use super::relay_lost_events::RelayPorts;
 use crate::port::balance_cache::BalanceCache;
 use crate::port::balance_store::BalanceStore;
@@ -51,6 +53,8 @@ use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::record_reader::RecordReader;
 use crate::port::record_source::RecordSource;
 use crate::port::relay_source::RelaySource;
+use crate::port::result_publisher::ResultPublisher;
+use crate::port::result_source::ResultSource;
 use async_trait::async_trait;
 use axs_domain::id::{OwnerId, PartitionId};
 use axs_domain::rule::BalanceRuleSet;
@@ -117,6 +121,10 @@ pub struct PartitionElector {
     relay: Arc<dyn RelaySource>,
     #[shaku(inject)]
     publisher: Arc<dyn EventPublisher>,
+    #[shaku(inject)]
+    results: Arc<dyn ResultPublisher>,
+    #[shaku(inject)]
+    result_source: Arc<dyn ResultSource>,
     /// The random id of this run of the process.
     #[shaku(default = unreachable!("bootstrap gives the owner's id"))]
     owner: OwnerId,
@@ -172,6 +180,8 @@ pub struct LeadPorts {
     pub cache: Arc<dyn BalanceCache>,
     pub relay: Arc<dyn RelaySource>,
     pub publisher: Arc<dyn EventPublisher>,
+    pub results: Arc<dyn ResultPublisher>,
+    pub result_source: Arc<dyn ResultSource>,
 }
 
 impl PartitionElector {
@@ -198,6 +208,8 @@ impl PartitionElector {
             cache,
             relay,
             publisher,
+            results,
+            result_source,
         } = ports;
         Self {
             clock,
@@ -214,6 +226,8 @@ impl PartitionElector {
             cache,
             relay,
             publisher,
+            results,
+            result_source,
             owner,
             rules,
             settings,
@@ -237,6 +251,16 @@ impl PartitionElector {
                 source: Arc::clone(&self.source),
                 leadership: Arc::clone(&self.leadership),
                 topic: Arc::clone(&self.topic),
+                results: ResultPorts {
+                    publisher: Arc::clone(&self.results),
+                    source: Arc::clone(&self.result_source),
+                    reader: Arc::clone(&self.reader),
+                    topic: Arc::clone(&self.topic),
+                    codec: Arc::clone(&self.codec),
+                    leadership: Arc::clone(&self.leadership),
+                    cache: Arc::clone(&feed),
+                    cache_moot_after: self.settings.cache_moot_after,
+                },
                 worker: WorkerPorts {
                     codec: Arc::clone(&self.codec),
                     balances: Arc::clone(&self.balances),

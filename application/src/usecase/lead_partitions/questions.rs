@@ -44,6 +44,7 @@ pub(super) enum Attempt {
     Taken {
         claim: Claim,
         stored_offset: Offset,
+        results_offset: Offset,
         layout: Arc<Layout>,
     },
     Held,
@@ -83,14 +84,20 @@ pub(super) async fn try_to_lead(
         .leadership
         .take_over(partition, ports.owner, ttl)
         .await;
-    let (claim, stored_offset, stored_record, layout_epoch) = match taken {
+    let (claim, stored_offset, stored_record, layout_epoch, results_offset) = match taken {
         Ok(TakeOver::Taken {
             claim,
             stored_offset,
             stored_record,
             layout_epoch,
-            ..
-        }) => (claim, stored_offset, stored_record, layout_epoch),
+            results_offset,
+        }) => (
+            claim,
+            stored_offset,
+            stored_record,
+            layout_epoch,
+            results_offset,
+        ),
         Ok(TakeOver::Held) => return Attempt::Held,
         Err(failure) => return Attempt::Unavailable(failure.to_string()),
     };
@@ -102,6 +109,7 @@ pub(super) async fn try_to_lead(
                 return Attempt::Taken {
                     claim,
                     stored_offset,
+                    results_offset,
                     layout,
                 };
             }

@@ -23,6 +23,9 @@ pub struct LeadSettings {
     pub process: ProcessSettings,
     /// The relays.
     pub relay: RelaySettings,
+    /// How long after a commit the cache answers nothing older than it, whether it was told or not:
+    /// longer than a fill is served and on its way. Then its write holds the results offset no more.
+    pub cache_moot_after: Duration,
 }
 
 impl LeadSettings {

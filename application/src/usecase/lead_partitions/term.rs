@@ -6,9 +6,10 @@ use crate::port::record_source::{RecordSource, SourceEvent};
 use crate::usecase::process_partition::{
     LeaseWatch, Progress, StopReason, Worker, WorkerEnd, WorkerPorts, WorkerTerm,
 };
+use crate::usecase::publish_results::{ResultFeed, ResultPorts, ResultTask, ResultTerm};
 use crate::usecase::relay_lost_events::{LostEventRelay, RelayPorts, RelayTerm};
 use axs_domain::fencing::Claim;
-use axs_domain::id::PartitionId;
+use axs_domain::id::{Offset, PartitionId};
 use axs_domain::layout::Layout;
 use metrics::gauge;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 const SOURCE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long giving up the lease may take; it ends by itself otherwise.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long the last results and cache writes of a term may take. What is left is sent by the
+/// successor.
+const RESULTS_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How often the end of the log is looked at.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 
@@ -33,6 +37,7 @@ pub(super) struct TermPorts {
     pub(super) topic: Arc<dyn EventTopic>,
     pub(super) worker: WorkerPorts,
     pub(super) relay: RelayPorts,
+    pub(super) results: ResultPorts,
 }
 
 /// One term.
@@ -43,6 +48,7 @@ pub(super) struct Term {
     pub(super) layout: Arc<Layout>,
     pub(super) lease: Arc<LeaseWatch>,
     pub(super) progress: Arc<Progress>,
+    pub(super) results_offset: Offset,
     pub(super) poison_run: usize,
     pub(super) drain: CancellationToken,
 }
@@ -107,6 +113,21 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
     let topic = Arc::clone(&ports.topic);
     beside.spawn(watch_lag(topic, term.partition, Arc::clone(&term.progress)));
 
+    let feed = Arc::new(ResultFeed::new(from));
+    let results = ResultTask::new(
+        ports.results.clone(),
+        ResultTerm {
+            partition: term.partition,
+            claim: term.claim,
+            results_offset: term.results_offset,
+            feed: Arc::clone(&feed),
+            progress: Arc::clone(&term.progress),
+        },
+    );
+    let last_result = CancellationToken::new();
+    let mut publishing = JoinSet::new();
+    publishing.spawn(results.run(last_result.clone()));
+
     let worker = WorkerTerm {
         partition: term.partition,
         claim: term.claim,
@@ -114,17 +135,33 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
         lease: Arc::clone(&term.lease),
         progress: Arc::clone(&term.progress),
         poison_run: term.poison_run,
+        results: feed,
     };
     // A task of its own, so that a panic ends the worker and not the term.
     let mut working = JoinSet::new();
     working.spawn(Worker::new(ports.worker.clone(), worker).run(records, term.drain.clone()));
-    match working.join_next().await {
+    let end = match working.join_next().await {
         Some(Ok(end)) => end,
         _ => WorkerEnd {
             reason: StopReason::Fault("the worker panicked".to_owned()),
             poison_run: term.poison_run,
         },
+    };
+    // Once another leads, what is left is the other's to send.
+    if !matches!(end.reason, StopReason::Fenced | StopReason::LeaseUnsure) {
+        last_result.cancel();
+        match timeout(RESULTS_WAIT_MAX, publishing.join_next()).await {
+            Ok(Some(Ok(())) | None) => {}
+            Ok(Some(Err(death))) => {
+                tracing::error!(partition = %term.partition, %death, "the result task died");
+            }
+            Err(_) => tracing::warn!(
+                partition = %term.partition,
+                "results or cache writes are left to the next leader"
+            ),
+        }
     }
+    end
 }
 
 fn not_begun(term: &Term, why: String) -> WorkerEnd {
@@ -140,12 +177,14 @@ fn not_begun(term: &Term, why: String) -> WorkerEnd {
 )]
 async fn watch_lag(topic: Arc<dyn EventTopic>, partition: PartitionId, progress: Arc<Progress>) {
     let gauge = gauge!("axs_partition_lag_records", "partition" => partition.to_string());
+    let results = gauge!("axs_results_lag_records", "partition" => partition.to_string());
     loop {
         // A broker that is away leaves the last figure standing.
         if let Ok(log) = topic.bounds(partition).await {
             progress.note_log_end(log.end);
             gauge.set(progress.lag().unwrap_or_default() as f64);
         }
+        results.set(progress.results_lag().unwrap_or_default() as f64);
         tokio::time::sleep(LAG_EVERY).await;
     }
 }

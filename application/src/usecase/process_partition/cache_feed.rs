@@ -7,6 +7,7 @@ use axs_domain::id::ShardId;
 use metrics::{counter, histogram};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -18,6 +19,46 @@ const WAITING_MAX: usize = 200_000;
 /// The most balances of one cache write.
 const WRITE_MAX: usize = 5_000;
 
+/// Tells whether the writes that were offered together are out: each is in the cache, or gave way
+/// to a newer one that was offered later under a ticket of its own.
+#[derive(Debug)]
+pub(crate) struct CacheTicket(Arc<Mark>);
+
+/// What waits holds its ticket's mark; the mark that nothing holds any more is out.
+#[derive(Debug)]
+struct Mark {
+    /// Later offers have higher numbers.
+    number: u64,
+    dropped: AtomicBool,
+}
+
+impl CacheTicket {
+    /// Whether the writes are out.
+    pub(crate) fn is_out(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && !self.was_dropped()
+    }
+
+    /// Whether one of the writes found no room, so that they will never be out.
+    pub(crate) fn was_dropped(&self) -> bool {
+        self.0.dropped.load(Ordering::Acquire)
+    }
+}
+
+/// A balance that waits, and under which ticket.
+#[derive(Debug, Clone)]
+struct Waiting {
+    balance: CommittedBalance,
+    mark: Arc<Mark>,
+}
+
+impl Waiting {
+    /// Whether this one is to be written instead of the other.
+    fn supersedes(&self, other: &Self) -> bool {
+        let rank = |it: &Self| (it.balance.stored.version, it.mark.number);
+        rank(self) > rank(other)
+    }
+}
+
 /// The newest committed balances, waiting to be written to the cache.
 ///
 /// Coalesced by balance: however slow the cache is, one waits at most once. Beyond a bound the
@@ -25,8 +66,9 @@ const WRITE_MAX: usize = 5_000;
 /// stops a worker.
 pub(crate) struct CacheFeed {
     cache: Arc<dyn BalanceCache>,
-    waiting: Mutex<BTreeMap<(ShardId, BalanceKey), CommittedBalance>>,
+    waiting: Mutex<BTreeMap<(ShardId, BalanceKey), Waiting>>,
     more: Notify,
+    offers: AtomicU64,
 }
 
 impl CacheFeed {
@@ -35,26 +77,46 @@ impl CacheFeed {
             cache,
             waiting: Mutex::new(BTreeMap::new()),
             more: Notify::new(),
+            offers: AtomicU64::new(0),
         }
     }
 
     /// Takes committed balances in. Never waits.
-    pub(crate) fn offer(&self, balances: impl IntoIterator<Item = CommittedBalance>) {
+    pub(crate) fn offer(
+        &self,
+        balances: impl IntoIterator<Item = CommittedBalance>,
+    ) -> CacheTicket {
+        let mark = Arc::new(Mark {
+            number: self.offers.fetch_add(1, Ordering::Relaxed),
+            dropped: AtomicBool::new(false),
+        });
+        let waiting = |balance| Waiting {
+            balance,
+            mark: Arc::clone(&mark),
+        };
+        self.put(balances.into_iter().map(waiting));
+        CacheTicket(mark)
+    }
+
+    fn put(&self, offered: impl Iterator<Item = Waiting>) {
         let mut dropped = 0;
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            for balance in balances {
+            for one in offered {
                 let room = waiting.len() < WAITING_MAX;
-                match waiting.entry((balance.shard_id, balance.key)) {
+                match waiting.entry((one.balance.shard_id, one.balance.key)) {
                     Entry::Occupied(mut entry) => {
-                        if entry.get().stored.version < balance.stored.version {
-                            entry.insert(balance);
+                        if one.supersedes(entry.get()) {
+                            entry.insert(one);
                         }
                     }
                     Entry::Vacant(entry) if room => {
-                        entry.insert(balance);
+                        entry.insert(one);
                     }
-                    Entry::Vacant(_) => dropped += 1,
+                    Entry::Vacant(_) => {
+                        one.mark.dropped.store(true, Ordering::Release);
+                        dropped += 1;
+                    }
                 }
             }
         }
@@ -102,7 +164,7 @@ impl CacheFeed {
         let _ = tokio::time::timeout(timeout, all).await;
     }
 
-    fn take(&self) -> Vec<CommittedBalance> {
+    fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() <= WRITE_MAX {
             return std::mem::take(&mut *waiting).into_values().collect();
@@ -111,10 +173,11 @@ impl CacheFeed {
         keys.iter().filter_map(|key| waiting.remove(key)).collect()
     }
 
-    async fn write(&self, balances: Vec<CommittedBalance>) -> bool {
+    async fn write(&self, taken: Vec<Waiting>) -> bool {
         let began = Instant::now();
+        let balances = taken.iter().map(|one| one.balance).collect();
         fail::fail_point!("cache.before_write");
-        let written = self.cache.write(balances.clone()).await;
+        let written = self.cache.write(balances).await;
         fail::fail_point!("cache.after_write");
         histogram!("axs_batch_seconds", "stage" => "cache").record(began.elapsed().as_secs_f64());
         match written {
@@ -122,7 +185,7 @@ impl CacheFeed {
             Err(failure) => {
                 counter!("axs_cache_write_failures_total").increment(1);
                 tracing::warn!(%failure, "balances wait for the cache");
-                self.offer(balances);
+                self.put(taken.into_iter());
                 false
             }
         }

@@ -7,7 +7,7 @@
 //!             verdicts)           images)  in flight (n) ──────▶┘
 //!                                            │ committed
 //!                                            ▼
-//!                              memory, stored offset, cache feed
+//!                              memory, stored offset, cache feed, result feed
 //! ```
 //!
 //! # What holds
@@ -29,8 +29,8 @@
 //! - No look at log rows before the decision: the finalising statement matches them and names the
 //!   culprits, so that the common case costs no query.
 //! - No trust in the record's key: the envelope says whose event it is.
-//! - No results yet: `Worker::after_commit` is the one place that knows of a commit, and where
-//!   an observer of results belongs.
+//! - No waiting for the cache or for results: `Worker::after_commit`, the one place that knows of a
+//!   commit, offers both to bounded feeds.
 
 mod admit;
 mod cache_feed;
@@ -54,7 +54,7 @@ pub(crate) mod fakes;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cache_feed::CacheFeed;
+pub(crate) use cache_feed::{CacheFeed, CacheTicket};
 pub(crate) use lease_watch::LeaseWatch;
 pub(crate) use progress::Progress;
 pub use settings::{BATCH_EVENTS_LIMIT, ProcessSettings};

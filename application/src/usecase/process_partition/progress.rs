@@ -10,6 +10,7 @@ use tokio::sync::watch;
 pub(crate) struct Progress {
     stored_offset: watch::Sender<Offset>,
     log_end: Mutex<Option<Offset>>,
+    results_offset: Mutex<Option<Offset>>,
 }
 
 impl Progress {
@@ -17,6 +18,7 @@ impl Progress {
         Self {
             stored_offset: watch::Sender::new(stored_offset),
             log_end: Mutex::new(None),
+            results_offset: Mutex::new(None),
         }
     }
 
@@ -49,5 +51,21 @@ impl Progress {
     pub(crate) fn lag(&self) -> Option<i64> {
         let end = (*self.log_end.lock().unwrap_or_else(PoisonError::into_inner))?;
         Some((end.value() - self.stored_offset().value()).max(0))
+    }
+
+    /// Notes up to where results and cache writes are out.
+    pub(crate) fn note_results(&self, results_offset: Offset) {
+        let mut noted = self
+            .results_offset
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *noted = Some(results_offset);
+    }
+
+    /// Offsets from there to the stored one; `None` until it was noted.
+    pub(crate) fn results_lag(&self) -> Option<i64> {
+        let noted = self.results_offset.lock();
+        let results = (*noted.unwrap_or_else(PoisonError::into_inner))?;
+        Some((self.stored_offset().value() - results.value()).max(0))
     }
 }

@@ -1,10 +1,12 @@
 //! Kafka as the ports promise it, with its accidents.
 
 mod producer;
+mod results;
 mod source;
 mod topic;
 
 pub use producer::{Kind, SimProducer};
+pub use results::{ResultLog, SimResultPublisher};
 pub use source::SimSource;
 pub use topic::SimTopic;
 

@@ -29,6 +29,8 @@ pub enum Kind {
     /// Goes on: who uses it sends an account's next record only after the last one's report. The
     /// relay's.
     GoesOn,
+    /// The same, on the result topic: who uses it begins again from the record that failed.
+    Results,
 }
 
 /// One process's producer.
@@ -161,6 +163,7 @@ impl SimProducer {
         self.broker.world.tally.count(match self.kind {
             Kind::Gapless => "published events",
             Kind::GoesOn => "relayed events",
+            Kind::Results => "published results",
         });
         self.process.note(&format!("lands at {partition}:{offset}"));
         offset

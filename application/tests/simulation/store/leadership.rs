@@ -7,7 +7,7 @@ use axs_application::port::consumer_registry::ConsumerRegistry;
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
 use axs_application::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
-use axs_domain::id::{OwnerId, PartitionId};
+use axs_domain::id::{Offset, OwnerId, PartitionId};
 use axs_domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +166,27 @@ impl PartitionLeadership for StoreClient {
             {
                 lease.expires_at = now;
             }
+        })
+        .await
+    }
+
+    async fn results_out(
+        &self,
+        partition: PartitionId,
+        claim: Claim,
+        offset: Offset,
+    ) -> Result<bool, StoreError> {
+        self.statement("results_out", move |state, _| {
+            let Some(leader) = state.leaders.get_mut(&partition) else {
+                return false;
+            };
+            let moves = leader.fence.admit(claim).is_ok()
+                && leader.results_offset < offset
+                && offset <= leader.stored_offset;
+            if moves {
+                leader.results_offset = offset;
+            }
+            moves
         })
         .await
     }

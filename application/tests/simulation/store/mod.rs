@@ -10,8 +10,10 @@ mod batch;
 mod leadership;
 mod lookups;
 mod relay;
+mod results;
 mod table;
 
+pub use results::stored_result;
 pub use table::StoreState;
 
 use crate::process::Process;

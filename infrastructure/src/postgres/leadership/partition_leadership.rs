@@ -23,6 +23,7 @@ const RAISE_TOKEN: &str = include_str!("../sql/leadership/raise_token.sql");
 const GRANT_LEASE: &str = include_str!("../sql/leadership/grant_lease.sql");
 const RENEW_LEASES: &str = include_str!("../sql/leadership/renew_leases.sql");
 const RELEASE_LEASE: &str = include_str!("../sql/leadership/release_lease.sql");
+const RESULTS_OUT: &str = include_str!("../sql/leadership/results_out.sql");
 const LEADERS: &str = include_str!("../sql/leadership/leaders.sql");
 
 /// How often a candidate waits for the leader row. After each wait but the last, the backend that
@@ -129,6 +130,24 @@ impl PartitionLeadership for PgPartitionLeadership {
             .execute(self.database.operations())
             .await
             .map(|_| ())
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// May wait for a batch, so it uses the query pool.
+    async fn results_out(
+        &self,
+        partition: PartitionId,
+        claim: Claim,
+        offset: Offset,
+    ) -> Result<bool, StoreError> {
+        sqlx::query(RESULTS_OUT)
+            .bind(partition.value())
+            .bind(claim.token.value())
+            .bind(claim.owner.uuid())
+            .bind(offset.value())
+            .execute(self.database.queries())
+            .await
+            .map(|done| done.rows_affected() == 1)
             .map_err(|error| self.failed(&error))
     }
 

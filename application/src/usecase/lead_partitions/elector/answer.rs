@@ -217,8 +217,15 @@ impl Elector {
             Attempt::Taken {
                 claim,
                 stored_offset,
+                results_offset,
                 layout,
-            } => self.begin_term(partition, requested_at, claim, stored_offset, layout),
+            } => self.begin_term(
+                partition,
+                requested_at,
+                claim,
+                (stored_offset, results_offset),
+                layout,
+            ),
             Attempt::Held => {}
             Attempt::Refused(reason) => {
                 tracing::error!(%partition, reason, "refusing to lead");
@@ -245,10 +252,12 @@ impl Elector {
         partition: PartitionId,
         requested_at: Monotonic,
         claim: Claim,
-        stored_offset: Offset,
+        (stored_offset, results_offset): (Offset, Offset),
         layout: Arc<Layout>,
     ) {
-        tracing::info!(%partition, token = %claim.token, %stored_offset, "leading");
+        tracing::info!(
+            %partition, token = %claim.token, %stored_offset, %results_offset, "leading"
+        );
         let held = HeldLease::granted(self.ports.settings.lease, requested_at);
         let lease = Arc::new(LeaseWatch::new(held));
         let progress = Arc::new(Progress::new(stored_offset));
@@ -280,6 +289,7 @@ impl Elector {
             layout,
             lease,
             progress,
+            results_offset,
             poison_run,
             drain,
         };

@@ -3,10 +3,11 @@
 use super::settings::settings;
 use crate::port::balance_cache::CacheError;
 use crate::port::balance_store::MockBalanceStore;
-use crate::port::batch_writer::{BatchWriter, DecidedBatch, WriteError, WriteReceipt};
+use crate::port::batch_writer::{BatchWriter, DecidedBatch, FinalResult, WriteError, WriteReceipt};
+use crate::port::change_log::ChangeLogKey;
 use crate::port::consumer_registry::ConsumerRegistry;
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
-use crate::port::event_publisher::MockEventPublisher;
+use crate::port::event_publisher::{Delivery, MockEventPublisher, PublishError};
 use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::leader_beat::LeaderBeat;
@@ -14,6 +15,9 @@ use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOve
 use crate::port::record_reader::RecordReader;
 use crate::port::record_source::{InboundRecord, RecordSource, SourceError, SourceEvent};
 use crate::port::relay_source::{MockRelaySource, RelayHorizon};
+use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
+use crate::port::result_publisher::ResultPublisher;
+use crate::port::result_source::{ResultSource, StoredResult};
 use crate::port::store_error::StoreError;
 use crate::testkit::{EventBuilder, TableCodec, account, away, log_id, stored_layout};
 use crate::usecase::lead_partitions::{
@@ -48,6 +52,9 @@ pub(super) struct Lead {
     pub(super) lease: Option<(Claim, Instant)>,
     pub(super) log: LogBounds,
     pub(super) take_overs: usize,
+    pub(super) results_offset: Offset,
+    /// The offsets whose results were published, in the order of publishing.
+    pub(super) published: Vec<i64>,
 }
 
 #[derive(Debug)]
@@ -65,6 +72,9 @@ pub(super) struct State {
     pub(super) database_away: bool,
     pub(super) broker_away: bool,
     pub(super) redis_away: bool,
+    pub(super) results_away: bool,
+    /// The results of the rows.
+    pub(super) finished: HashMap<ChangeLogKey, StoredResult>,
     /// Take-overs that came while somebody's lease stood.
     pub(super) collisions: usize,
     /// When writes were begun, by owner.
@@ -97,6 +107,8 @@ impl Cluster {
                 end: offset(1_000),
             },
             take_overs: 0,
+            results_offset: Offset::MIN,
+            published: Vec::new(),
         };
         Arc::new(Self {
             state: Mutex::new(State {
@@ -119,6 +131,8 @@ impl Cluster {
                 database_away: false,
                 broker_away: false,
                 redis_away: false,
+                results_away: false,
+                finished: HashMap::new(),
                 collisions: 0,
                 writes: Vec::new(),
                 assigned: HashMap::new(),
@@ -245,8 +259,26 @@ impl PartitionLeadership for Cluster {
                 stored_offset: lead.stored_offset,
                 stored_record: lead.stored_record,
                 layout_epoch: lead.layout_epoch,
-                results_offset: Offset::MIN,
+                results_offset: lead.results_offset,
             }
+        }))
+    }
+
+    async fn results_out(
+        &self,
+        partition: PartitionId,
+        claim: Claim,
+        offset: Offset,
+    ) -> Result<bool, StoreError> {
+        self.database().await?;
+        Ok(self.with(|state| {
+            let lead = state.leads.get_mut(&partition).unwrap();
+            let moves = lead.fence.admit(claim).is_ok() && lead.results_offset < offset;
+            if moves {
+                assert!(offset <= lead.stored_offset);
+                lead.results_offset = offset;
+            }
+            moves
         }))
     }
 
@@ -313,6 +345,21 @@ impl BatchWriter for Cluster {
             assert_eq!(lead.stored_offset, batch.offset_before);
             lead.stored_offset = batch.offset_after;
             lead.stored_record = Some(batch.last_record);
+            for event in &batch.events {
+                let FinalResult::Applied(entries) = &event.result else {
+                    continue;
+                };
+                let stored = StoredResult {
+                    log_id: event.log_id,
+                    key: event.key.clone(),
+                    partition: batch.partition,
+                    offset: event.offset,
+                    outcome: FinishedOutcome::Applied(entries.clone()),
+                    logged_at: event.logged_at,
+                    decided_at: Timestamp::from_unix_micros(0),
+                };
+                state.finished.insert(event.key.clone(), stored);
+            }
             Ok(WriteReceipt {
                 decided_at: Timestamp::from_unix_micros(0),
             })
@@ -321,6 +368,37 @@ impl BatchWriter for Cluster {
 
     async fn settle(&self, _partition: PartitionId, _claim: Claim) -> Result<Offset, WriteError> {
         Err(WriteError::Fenced)
+    }
+}
+
+#[async_trait]
+impl ResultSource for Cluster {
+    async fn find(&self, keys: Vec<ChangeLogKey>) -> Result<Vec<Option<StoredResult>>, StoreError> {
+        self.database().await?;
+        Ok(self.with(|state| {
+            let find = |key: &ChangeLogKey| state.finished.get(key).cloned();
+            keys.iter().map(find).collect()
+        }))
+    }
+}
+
+#[async_trait]
+impl ResultPublisher for Cluster {
+    fn enqueue(&self, finished: &FinishedEvent) -> Result<Delivery, PublishError> {
+        self.with(|state| {
+            if state.results_away {
+                return Err(PublishError::Failed("away".to_owned()));
+            }
+            let lead = state.leads.get_mut(&finished.partition).unwrap();
+            lead.published.push(finished.offset.value());
+            let (report, delivery) = Delivery::pending();
+            report.send(Ok(None)).unwrap();
+            Ok(delivery)
+        })
+    }
+
+    async fn flush(&self, _timeout: Duration) -> bool {
+        true
     }
 }
 
@@ -490,6 +568,8 @@ impl Process {
             cache: Arc::new(FakeCache::default()),
             relay: Arc::new(relay),
             publisher: Arc::new(MockEventPublisher::new()),
+            results: cluster.clone(),
+            result_source: cluster.clone(),
         };
         let rules = BalanceRuleSet::non_negative();
         let elector = Arc::new(PartitionElector::new(ports, owner, rules, settings()));

@@ -4,4 +4,5 @@ mod cluster;
 mod election;
 mod end;
 mod refusal;
+mod results;
 mod settings;

@@ -26,5 +26,6 @@ pub(super) fn settings() -> LeadSettings {
             grace: Duration::from_secs(10),
             rows_max: 1_000,
         },
+        cache_moot_after: Duration::from_secs(120),
     }
 }

@@ -9,6 +9,7 @@ use crate::usecase::process_partition::fakes::{FakeCache, FakeStore, Row, TokioC
 use crate::usecase::process_partition::{
     CacheFeed, LeaseWatch, ProcessSettings, Progress, Worker, WorkerEnd, WorkerPorts, WorkerTerm,
 };
+use crate::usecase::publish_results::ResultFeed;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::fingerprint::Fingerprint;
@@ -50,6 +51,7 @@ pub(super) struct Bench {
     pub(super) rules: BalanceRuleSet,
     pub(super) claim: Claim,
     pub(super) poison_run: usize,
+    pub(super) results: Arc<ResultFeed>,
     source: Option<mpsc::Sender<SourceEvent>>,
     next_offset: i64,
     next_log_id: u128,
@@ -110,6 +112,7 @@ impl Bench {
             rules: BalanceRuleSet::non_negative(),
             claim,
             poison_run: 0,
+            results: Arc::new(ResultFeed::new(Offset::MIN)),
             source: None,
             next_offset: 0,
             next_log_id: 1,
@@ -145,6 +148,7 @@ impl Bench {
             lease: self.lease.clone(),
             progress: self.progress.clone(),
             poison_run: self.poison_run,
+            results: self.results.clone(),
         };
         tokio::spawn(Worker::new(ports, term).run(source, self.drain.clone()))
     }

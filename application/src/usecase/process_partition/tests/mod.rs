@@ -3,5 +3,6 @@
 mod bench;
 mod culprits;
 mod pipeline;
+mod results;
 mod simulation;
 mod trouble;

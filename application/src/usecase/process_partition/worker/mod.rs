@@ -20,6 +20,7 @@ use crate::usecase::process_partition::progress::Progress;
 use crate::usecase::process_partition::settings::ProcessSettings;
 use crate::usecase::process_partition::stop::StopReason;
 use crate::usecase::process_partition::write::{WriteTools, write_to_the_end};
+use crate::usecase::publish_results::ResultFeed;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, PartitionId};
 use axs_domain::layout::Layout;
@@ -56,6 +57,8 @@ pub(crate) struct WorkerTerm {
     pub(crate) progress: Arc<Progress>,
     /// Records in a row that came to nothing before this term.
     pub(crate) poison_run: usize,
+    /// Where the term's committed batches go.
+    pub(crate) results: Arc<ResultFeed>,
 }
 
 /// How a worker ended.

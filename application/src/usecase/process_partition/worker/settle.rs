@@ -2,14 +2,21 @@
 
 use super::{MOVED_RETRIES_MAX, Worker};
 use crate::port::balance_cache::CommittedBalance;
+use crate::port::batch_writer::{DecidedBatch, FinalResult};
+use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
 use crate::usecase::left_out;
+use crate::usecase::process_partition::cache_feed::CacheTicket;
 use crate::usecase::process_partition::draft::Draft;
 use crate::usecase::process_partition::flight::{InFlight, write_end};
-use crate::usecase::process_partition::item::Item;
+use crate::usecase::process_partition::item::{Item, Verdict};
 use crate::usecase::process_partition::meter::{self, Stage};
 use crate::usecase::process_partition::redo::{convicted, halved};
 use crate::usecase::process_partition::stop::StopReason;
 use crate::usecase::process_partition::write::WriteEnd;
+use crate::usecase::publish_results::CommittedBatch;
+use axs_domain::time::Timestamp;
+use std::sync::Arc;
+use tokio::time::Instant;
 
 impl Worker {
     /// Acts on the end of the batch in flight.
@@ -19,7 +26,7 @@ impl Worker {
         };
         meter::stage(Stage::Write, flight.began.elapsed());
         match end {
-            WriteEnd::Committed { .. } => self.after_commit(flight),
+            WriteEnd::Committed { decided_at } => self.after_commit(flight, decided_at),
             WriteEnd::Stopped(reason) => return Err(reason),
             // Nothing was written, so nothing is left to finish: the successor decides again.
             _ if draining => {}
@@ -67,9 +74,9 @@ impl Worker {
         self.memory.forget();
     }
 
-    /// The one place that knows of a commit. An observer of results belongs here: the batch in
-    /// `flight` holds every outcome, and the draft the balances after it.
-    fn after_commit(&mut self, flight: InFlight) {
+    /// The one place that knows of a commit. Without its time the results are left to be read from
+    /// the log.
+    fn after_commit(&mut self, flight: InFlight, decided_at: Option<Timestamp>) {
         let InFlight {
             draft,
             batch,
@@ -84,29 +91,73 @@ impl Worker {
                 .note((guarded.shard_id, guarded.key), guarded.write.after);
         }
         self.term.progress.advance(self.committed);
-        self.offer_to_cache(&draft);
+        let cache = self.offer_to_cache(&draft);
         meter::committed(&draft, &batch);
+        let (from, to) = (batch.offset_before, batch.offset_after);
+        self.term.results.offer(CommittedBatch {
+            from,
+            to,
+            results: decided_at.map(|at| finished(draft.into_items(), batch, at)),
+            cache,
+            learnt_at: Instant::now(),
+        });
     }
 
     /// Hands the balances that the draft moves to the cache; only once they are committed.
-    pub(super) fn offer_to_cache(&self, draft: &Draft) {
+    pub(super) fn offer_to_cache(&self, draft: &Draft) -> CacheTicket {
         self.ports
             .cache
             .offer(draft.writes().map(|guarded| CommittedBalance {
                 shard_id: guarded.shard_id,
                 key: guarded.key,
                 stored: guarded.write.after,
-            }));
+            }))
     }
 
     /// Waits for the batch in flight of a worker that ends for another reason, so that its commit
     /// is not forgotten. Bounded by the tries of the write and by the lease.
     pub(super) async fn finish_in_flight(&mut self) {
         if self.in_flight.is_some()
-            && let WriteEnd::Committed { .. } = write_end(&mut self.in_flight).await
+            && let WriteEnd::Committed { decided_at } = write_end(&mut self.in_flight).await
             && let Some(flight) = self.in_flight.take()
         {
-            self.after_commit(flight);
+            self.after_commit(flight, decided_at);
         }
     }
+}
+
+/// The results of a committed batch, in the order of offsets.
+fn finished(
+    items: Vec<Item>,
+    batch: Arc<DecidedBatch>,
+    decided_at: Timestamp,
+) -> Vec<FinishedEvent> {
+    // Nobody else holds a batch that is written, so nothing is copied.
+    let DecidedBatch {
+        partition, events, ..
+    } = Arc::unwrap_or_clone(batch);
+    let mut items = items.into_iter();
+    let results = events.into_iter().filter_map(|finalised| {
+        let outcome = match finalised.result {
+            FinalResult::Applied(entries) => FinishedOutcome::Applied(entries),
+            FinalResult::Rejected(reason) => FinishedOutcome::Rejected(reason),
+            FinalResult::Parked(_) => return None,
+        };
+        // Both stand in the order of offsets.
+        let item = items.find(|item| item.offset() == finalised.offset)?;
+        let Verdict::Event(admitted) = item.verdict else {
+            return None;
+        };
+        Some(FinishedEvent {
+            log_id: finalised.log_id,
+            shard_id: finalised.key.shard_id,
+            event: admitted.event,
+            partition,
+            offset: finalised.offset,
+            outcome,
+            logged_at: finalised.logged_at,
+            decided_at,
+        })
+    });
+    results.collect()
 }

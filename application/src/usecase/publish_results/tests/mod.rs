@@ -1,0 +1,6 @@
+//! Claims about results on their way.
+
+mod making_good;
+mod offset;
+mod order;
+mod world;
