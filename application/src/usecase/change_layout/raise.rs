@@ -2,7 +2,7 @@
 
 use super::drain::Drain;
 use super::{ChangeLayoutError, ChangeProgress, check_name, take_back};
-use crate::port::event_topic::{EventTopic, TopicDescription};
+use crate::port::event_topic::{BrokerError, EventTopic, TopicDescription};
 use crate::port::layout_change::{
     LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
 };
@@ -10,7 +10,7 @@ use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::result_topic::ResultTopic;
 use async_trait::async_trait;
-use axs_domain::id::LayoutChangeId;
+use axs_domain::id::{LayoutChangeId, Offset, PartitionId};
 use axs_domain::layout::Layout;
 use axs_domain::layout_raise::{PoolPartitions, raise};
 use shaku::{Component, Interface};
@@ -18,6 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How often a new partition is asked for before the raise fails, to be run again.
+const NEW_PARTITION_LOOKS_MAX: u32 = 20;
+/// The pause between two of these.
+const NEW_PARTITION_PAUSE: Duration = Duration::from_millis(500);
 
 /// What an operator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +125,7 @@ impl PartitionRaising {
         let standing = self.leadership.leaders().await?.len();
         for partition in raised.partitions().skip(standing) {
             // A partition that somebody else made before may have lost its first records.
-            let offset = self.topic.bounds(partition).await?.start;
+            let offset = self.start_of(partition).await?;
             starts.push(PartitionStart { partition, offset });
         }
         progress.send_replace(ChangeProgress::Switching);
@@ -146,6 +151,17 @@ impl PartitionRaising {
             self.topic.grow(count).await?;
         }
         Ok(())
+    }
+
+    /// Where a new partition's log begins. Brokers tell of new partitions a little late.
+    async fn start_of(&self, partition: PartitionId) -> Result<Offset, BrokerError> {
+        for _ in 1..NEW_PARTITION_LOOKS_MAX {
+            if let Ok(log) = self.topic.bounds(partition).await {
+                return Ok(log.start);
+            }
+            tokio::time::sleep(NEW_PARTITION_PAUSE).await;
+        }
+        Ok(self.topic.bounds(partition).await?.start)
     }
 
     /// Whether a switch whose answer was lost was made.

@@ -11,7 +11,8 @@ WITH line AS (
            sum(frozen_delta) OVER balance AS frozen_sum,
            lag(partition) OVER balance AS earlier_partition,
            lag(record_offset) OVER balance AS earlier_offset,
-           lag(change_index) OVER balance AS earlier_index
+           lag(change_index) OVER balance AS earlier_index,
+           lag(log_id) OVER balance AS earlier_log_id
     FROM ledger_entries
     WHERE shard_id = $1
     -- ROWS, not the default RANGE: two entries of one version must not share a sum.
@@ -31,9 +32,14 @@ judged AS (
                WHEN line.earlier_partition = line.partition
                     AND (line.record_offset, line.change_index)
                         <= (line.earlier_offset, line.earlier_index)
+                    -- Offsets of two logs are not compared.
+                    AND (k.log_adopted_at IS NULL
+                         OR (s.decided_at > k.log_adopted_at) = (e.decided_at > k.log_adopted_at))
                    THEN format('stands at offset %s, after offset %s',
                                line.record_offset, line.earlier_offset)
-               WHEN k.stored_offset IS NULL OR line.record_offset >= k.stored_offset
+               WHEN k.stored_offset IS NULL
+                    OR (line.record_offset >= k.stored_offset
+                        AND (k.log_adopted_at IS NULL OR s.decided_at > k.log_adopted_at))
                    THEN format('stands at offset %s of partition %s, the stored offset is %s',
                                line.record_offset, line.partition, k.stored_offset)
                WHEN s.log_id IS NULL
@@ -47,9 +53,12 @@ judged AS (
            END AS problem
     FROM line
     LEFT JOIN partition_leader_locks k ON k.partition = line.partition
-    LEFT JOIN (SELECT log_id, account_id, partition, record_offset
+    LEFT JOIN (SELECT log_id, account_id, partition, record_offset, decided_at
                FROM balance_change_states WHERE shard_id = $1 AND status = 1) s
         ON s.log_id = line.log_id
+    LEFT JOIN (SELECT log_id, decided_at
+               FROM balance_change_states WHERE shard_id = $1 AND status = 1) e
+        ON e.log_id = line.earlier_log_id
 )
 SELECT log_id, change_index, problem
 FROM judged

@@ -7,6 +7,8 @@
     FROM balance_change_states s
     JOIN partition_leader_locks k ON k.partition = s.partition
     WHERE s.status = 0 AND s.record_offset < k.stored_offset
+      -- A position noted before another log was adopted says nothing of this one.
+      AND (k.log_adopted_at IS NULL OR s.logged_at > k.log_adopted_at)
     LIMIT $1
 )
 UNION ALL
