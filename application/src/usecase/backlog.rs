@@ -21,6 +21,10 @@ use shaku::{Component, Interface};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a refresh waits for the stored offsets.
+const REFRESH_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The bound on undecided events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +125,8 @@ impl PartitionBacklog {
     }
 
     async fn refresh_stored(&self) -> Result<(), String> {
-        let leaders = self.leadership.leaders().await;
+        let asked = timeout(REFRESH_WAIT_MAX, self.leadership.leaders()).await;
+        let leaders = asked.map_err(|_| "no answer in time".to_owned())?;
         let leaders = leaders.map_err(|error| error.to_string())?;
         let mut known = self.known();
         for leader in leaders {

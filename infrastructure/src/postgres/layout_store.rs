@@ -44,11 +44,12 @@ impl PgLayoutStore {
 #[async_trait]
 impl LayoutStore for PgLayoutStore {
     async fn load(&self) -> Result<Option<StoredLayout>, StoreError> {
-        let read = async {
+        let orm = self.database.orm().clone();
+        // A task of its own: a caller that gives up while the transaction begins would hand the
+        // connection back with the transaction open.
+        let read = tokio::spawn(async move {
             // One snapshot for both tables: a layout is raised as a whole.
-            let transaction = self
-                .database
-                .orm()
+            let transaction = orm
                 .begin_with_config(
                     Some(IsolationLevel::RepeatableRead),
                     Some(AccessMode::ReadOnly),
@@ -57,9 +58,10 @@ impl LayoutStore for PgLayoutStore {
             let layout = layout::Entity::find().one(&transaction).await?;
             let shards = shard::Entity::find().all(&transaction).await?;
             transaction.commit().await?;
-            Ok((layout, shards))
-        };
-        let (layout, shards) = read.await.map_err(|error: DbErr| self.name().orm(&error))?;
+            Ok::<_, DbErr>((layout, shards))
+        });
+        let read = read.await.map_err(|died| self.name().unavailable(died))?;
+        let (layout, shards) = read.map_err(|error| self.name().orm(&error))?;
         layout
             .map(|layout| restore(self.name(), layout, shards))
             .transpose()
@@ -67,8 +69,9 @@ impl LayoutStore for PgLayoutStore {
 
     async fn create(&self, stored: StoredLayout) -> Result<bool, StoreError> {
         let numbers = RowNumbers::of(&stored).map_err(|reason| self.name().corrupt(reason))?;
-        let write = async {
-            let transaction = self.database.orm().begin().await?;
+        let orm = self.database.orm().clone();
+        let write = tokio::spawn(async move {
+            let transaction = orm.begin().await?;
             let first = insert_layout(&transaction, &stored, &numbers).await?;
             if first {
                 insert_rows(&transaction, &stored, &numbers).await?;
@@ -77,9 +80,10 @@ impl LayoutStore for PgLayoutStore {
             } else {
                 transaction.rollback().await?;
             }
-            Ok(first)
-        };
-        write.await.map_err(|error: DbErr| self.name().orm(&error))
+            Ok::<_, DbErr>(first)
+        });
+        let written = write.await.map_err(|died| self.name().unavailable(died))?;
+        written.map_err(|error| self.name().orm(&error))
     }
 }
 

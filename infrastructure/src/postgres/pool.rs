@@ -7,6 +7,7 @@
 //! | operations | leases, heartbeats, the registry, migrations | a slow batch or a rush must not cost a lease |
 
 use super::error::StoreName;
+use super::socket;
 use async_trait::async_trait;
 use axs_application::port::store_error::StoreError;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
@@ -81,6 +82,8 @@ pub struct DatabaseUrlError {
 /// Gives the adapters their connections.
 ///
 /// # Contract
+/// - A commit is on disk before it is answered, whatever the server's own defaults are.
+/// - A connection whose server vanished fails within half a minute and frees its place.
 /// - Every session has its timeouts set, plans each statement for the values it is given, works in
 ///   UTC and never compiles a plan (JIT costs more than these statements take).
 #[async_trait]
@@ -144,7 +147,15 @@ impl PgPools {
             .options(session_options(settings))
             .disable_statement_logging();
         let pool = |connections: u32| {
+            let server = connect.clone();
             PgPoolOptions::new()
+                .after_connect(move |_, _| {
+                    let server = server.clone();
+                    Box::pin(async move {
+                        socket::bound_silence(&server).await;
+                        Ok(())
+                    })
+                })
                 .max_connections(connections)
                 .acquire_timeout(settings.acquire_timeout)
                 .max_lifetime(settings.max_lifetime)
@@ -253,6 +264,8 @@ fn session_options(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
         ),
         // A plan made for one row must not be reused for 20,000.
         ("plan_cache_mode", "force_custom_plan".to_owned()),
+        // What is acknowledged survives a crash, whatever the server, the database or the role says.
+        ("synchronous_commit", "on".to_owned()),
         ("jit", "off".to_owned()),
         ("timezone", "UTC".to_owned()),
         // A peer that vanished is noticed in less than half a minute, and its locks are freed.

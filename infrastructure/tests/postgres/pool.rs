@@ -1,6 +1,6 @@
 //! The connections.
 
-use crate::support::{DATABASE_URL, on_database};
+use crate::support::{DATABASE_URL, on_database, on_empty_database};
 use axs_application::port::store_error::StoreError;
 use axs_infrastructure::postgres::pool::{Database, DatabaseSettings, PgDatabase, PgPools};
 use std::time::Duration;
@@ -60,6 +60,35 @@ async fn a_session_has_its_timeouts_and_plans_for_the_values_it_is_given() {
             .unwrap();
             assert_eq!(shown, ["UTC", "60000", "off", "force_custom_plan", "60000"]);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_committed_is_on_disk_even_where_the_databases_default_is_not_to_wait() {
+    on_empty_database(|test| async move {
+        test.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', \
+             current_database()); END $$",
+        )
+        .await;
+        let later = test.elsewhere();
+        let database = later.database();
+        for pool in [database.writer(), database.queries(), database.operations()] {
+            let set: String = sqlx::query_scalar("SHOW synchronous_commit")
+                .fetch_one(pool)
+                .await
+                .unwrap();
+            assert_eq!(set, "on");
+        }
+        let by_default: String = sqlx::query_scalar(
+            "SELECT setting FROM pg_db_role_setting, unnest(setconfig) setting \
+             WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_one(database.operations())
+        .await
+        .unwrap();
+        assert_eq!(by_default, "synchronous_commit=off");
     })
     .await;
 }

@@ -8,6 +8,8 @@ use axs_domain::quota::quota;
 pub(super) struct Choice {
     /// Free partitions to take over, in this order.
     pub(super) take: Vec<PartitionId>,
+    /// A free partition to take over beyond the quota. One at a time, so that others get their part.
+    pub(super) adopt: Option<PartitionId>,
     /// Led partitions to hand over.
     pub(super) hand_over: Vec<PartitionId>,
 }
@@ -21,25 +23,31 @@ pub(super) struct Seen<'a> {
     pub(super) partitions: &'a [PartitionId],
     /// Partitions that nobody holds and that I don't refuse.
     pub(super) free: &'a [PartitionId],
+    /// Those among them that were free for so long that nobody else will take them.
+    pub(super) left_over: &'a [PartitionId],
     /// Partitions that I lead and am not handing over.
     pub(super) led: &'a [PartitionId],
     /// Partitions that I am taking over.
     pub(super) taking: usize,
+    /// How many of mine I took over beyond my quota.
+    pub(super) adopted: usize,
 }
 
-/// Takes up to the quota and hands over what is beyond it.
+/// Takes up to the quota and hands over what is beyond it; what was adopted counts on top. A
+/// partition that is left over, because the member whose share it is refuses it, is adopted: an
+/// uneven spread is better than a partition that nobody leads.
 ///
 /// Each member prefers other partitions, those whose place is its own rank modulo the members, so
 /// that candidates that look at the same moment don't run for the same ones.
 pub(super) fn choose(seen: &Seen<'_>) -> Choice {
-    let quota = quota(seen.partitions.len(), seen.members, seen.me);
+    let quota = quota(seen.partitions.len(), seen.members, seen.me) + seen.adopted;
     let leading = seen.led.len() + seen.taking;
     if leading < quota {
         let mut take = preferred(seen, seen.free);
         take.truncate(quota - leading);
         return Choice {
             take,
-            hand_over: Vec::new(),
+            ..Choice::default()
         };
     }
     // Not a member (yet, or any more): the registry doesn't know me, which says nothing about
@@ -48,9 +56,12 @@ pub(super) fn choose(seen: &Seen<'_>) -> Choice {
         return Choice::default();
     }
     let mut led = preferred(seen, seen.led);
+    let hand_over = led.split_off(quota.min(led.len()));
+    let left_over = preferred(seen, seen.left_over).into_iter().next();
     Choice {
         take: Vec::new(),
-        hand_over: led.split_off(quota.min(led.len())),
+        adopt: left_over.filter(|_| hand_over.is_empty()),
+        hand_over,
     }
 }
 
@@ -95,8 +106,10 @@ mod tests {
             members: &members,
             partitions: &partitions(&[0, 1, 2, 3, 4, 5]),
             free: &partitions(free),
+            left_over: &[],
             led: &partitions(led),
             taking,
+            adopted: 0,
         })
     }
 
@@ -139,6 +152,35 @@ mod tests {
                 "{me} of {members:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_left_over_is_adopted_one_at_a_time_beyond_the_quota_and_kept() {
+        let members = [owner(1), owner(2)];
+        let all = partitions(&[0, 1, 2, 3]);
+        let left_over = partitions(&[1, 3]);
+        let seen = |led: &[i32], adopted| {
+            let led = partitions(led);
+            let found = choose(&Seen {
+                me: owner(1),
+                members: &members,
+                partitions: &all,
+                free: &left_over,
+                left_over: &left_over,
+                led: &led,
+                taking: 0,
+                adopted,
+            });
+            (
+                found.take.len(),
+                found.adopt.is_some(),
+                found.hand_over.len(),
+            )
+        };
+        assert_eq!(seen(&[0], 0), (1, false, 0), "its own share first");
+        assert_eq!(seen(&[0, 2], 0), (0, true, 0));
+        assert_eq!(seen(&[0, 2, 1], 1), (0, true, 0));
+        assert_eq!(seen(&[0, 2, 1], 0), (0, false, 1), "shares counted anew");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use axs_domain::id::{Offset, OwnerId, PartitionId};
 use axs_domain::layout::Layout;
 use axs_domain::record_digest::RecordDigest;
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// What the loop needs.
 pub(super) struct ElectorPorts {
@@ -54,12 +55,35 @@ pub(super) enum Attempt {
     Unavailable(String),
 }
 
+/// Why a look showed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LookFailure {
+    /// The broker did not describe the topic.
+    Broker(String),
+    /// Something else is away or does not fit.
+    Other(String),
+}
+
+impl From<String> for LookFailure {
+    fn from(what: String) -> Self {
+        Self::Other(what)
+    }
+}
+
 /// Looks at the broker, the layout, the live consumers and the leaders, in this order: a process
 /// that can't read the topic must not be counted as one that could lead.
-pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, String> {
-    let topic = ports.topic.describe().await.map_err(|f| f.to_string())?;
+pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, LookFailure> {
+    let patience = ports.settings.broker_patience();
+    let topic = match timeout(patience, ports.topic.describe()).await {
+        Ok(described) => described.map_err(|f| LookFailure::Broker(f.to_string()))?,
+        Err(_) => {
+            return Err(LookFailure::Broker(
+                "Kafka, which does not answer".to_owned(),
+            ));
+        }
+    };
     let stored = ports.layouts.load().await.map_err(|f| f.to_string())?;
-    let stored = stored.ok_or("a layout: none was made yet")?;
+    let stored = stored.ok_or_else(|| "a layout: none was made yet".to_owned())?;
     check_topic(&stored, &topic).map_err(|refusal| refusal.to_string())?;
     let ttl = ports.settings.lease.ttl();
     let members = ports.registry.check_in(ports.owner, ttl).await;

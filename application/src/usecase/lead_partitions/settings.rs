@@ -34,6 +34,23 @@ impl LeadSettings {
         self.lease.ttl() / 9
     }
 
+    /// How long the broker may take to describe the topic in a look.
+    pub(super) fn broker_patience(&self) -> Duration {
+        self.lease.ttl() / 2
+    }
+
+    /// How long no look may have shown the topic before this process gives way to others: one that
+    /// is cut off from Kafka alone would keep its leases for ever and read nothing.
+    pub(super) fn broker_lost_max(&self) -> Duration {
+        self.lease.ttl()
+    }
+
+    /// How long a partition may be free before somebody takes it beyond its share: whoever's share it
+    /// is refuses it or rests.
+    pub(super) fn left_over_after(&self) -> Duration {
+        self.lease.ttl()
+    }
+
     pub(super) fn beat_heard_for(&self) -> Duration {
         self.lease.ttl() / 3
     }

@@ -6,7 +6,7 @@
 
 use super::failure::{Phase, write_error};
 use super::settings::BatchWriterSettings;
-use crate::postgres::no_delay;
+use crate::postgres::socket;
 use axs_application::port::batch_writer::WriteError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::PartitionId;
@@ -147,7 +147,7 @@ impl Sessions {
         connection.close_on_drop();
         let settings = &self.settings;
         if settings.tcp_no_delay {
-            no_delay::set_on_connections_to(&self.pool.connect_options()).await;
+            socket::set_no_delay(&self.pool.connect_options()).await;
         }
         let bounds = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; \

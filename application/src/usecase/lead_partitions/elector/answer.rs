@@ -2,15 +2,15 @@
 
 use super::{Answer, Elector, Led, Question};
 use crate::usecase::lead_partitions::choose::{Seen, choose};
-use crate::usecase::lead_partitions::questions::{Attempt, Look};
+use crate::usecase::lead_partitions::questions::{Attempt, Look, LookFailure};
 use crate::usecase::lead_partitions::term::{Term, serve};
 use crate::usecase::process_partition::{LeaseWatch, Progress, StopReason, WorkerEnd};
 use axs_domain::fencing::Claim;
-use axs_domain::id::{Offset, PartitionId};
+use axs_domain::id::{Offset, OwnerId, PartitionId};
 use axs_domain::layout::Layout;
 use axs_domain::lease::HeldLease;
 use axs_domain::time::Monotonic;
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use std::sync::Arc;
 use tokio::task::{self, JoinError};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,10 @@ impl Elector {
         let now = self.ports.clock.monotonic();
         let why = || "a task of it panicked".to_owned();
         match question {
-            Question::Look => self.take_answer(Answer::Looked(Err(why()))),
+            Question::Look => self.take_answer(Answer::Looked {
+                requested_at: now,
+                looked: Err(why().into()),
+            }),
             Question::Renewal => {
                 self.renewing = false;
                 self.renew_at = now.plus(self.renewal_patience());
@@ -54,25 +57,20 @@ impl Elector {
                 };
                 self.take_end(partition, &end, now);
             }
-            Question::Release => {}
+            Question::Release | Question::Leaving => {}
         }
     }
 
     pub(super) fn take_answer(&mut self, answer: Answer) {
         let now = self.ports.clock.monotonic();
         match answer {
-            Answer::Looked(Ok(look)) => {
+            Answer::Looked {
+                requested_at,
+                looked,
+            } => {
                 self.looking = false;
                 self.look_at = now.plus(self.heartbeat());
-                self.ports.board.looked(look.members.len());
-                self.choose_by(&look, now);
-            }
-            Answer::Looked(Err(what)) => {
-                self.looking = false;
-                self.look_at = now.plus(self.heartbeat());
-                if self.ports.board.waits_for(what.clone()) {
-                    tracing::warn!("waiting for {what}");
-                }
+                self.take_look(requested_at, looked, now);
             }
             Answer::Renewed {
                 requested_at,
@@ -98,8 +96,55 @@ impl Elector {
                 }
             }
             Answer::TermEnded { partition, end } => self.take_end(partition, &end, now),
-            Answer::Released => {}
+            Answer::Released | Answer::Left => {}
         }
+    }
+
+    fn take_look(
+        &mut self,
+        requested_at: Monotonic,
+        looked: Result<Look, LookFailure>,
+        now: Monotonic,
+    ) {
+        if !matches!(looked, Err(LookFailure::Broker(_))) {
+            self.broker_lost_since = None;
+            self.gave_way = false;
+        }
+        let what = match looked {
+            Ok(look) => {
+                self.ports.board.looked(look.members.len());
+                return self.choose_by(&look, now);
+            }
+            Err(LookFailure::Broker(what)) => {
+                let since = *self.broker_lost_since.get_or_insert(requested_at);
+                // It may be away for this process alone, and back at any moment.
+                self.look_at = now.plus(self.ports.settings.beat_every());
+                if !self.gave_way && now.since(since) >= self.ports.settings.broker_lost_max() {
+                    self.give_way();
+                }
+                what
+            }
+            Err(LookFailure::Other(what)) => what,
+        };
+        if self.ports.board.waits_for(what.clone()) {
+            tracing::warn!("waiting for {what}");
+        }
+    }
+
+    /// Leaves everything to others. Once an outage: where the broker is away for everybody, nobody
+    /// takes anything until it is back, so nothing goes to and fro.
+    fn give_way(&mut self) {
+        self.gave_way = true;
+        let led: Vec<_> = self.led.keys().copied().collect();
+        tracing::warn!(
+            partitions = led.len(),
+            "the topic can't be read from here: giving way to other consumers"
+        );
+        counter!("axs_gave_way_total").increment(1);
+        for partition in led {
+            self.hand_over(partition);
+        }
+        self.ask_leave();
     }
 
     fn take_renewal(
@@ -178,13 +223,17 @@ impl Elector {
             .filter(|(_, led)| led.is_leading())
             .map(|(partition, _)| *partition)
             .collect();
+        self.note_members(&look.members);
+        let left_over = self.left_over(&free, now);
         let choice = choose(&Seen {
             me,
             members: &look.members,
             partitions: &partitions,
             free: &free,
+            left_over: &left_over,
             led: &led,
             taking: self.taking.len(),
+            adopted: self.adopted.len(),
         });
         // Free, and not mine to take as long as a dead member counts: look again soon.
         if choice.take.len() < free.len() {
@@ -193,10 +242,42 @@ impl Elector {
         for partition in choice.take {
             self.ask_take_over(partition, &look.layout);
         }
+        if let Some(partition) = choice.adopt {
+            tracing::info!(%partition, "taking over beyond this process's share: nobody leads it");
+            self.adopted.insert(partition);
+            self.ask_take_over(partition, &look.layout);
+        }
         for partition in choice.hand_over {
             tracing::info!(%partition, "handing over: more consumers are live");
             self.hand_over(partition);
         }
+    }
+
+    /// Shares are counted anew when members come and go, so what was adopted is evened out then.
+    fn note_members(&mut self, members: &[OwnerId]) {
+        let mut members = members.to_vec();
+        members.sort_unstable();
+        if members != self.members {
+            self.members = members;
+            self.adopted.clear();
+        }
+        let (led, taking) = (&self.led, &self.taking);
+        self.adopted
+            .retain(|partition| led.contains_key(partition) || taking.contains(partition));
+    }
+
+    /// The free partitions that were free for so long that whoever's share they are won't take them.
+    fn left_over(&mut self, free: &[PartitionId], now: Monotonic) -> Vec<PartitionId> {
+        self.free_since
+            .retain(|partition, _| free.contains(partition));
+        let after = self.ports.settings.left_over_after();
+        free.iter()
+            .copied()
+            .filter(|partition| {
+                let since = *self.free_since.entry(*partition).or_insert(now);
+                now.since(since) >= after
+            })
+            .collect()
     }
 
     fn take_attempt(
@@ -258,6 +339,9 @@ impl Elector {
         tracing::info!(
             %partition, token = %claim.token, %stored_offset, %results_offset, "leading"
         );
+        let now = self.ports.clock.monotonic();
+        counter!("axs_takeovers_total").increment(1);
+        histogram!("axs_takeover_seconds").record(now.since(requested_at));
         let held = HeldLease::granted(self.ports.settings.lease, requested_at);
         let lease = Arc::new(LeaseWatch::new(held));
         let progress = Arc::new(Progress::new(stored_offset));

@@ -59,9 +59,24 @@ impl Elector {
     pub(super) fn ask_look(&mut self) {
         self.looking = true;
         let (ports, patience) = (Arc::clone(&self.ports), self.ports.settings.lease.ttl());
+        let requested_at = ports.clock.monotonic();
         self.ask(Question::Look, async move {
             let looked = timeout(patience, look(&ports)).await;
-            Answer::Looked(looked.unwrap_or_else(|_| Err("servers that don't answer".to_owned())))
+            Answer::Looked {
+                requested_at,
+                looked: looked
+                    .unwrap_or_else(|_| Err("servers that don't answer".to_owned().into())),
+            }
+        });
+    }
+
+    /// Leaves the registry, so that the others count their shares without this process.
+    pub(super) fn ask_leave(&mut self) {
+        let (ports, patience) = (Arc::clone(&self.ports), self.heartbeat());
+        self.ask(Question::Leaving, async move {
+            // What fails ends by itself.
+            let _ = timeout(patience, ports.registry.leave(ports.owner)).await;
+            Answer::Left
         });
     }
 

@@ -4,10 +4,10 @@ mod answer;
 mod ask;
 
 use crate::usecase::lead_partitions::LeadershipEnd;
-use crate::usecase::lead_partitions::questions::{Attempt, ElectorPorts, Look};
+use crate::usecase::lead_partitions::questions::{Attempt, ElectorPorts, Look, LookFailure};
 use crate::usecase::process_partition::{LeaseWatch, Progress, WorkerEnd};
 use axs_domain::fencing::Claim;
-use axs_domain::id::{LayoutEpoch, Offset, PartitionId};
+use axs_domain::id::{LayoutEpoch, Offset, OwnerId, PartitionId};
 use axs_domain::time::Monotonic;
 use metrics::counter;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,10 +29,14 @@ enum Question {
     TakeOver(PartitionId),
     Term(PartitionId),
     Release,
+    Leaving,
 }
 
 enum Answer {
-    Looked(Result<Look, String>),
+    Looked {
+        requested_at: Monotonic,
+        looked: Result<Look, LookFailure>,
+    },
     Renewed {
         requested_at: Monotonic,
         claims: Vec<(PartitionId, Claim)>,
@@ -51,6 +55,7 @@ enum Answer {
         end: WorkerEnd,
     },
     Released,
+    Left,
 }
 
 /// A partition that is led, from the start of its term to its end.
@@ -82,6 +87,16 @@ pub(super) struct Elector {
     poison_runs: HashMap<PartitionId, (Offset, usize)>,
     /// Partitions that others lead, as last seen.
     led_by_others: Vec<PartitionId>,
+    /// Since when each free partition is seen to be free.
+    free_since: BTreeMap<PartitionId, Monotonic>,
+    /// Led beyond this process's share, because whoever's share they are does not lead them. Until
+    /// the members change.
+    adopted: BTreeSet<PartitionId>,
+    members: Vec<OwnerId>,
+    /// Since when no look has shown the topic.
+    broker_lost_since: Option<Monotonic>,
+    /// Whether this process has left the field to others until the broker answers.
+    gave_way: bool,
     renew_at: Monotonic,
     look_at: Monotonic,
     beat_at: Monotonic,
@@ -104,6 +119,11 @@ impl Elector {
             resting: BTreeMap::new(),
             poison_runs: HashMap::new(),
             led_by_others: Vec::new(),
+            free_since: BTreeMap::new(),
+            adopted: BTreeSet::new(),
+            members: Vec::new(),
+            broker_lost_since: None,
+            gave_way: false,
             renew_at: now,
             look_at: now,
             beat_at: now,

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) renewal_asked: Option<Instant>,
     pub(super) database_away: bool,
     pub(super) broker_away: bool,
+    /// Who alone can't reach the broker.
+    pub(super) cut_off_from_broker: Vec<OwnerId>,
     pub(super) redis_away: bool,
     pub(super) results_away: bool,
     /// The results of the rows.
@@ -130,6 +132,7 @@ impl Cluster {
                 renewal_asked: None,
                 database_away: false,
                 broker_away: false,
+                cut_off_from_broker: Vec::new(),
                 redis_away: false,
                 results_away: false,
                 finished: HashMap::new(),
@@ -414,6 +417,43 @@ impl LayoutStore for Cluster {
     }
 }
 
+/// The topic as one process sees it.
+struct Topic {
+    cluster: Arc<Cluster>,
+    owner: OwnerId,
+}
+
+impl Topic {
+    /// Hangs for a process that is cut off: packets are dropped, not refused.
+    async fn reach(&self) {
+        let cut_off = |state: &mut State| state.cut_off_from_broker.contains(&self.owner);
+        if self.cluster.with(cut_off) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl EventTopic for Topic {
+    async fn describe(&self) -> Result<TopicDescription, BrokerError> {
+        self.reach().await;
+        self.cluster.describe().await
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError> {
+        self.reach().await;
+        self.cluster.bounds(partition).await
+    }
+
+    async fn create(&self, partition_count: usize) -> Result<bool, BrokerError> {
+        EventTopic::create(&*self.cluster, partition_count).await
+    }
+
+    async fn grow(&self, partition_count: usize) -> Result<(), BrokerError> {
+        self.cluster.grow(partition_count).await
+    }
+}
+
 #[async_trait]
 impl EventTopic for Cluster {
     async fn describe(&self) -> Result<TopicDescription, BrokerError> {
@@ -553,7 +593,10 @@ impl Process {
         let ports = LeadPorts {
             clock: Arc::new(TokioClock::new()),
             layouts: cluster.clone(),
-            topic: cluster.clone(),
+            topic: Arc::new(Topic {
+                cluster: cluster.clone(),
+                owner,
+            }),
             registry: cluster.clone(),
             leadership: cluster.clone(),
             beat: cluster.clone(),

@@ -3,6 +3,7 @@
 mod cluster;
 mod election;
 mod end;
+mod giving_way;
 mod refusal;
 mod results;
 mod settings;
