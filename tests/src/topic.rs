@@ -1,10 +1,11 @@
 //! A topic of one test's own: made where the broker can't, written to behind AXS's back, dropped.
 
+use crate::deadline::{Look, Patience, until};
 use crate::server::{KafkaKind, Servers};
 use anyhow::{Context, Result, bail, ensure};
 use prost::Message;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -88,6 +89,28 @@ impl Topic {
             )
             .await?;
         Ok(())
+    }
+
+    /// Makes the topic anew, behind AXS's back, once the broker has let go of the old one.
+    ///
+    /// # Errors
+    /// The broker is away, or does not make it in time.
+    pub async fn make(&self, partitions: i32) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+        until(
+            "the topic to be made anew",
+            Patience::of(TIMEOUT),
+            async || {
+                let made = admin.create_topics([&topic], &options).await?;
+                Ok(match made.into_iter().next() {
+                    Some(Ok(_)) => Look::There(()),
+                    other => Look::NotYet(format!("{other:?}")),
+                })
+            },
+        )
+        .await
     }
 
     /// Writes a record straight to a partition and gives its offset.

@@ -1,6 +1,7 @@
 //! One run of a subcommand that ends by itself.
 
 use super::Deployment;
+use crate::process::Process;
 use anyhow::{Context, Result};
 use std::fmt;
 use std::process::{Command, Stdio};
@@ -38,6 +39,23 @@ impl Deployment {
     /// It can't be started, or does not end in time.
     pub async fn run(&self, arguments: &[&str]) -> Result<Ran> {
         self.run_with(arguments, &[]).await
+    }
+
+    /// Starts a command that a test will not let end by itself.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn_command(&self, arguments: &[&str]) -> Result<Process> {
+        let mut command = Command::new(&self.binary);
+        self.environment.apply(&mut command);
+        command.args(arguments).current_dir(self.folder());
+        // It answers no probes.
+        Process::spawn(
+            "command",
+            self.folder(),
+            ([127, 0, 0, 1], 0).into(),
+            command,
+        )
     }
 
     /// The same with more settings.

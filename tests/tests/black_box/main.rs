@@ -9,6 +9,7 @@ mod contract;
 mod decision;
 mod durability;
 mod idempotency;
+mod layout_change;
 mod leadership;
 mod outage;
 mod poison;
