@@ -6,10 +6,13 @@ use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
-use axs_application::usecase::verify_ledger::{VerifyLedger, VerifyProgress, VerifyReport};
-use indicatif::{ProgressBar, ProgressStyle};
+use axs_application::usecase::verify_ledger::{
+    Differences, VerifyLedger, VerifyProgress, VerifyReport,
+};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 use shaku::HasComponent;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Progress messages that wait to be drawn; more are dropped.
@@ -28,41 +31,64 @@ pub async fn run(args: &VerifyArgs, settings: Settings) -> anyhow::Result<Ending
     let (progress, seen) = mpsc::channel(PROGRESS_WAITING_MAX);
     let drawing = tokio::spawn(draw(seen));
     let verify: &dyn VerifyLedger = layers.service.resolve_ref();
+    let began = Instant::now();
     let report = verify.verify(progress).await;
     drawing.await?;
     let report = report?;
     if args.json {
-        print_json(&report);
+        print_json(&report, began.elapsed());
     } else {
-        print_table(&report);
+        print_table(&report, began.elapsed());
     }
-    Ok(if report.findings.is_empty() {
+    Ok(if report.differences.is_empty() {
         Ending::Fine
     } else {
         Ending::Off
     })
 }
 
+/// Drawn on standard error, and only when that is a terminal.
 async fn draw(mut seen: mpsc::Receiver<VerifyProgress>) {
     let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("verify {wide_bar} shard {pos}/{len} {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("verify {wide_bar} {percent:>3} %  {msg}") {
         bar.set_style(style);
     }
+    let began = Instant::now();
     while let Some(progress) = seen.recv().await {
-        bar.set_length(progress.shards as u64);
-        bar.set_position(progress.shards_done as u64);
-        bar.set_message(format!("{} events", progress.events));
+        // The planner's figures may be old: shards are always counted exactly.
+        let shards = progress.shards_done as u64 * 100 / (progress.shards as u64).max(1);
+        let share = match progress.events_expected {
+            0 => shards,
+            expected => (progress.events * 100 / expected).clamp(shards.min(99), 99),
+        };
+        bar.set_length(100);
+        bar.set_position(share);
+        let rate = u128::from(progress.rows) * 1_000 / began.elapsed().as_millis().max(1);
+        bar.set_message(format!(
+            "shard {}/{}, {} rows, {rate} rows/s, {}",
+            progress.shards_done,
+            progress.shards,
+            progress.rows,
+            HumanDuration(began.elapsed())
+        ));
     }
     bar.finish_and_clear();
 }
 
 #[expect(clippy::print_stdout, reason = "the command's own output")]
-fn print_table(report: &VerifyReport) {
-    println!("{:<22} {:>12}", "balances", report.balances);
-    println!("{:<22} {:>12}", "ledger entries", report.entries);
-    println!("{:<22} {:>12}", "events", report.events);
-    println!("{:<22} {:>12}", "  of them pending", report.pending);
-    println!("{:<22} {:>12}", "  of them parked", report.parked);
+fn print_table(report: &VerifyReport, took: Duration) {
+    let rows = [
+        ("balances", report.balances),
+        ("ledger entries", report.entries),
+        ("events", report.events),
+        ("  of them pending", report.pending),
+        ("  of them parked", report.parked),
+        ("payloads", report.payloads),
+        ("dead letters", report.dead_letters),
+    ];
+    for (what, count) in rows {
+        println!("{what:<22} {count:>12}");
+    }
     match report.cached_accounts {
         Some(accounts) => println!("{:<22} {accounts:>12}", "cached accounts"),
         None => println!(
@@ -70,43 +96,79 @@ fn print_table(report: &VerifyReport) {
             "cached accounts", "not checked: the cache is away"
         ),
     }
+    println!("{:<22} {:>12.1}", "seconds", took.as_secs_f64());
     println!(
         "\n{:<16} {:>40} {:>40}",
         "currency", "balances", "applied deltas"
     );
-    for total in &report.totals {
+    for (currency, total) in &report.totals {
         println!(
             "{:<16} {:>40} {:>40}",
-            total.currency.as_str(),
+            currency.as_str(),
             total.balances,
             total.entries
         );
     }
     println!();
-    for note in &report.notes {
+    if report.retired > 0 {
+        println!(
+            "Payload retired: {} events checked without content.",
+            report.retired
+        );
+    }
+    for note in report.notes.named() {
         println!("NOTE: {note}");
     }
-    for finding in &report.findings {
-        println!("DIFFERS: {finding}");
+    let unnamed = report.notes.count() - report.notes.named().len() as u64;
+    if unnamed > 0 {
+        println!("NOTE: and {unnamed} more");
     }
-    match report.findings.len() {
-        0 => println!("Everything agrees."),
-        count => println!("{count} differences."),
+    for difference in report.differences.named() {
+        println!("DIFFERS ({}): {}", difference.kind, difference.what);
     }
+    for (kind, count) in report.differences.counts() {
+        if *count > u64::from(Differences::NAMED_MAX) {
+            println!(
+                "DIFFERS ({kind}): and {} more",
+                count - u64::from(Differences::NAMED_MAX)
+            );
+        }
+    }
+    if report.differences.is_empty() {
+        println!("Everything agrees.");
+        return;
+    }
+    println!();
+    for (kind, count) in report.differences.counts() {
+        println!("{:<22} {count:>12}", kind.word());
+    }
+    println!("{} differences.", report.differences.count());
 }
 
 #[expect(clippy::print_stdout, reason = "the command's own output")]
-fn print_json(report: &VerifyReport) {
+fn print_json(report: &VerifyReport, took: Duration) {
     let totals: Vec<_> = report
         .totals
         .iter()
-        .map(|total| {
+        .map(|(currency, total)| {
             json!({
-                "currency": total.currency.as_str(),
-                "balances": total.balances,
-                "entries": total.entries,
+                "currency": currency.as_str(),
+                "balances": total.balances.to_string(),
+                "entries": total.entries.to_string(),
             })
         })
+        .collect();
+    let findings: Vec<_> = report
+        .differences
+        .named()
+        .iter()
+        .map(|difference| json!({"kind": difference.kind.word(), "what": difference.what}))
+        .collect();
+    let counts: serde_json::Map<_, _> = report
+        .differences
+        .counts()
+        .iter()
+        .map(|(kind, count)| (kind.word().to_owned(), json!(count)))
         .collect();
     println!(
         "{}",
@@ -116,10 +178,17 @@ fn print_json(report: &VerifyReport) {
             "events": report.events,
             "pending": report.pending,
             "parked": report.parked,
+            "retired": report.retired,
+            "payloads": report.payloads,
+            "dead_letters": report.dead_letters,
             "cached_accounts": report.cached_accounts,
             "totals": totals,
-            "findings": report.findings,
-            "notes": report.notes,
+            "differences": report.differences.count(),
+            "counts": counts,
+            "findings": findings,
+            "notes": report.notes.named(),
+            "notes_count": report.notes.count(),
+            "seconds": took.as_secs_f64(),
         })
     );
 }

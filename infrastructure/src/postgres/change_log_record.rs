@@ -69,6 +69,16 @@ pub(crate) struct StateRow {
 }
 
 impl StateRow {
+    /// Account and key as stored.
+    pub(crate) fn account_and_key(&self) -> (i64, &str) {
+        (self.account_id, &self.idempotency_key)
+    }
+
+    /// Whether the row is INIT although its record was seen on the topic.
+    pub(crate) fn waits_after_it_was_seen(&self) -> bool {
+        self.record_offset.is_some() && self.status == LogStatus::Init.number()
+    }
+
     /// The record, with what the other statements gave.
     pub(crate) fn record(
         self,

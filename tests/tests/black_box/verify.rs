@@ -1,36 +1,58 @@
 //! `bootstrap verify` must be able to find what it looks for: each way of spoiling a sound database
-//! is found, with the exit code for it.
+//! is found, with the exit code for it. And it must find nothing while the system runs.
 
 use crate::stage::{apply, deployment, deposit, final_state, moves};
 use anyhow::{Context, Result, ensure};
 use axs_proto::v1::ReadConsistency;
 use axs_tests::deployment::Deployment;
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The tables that are spoiled, and put right again from copies.
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 7] = [
     "account_balances",
     "ledger_entries",
     "balance_change_states",
+    "balance_change_logs",
+    "accounts",
+    "partition_leader_locks",
+    "partition_leases",
 ];
 
-/// What is done to the database, and what `verify` must say of it. Account 1 holds 60 USDT under
-/// the keys `in` and `out`; `refused` was refused.
-const SPOILED: [(&str, &str); 13] = [
+/// What is done to the database, and what kind of difference `verify` must say it is, in which words.
+/// Account 1 holds 60 USDT under the keys `in` and `out`; `refused` was refused.
+const SPOILED: [(&str, &str, &str); 29] = [
     (
         "UPDATE account_balances SET available = available + 1 WHERE account_id = 1",
-        "entries make",
+        "balance",
+        "balance 61 available, 0 frozen at version 2, entries make 60 available",
+    ),
+    (
+        "UPDATE account_balances SET available = available + 1 WHERE account_id = 1",
+        "total",
+        "USDT: balances add up to 61, applied deltas to 60",
     ),
     (
         "UPDATE account_balances SET version = version + 1 WHERE account_id = 1",
-        "entries make",
+        "balance",
+        "at version 3, entries make",
     ),
     (
         "DELETE FROM account_balances WHERE account_id = 1",
+        "balance",
         "balance absent",
     ),
     (
+        "INSERT INTO account_balances SELECT shard_id, account_id, 'BTC', 1, 0, 1
+         FROM account_balances WHERE account_id = 1",
+        "balance",
+        "entries make nothing",
+    ),
+    (
         "DELETE FROM ledger_entries WHERE account_id = 1",
+        "entries",
         "1 changes applied, 0 entries",
     ),
     // Consistent in itself, but not what was asked: money from nowhere.
@@ -38,45 +60,170 @@ const SPOILED: [(&str, &str); 13] = [
         "WITH b AS (UPDATE account_balances SET available = available + 1 WHERE account_id = 1)
          UPDATE ledger_entries SET available_delta = available_delta + 1,
                 available_after = available_after + 1 WHERE account_id = 1 AND version = 2",
+        "entries",
         "applied something else",
     ),
     (
-        "UPDATE ledger_entries SET record_offset = 0 WHERE account_id = 1",
-        "stands at offset 0, after offset 0",
+        "UPDATE ledger_entries SET branch = 1 WHERE account_id = 1 AND version = 2",
+        "entries",
+        "is a fallback that the change doesn't have",
     ),
     (
-        "UPDATE ledger_entries SET record_offset = 1000000 WHERE account_id = 1 AND version = 2",
-        "the stored offset is",
+        "UPDATE ledger_entries SET change_index = 1 WHERE account_id = 1 AND version = 2",
+        "entries",
+        "stands for change 1",
     ),
     (
         "UPDATE balance_change_states SET status = 2, reason_code = 1, reason = 'no'
          WHERE account_id = 1 AND idempotency_key = 'out'",
-        "yet with 1 entries",
+        "entries",
+        "Rejected, yet with 1 entries",
     ),
     (
-        "UPDATE balance_change_states SET status = 0, decided_at = NULL, reason_code = NULL
-         WHERE account_id = 1 AND idempotency_key = 'refused'",
-        "INIT although the stored offset lies past it",
+        "UPDATE balance_change_states SET status = 3, reason_code = 100, reason = 'no'
+         WHERE account_id = 1 AND idempotency_key = 'out'",
+        "entries",
+        "Parked, yet with 1 entries",
+    ),
+    // The line of a balance.
+    (
+        "UPDATE ledger_entries SET version = 5 WHERE account_id = 1 AND version = 2",
+        "line",
+        "version 5 stands at place 2",
+    ),
+    (
+        "UPDATE ledger_entries SET available_after = 59 WHERE account_id = 1 AND version = 2",
+        "line",
+        "the balance after is 59",
+    ),
+    (
+        "WITH s AS (UPDATE balance_change_states SET record_offset = 0
+                     WHERE account_id = 1 AND status = 1)
+         UPDATE ledger_entries SET record_offset = 0 WHERE account_id = 1",
+        "line",
+        "stands at offset 0, after offset 0",
+    ),
+    (
+        "WITH s AS (UPDATE balance_change_states SET record_offset = 1000000
+                     WHERE idempotency_key = 'out')
+         UPDATE ledger_entries SET record_offset = 1000000 WHERE account_id = 1 AND version = 2",
+        "line",
+        "stands at offset 1000000 of partition",
+    ),
+    (
+        "UPDATE balance_change_states SET record_offset = record_offset - 1
+         WHERE idempotency_key = 'out'",
+        "line",
+        "its change log row at",
     ),
     // Money moved to another account, consistently.
     (
         "WITH b AS (UPDATE account_balances SET account_id = 999999 WHERE account_id = 1)
          UPDATE ledger_entries SET account_id = 999999 WHERE account_id = 1",
+        "line",
         "stands for account 999999",
-    ),
-    (
-        "DELETE FROM balance_change_states WHERE idempotency_key = 'refused'",
-        "its payload is logged, its state is gone",
-    ),
-    (
-        "UPDATE balance_change_states SET record_offset = record_offset + 1
-         WHERE idempotency_key = 'out'",
-        "its change log row at",
     ),
     (
         "WITH b AS (UPDATE account_balances SET available = -1 WHERE account_id = 1)
          UPDATE ledger_entries SET available_after = -1 WHERE account_id = 1 AND version = 2",
+        "overdrawn",
         "with a credit of 0",
+    ),
+    // Rows without their other half.
+    (
+        "DELETE FROM balance_change_states WHERE idempotency_key = 'refused'",
+        "payload",
+        "its payload is logged, its state is gone",
+    ),
+    (
+        "DELETE FROM balance_change_states WHERE idempotency_key = 'out'",
+        "orphan",
+        "no change log row of account 1 has this id",
+    ),
+    (
+        "INSERT INTO ledger_entries SELECT gen_random_uuid(), account_id, version, record_offset,
+                shard_id, partition, change_index, branch, currency_code, available_delta,
+                frozen_delta, available_after, frozen_after
+           FROM ledger_entries WHERE account_id = 1 AND version = 2",
+        "orphan",
+        "entries in all",
+    ),
+    (
+        "DELETE FROM balance_change_logs WHERE idempotency_key = 'out'",
+        "payload",
+        "though the day it was logged on is kept",
+    ),
+    (
+        "UPDATE balance_change_logs l SET payload = o.payload FROM balance_change_logs o
+          WHERE l.idempotency_key = 'out' AND o.idempotency_key = 'in'",
+        "payload",
+        "another fingerprint",
+    ),
+    (
+        "UPDATE balance_change_states SET fingerprint = '\\x00' WHERE idempotency_key = 'out'",
+        "unreadable",
+        "fingerprint of",
+    ),
+    // Offsets and leaders.
+    (
+        "UPDATE balance_change_states SET status = 0, decided_at = NULL, reason_code = NULL
+         WHERE account_id = 1 AND idempotency_key = 'refused'",
+        "lost",
+        "INIT although the stored offset",
+    ),
+    (
+        "UPDATE balance_change_states SET record_offset = 1000000
+         WHERE idempotency_key = 'refused'",
+        "position",
+        "Rejected at offset 1000000",
+    ),
+    (
+        "UPDATE partition_leader_locks SET results_offset = stored_offset + 1",
+        "leadership",
+        "results are said to be out up to offset",
+    ),
+    (
+        "UPDATE partition_leases SET fencing_token = fencing_token + 1",
+        "leadership",
+        "the lease is of token",
+    ),
+    (
+        "UPDATE accounts SET shard_id = shard_id + 1 WHERE account_id = 1",
+        "home",
+        "account 1 lives on shard",
+    ),
+];
+
+/// What may rightly be so: `verify` says it, and finds no difference.
+const EXPLAINED: [(&str, &str); 3] = [
+    (
+        "WITH s AS (UPDATE balance_change_states
+                       SET status = 0, decided_at = NULL, reason_code = NULL
+                     WHERE idempotency_key = 'refused' RETURNING *)
+         INSERT INTO dead_letters (partition, record_offset, log_id, reason, message, record_key,
+                                   payload)
+         SELECT partition, record_offset, log_id, 'DIFFERS_FROM_LOG', 'other content', '', ''
+           FROM s",
+        "is dead letter",
+    ),
+    (
+        "WITH s AS (UPDATE balance_change_states
+                       SET status = 0, decided_at = NULL, reason_code = NULL
+                     WHERE idempotency_key = 'refused' RETURNING *)
+         INSERT INTO parked_events (log_id, account_id, record_offset, parked_at, shard_id,
+                                    partition, idempotency_key, message, state)
+         SELECT log_id, account_id, record_offset, now(), shard_id, partition, idempotency_key, '',
+                1
+           FROM s",
+        "of them pending                 1",
+    ),
+    (
+        "WITH days AS (SELECT min(c.relname) AS table_name FROM pg_inherits i
+                         JOIN pg_class c ON c.oid = i.inhrelid
+                        WHERE i.inhparent = 'balance_change_logs'::regclass
+                          AND c.relname ~ '[0-9]{8}$')
+         SELECT retire(table_name) FROM days",
+        "Payload retired: 3 events checked without content",
     ),
 ];
 
@@ -93,12 +240,72 @@ async fn whatever_is_spoiled_is_found() -> Result<()> {
     deployment.stop().await?;
 
     copy_tables(&deployment).await?;
-    for (spoil, expected) in SPOILED {
+    for (spoil, kind, expected) in SPOILED {
         execute(&deployment, spoil.to_owned()).await?;
-        finds(&deployment, expected).await.context(spoil)?;
+        finds(&deployment, kind, expected).await.context(spoil)?;
         restore_tables(&deployment).await?;
     }
     deployment.verify().await.context("put right again")?;
+
+    // Retention drops whole days: here the day of the events.
+    let retire = "CREATE FUNCTION retire(day text) RETURNS void LANGUAGE plpgsql AS $$
+                  BEGIN EXECUTE format('DROP TABLE %I', day); END $$";
+    sqlx::query(retire)
+        .execute(&deployment.database.pool)
+        .await?;
+    for (change, expected) in EXPLAINED {
+        execute(&deployment, change.to_owned()).await?;
+        let ran = deployment.verify().await.context(change)?;
+        ensure!(
+            ran.stdout.contains(expected),
+            "expected {expected:?}: {ran}"
+        );
+        if !change.contains("retire") {
+            sqlx::query("TRUNCATE dead_letters, parked_events")
+                .execute(&deployment.database.pool)
+                .await?;
+            restore_tables(&deployment).await?;
+        }
+    }
+    deployment.abandon();
+    Ok(())
+}
+
+/// Each run sees one moment, however much is written meanwhile, and stops nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_nothing_is_found() -> Result<()> {
+    const RUNS: usize = 3;
+    let deployment = deployment("verify_live", 1, 1).await?;
+    let client = deployment.client(0)?;
+    let over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&over);
+    let load = tokio::spawn(async move {
+        let mut sent = 0_usize;
+        while !stop.load(Ordering::Relaxed) {
+            let account = i64::try_from(sent % 20)? + 1;
+            let key = format!("k{sent}");
+            // Some of the withdrawals are refused.
+            let amount = if sent.is_multiple_of(3) { "5" } else { "-3" };
+            client
+                .accept(moves(account, &key, &[("USDT", amount, "0")])?)
+                .await?;
+            sent += 1;
+        }
+        anyhow::Ok(sent)
+    });
+    let mut seen = Vec::new();
+    for _ in 0..RUNS {
+        let ran = deployment.run(&["verify", "--json"]).await?;
+        ensure!(ran.code == Some(0), "{ran}");
+        let report: Value = serde_json::from_str(&ran.stdout)?;
+        seen.push(report["events"].as_u64().context("events")?);
+    }
+    over.store(true, Ordering::Relaxed);
+    let sent = load.await??;
+    ensure!(
+        seen.windows(2).all(|runs| runs[0] < runs[1]),
+        "nothing was written between two runs: {seen:?} of {sent}"
+    );
     deployment.finish().await
 }
 
@@ -123,17 +330,31 @@ async fn a_cache_ahead_of_the_database_is_found() -> Result<()> {
     )
     .await?;
     set_ahead(&deployment).await?;
-    finds(&deployment, "the cache holds version 99, the database 1").await?;
+    finds(
+        &deployment,
+        "cache",
+        "the cache holds version 99, the database 1",
+    )
+    .await?;
     deployment.abandon();
     Ok(())
 }
 
-async fn finds(deployment: &Deployment, expected: &str) -> Result<()> {
-    let ran = deployment.run(&["verify"]).await?;
+async fn finds(deployment: &Deployment, kind: &str, expected: &str) -> Result<()> {
+    let ran = deployment.run(&["verify", "--json"]).await?;
     ensure!(ran.code == Some(1), "expected exit code 1: {ran}");
+    let report: Value = serde_json::from_str(&ran.stdout)?;
+    let findings = report["findings"].as_array().context("findings")?;
+    let found = findings.iter().any(|finding| {
+        finding["kind"] == kind
+            && finding["what"]
+                .as_str()
+                .is_some_and(|w| w.contains(expected))
+    });
+    ensure!(found, "expected {kind}, {expected:?}: {ran}");
     ensure!(
-        ran.stdout.contains(expected),
-        "expected {expected:?}: {ran}"
+        report["counts"][kind].as_u64() >= Some(1),
+        "not counted: {ran}"
     );
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The cache against the database: read first, and never newer.
 
-use super::{Findings, VerifyLedgerService, VerifyReport};
+use super::difference::DifferenceKind;
+use super::{VerifyLedgerService, VerifyReport};
 use crate::port::balance_store::AccountBalances;
 use crate::port::store_error::StoreError;
 use axs_domain::balance::VersionedBalance;
@@ -15,7 +16,6 @@ impl VerifyLedgerService {
         &self,
         accounts: Vec<(ShardId, AccountId)>,
         report: &mut VerifyReport,
-        findings: &mut Findings,
     ) -> Result<(), StoreError> {
         let Some(compared) = report.cached_accounts else {
             return Ok(());
@@ -32,7 +32,7 @@ impl VerifyLedgerService {
         let stored = self.store.load_accounts(keys).await?;
         for (hit, stored) in hits.iter().zip(&stored) {
             for finding in newer_in_cache(hit, stored) {
-                findings.add(finding);
+                report.differences.add(DifferenceKind::Cache, finding);
             }
         }
         report.cached_accounts = Some(compared + u64::try_from(hits.len()).unwrap_or(u64::MAX));

@@ -1,40 +1,49 @@
 //! Verify that balances, ledger entries, change logs, offsets and the cache tell one story.
 //!
-//! | check | how |
+//! | check | where |
 //! |---|---|
-//! | balances equal the fold of their entries | [`AuditSnapshot::fold`], a shard at a time |
-//! | each entry equals what its log row asked for | [`event_check`], on decoded payloads |
-//! | every final row has its entries and no other | the same |
-//! | nothing was spent that no rule grants | entries below zero against the rules' credit |
-//! | nothing below the stored offset is INIT; no payload without a state; no account on two shards | [`AuditSnapshot::contradictions`] |
-//! | per currency, applied deltas equal balances | [`AuditSnapshot::totals`] |
-//! | the cache is never newer than the database | cache read first, database after |
+//! | balances equal the fold of their entries; nothing was spent that no rule grants | [`shard_walk`] |
+//! | per balance, versions have no gap, each balance after is the running sum, effects follow offsets | [`AuditSnapshot::lines`] |
+//! | each event's entries equal what its payload asked for; status, fingerprint, position fit | [`event_check`] |
+//! | nothing below the stored offset waits without a reason | [`event_check`] |
+//! | no payload without a state, no entry without an event, no account on two shards | [`shard_walk`], [`AuditSnapshot::payloads`] |
+//! | leader rows, leases and layout agree | [`leadership_check`] |
+//! | per currency, applied deltas equal balances | [`fold::CurrencyTotal`] |
+//! | the cache is never newer than the database | [`cache_check`]: cache read first, database after |
 //!
-//! All but the last are read in one snapshot, so the system may run meanwhile. The last one is not:
-//! its two reads must follow each other, each as of its own moment.
+//! All but the last are read in one snapshot, a page at a time, so the system may run meanwhile. The
+//! last one is not: its two reads must follow each other, each as of its own moment.
+//!
+//! What can't be compared is said: events whose payload was retired are counted, and checked without
+//! their content; the partition of an event is compared with its shard's only while the layout was
+//! never raised; positions on a log that was replaced are not compared with the stored offset.
 
 mod cache_check;
+mod difference;
 mod event_check;
+mod fold;
+mod leadership_check;
+mod shard_walk;
+mod wide_sum;
+
+pub use difference::{Difference, DifferenceKind, Differences, Notes};
+pub use fold::{CurrencyTotal, CurrencyTotals};
+pub use wide_sum::WideSum;
 
 use crate::port::balance_cache::BalanceCache;
 use crate::port::balance_store::BalanceStore;
 use crate::port::event_codec::EventCodec;
-use crate::port::ledger_audit::{AuditSnapshot, CurrencyTotal, EventCursor, LedgerAudit};
+use crate::port::ledger_audit::{AuditSnapshot, LedgerAudit};
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
-use axs_domain::id::{AccountId, ShardId};
-use axs_domain::log_status::LogStatus;
-use axs_domain::rule::{BalanceRuleSet, NonNegative};
+use axs_domain::rule::BalanceRuleSet;
 use shaku::{Component, Interface};
-use std::collections::BTreeSet;
+use shard_walk::ShardWalk;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Differences that one check names; more are only counted as "and more".
-pub const FINDINGS_MAX: u32 = 100;
-
-/// Events of one page.
-pub const PAGE_EVENTS: u32 = 5_000;
+/// Rows of one page. Bounds the memory of a run, whatever the size of the ledger.
+pub const PAGE_ROWS: u32 = 5_000;
 
 /// How far a run has come, for a person who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +54,10 @@ pub struct VerifyProgress {
     pub shards: usize,
     /// Events looked at.
     pub events: u64,
+    /// About how many there are; may be too small, or 0, when the planner's figures are old.
+    pub events_expected: u64,
+    /// Rows of all tables looked at.
+    pub rows: u64,
 }
 
 /// What a run saw.
@@ -60,14 +73,20 @@ pub struct VerifyReport {
     pub pending: u64,
     /// Events that wait for an operator: no difference.
     pub parked: u64,
+    /// Events whose payload was retired: checked without their content.
+    pub retired: u64,
+    /// Payloads compared with the states.
+    pub payloads: u64,
+    /// Dead letters looked at.
+    pub dead_letters: u64,
     /// Accounts whose cached balances were compared; `None` when the cache was away.
     pub cached_accounts: Option<u64>,
     /// Sums of every currency.
-    pub totals: Vec<CurrencyTotal>,
-    /// What differs, one sentence each, at most [`FINDINGS_MAX`] a check.
-    pub findings: Vec<String>,
-    /// What a person may want to look at and may be right, one sentence each.
-    pub notes: Vec<String>,
+    pub totals: CurrencyTotals,
+    /// What differs.
+    pub differences: Differences,
+    /// What a person may want to look at and may be right.
+    pub notes: Notes,
 }
 
 /// Verifies the ledger.
@@ -120,67 +139,47 @@ impl VerifyLedgerService {
         }
     }
 
-    async fn verify_shard(
-        &self,
+    /// Every payload has its state: both are inserted by one statement.
+    async fn verify_payloads(
         snapshot: &mut dyn AuditSnapshot,
-        shard: ShardId,
         report: &mut VerifyReport,
-        findings: &mut Findings,
-        notes: &mut Findings,
     ) -> Result<(), StoreError> {
-        let fold = snapshot.fold(shard, FINDINGS_MAX).await?;
-        report.balances += fold.balances;
-        report.entries += fold.entries;
-        for difference in &fold.differences {
-            findings.add(event_check::describe_difference(shard, difference));
-        }
-        for broken in &fold.broken {
-            findings.add(format!(
-                "shard {shard}: entry {} of event {}: {}",
-                broken.change_index, broken.log_id, broken.problem
-            ));
-        }
-        for (key, deepest) in &fold.overdrawn {
-            let credit = self.rules.credit_limit(key.account_id, key.currency);
-            if *deepest < credit.negated() {
-                let below = format!(
-                    "shard {shard}: account {} {} was at {deepest}, with a credit of {credit}",
-                    key.account_id, key.currency
-                );
-                // A limit may have been lowered since. Where no rule can grant any, nothing can
-                // explain it.
-                if self.rules.names().eq([NonNegative::NAME]) {
-                    findings.add(below);
-                } else {
-                    notes.add(below);
-                }
-            }
-        }
-        let mut after: Option<EventCursor> = None;
+        let mut after = None;
         loop {
-            let page = snapshot.events(shard, after.clone(), PAGE_EVENTS).await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some((last.key.account_id, last.key.idempotency_key.clone()));
-            let accounts: BTreeSet<AccountId> =
-                page.iter().map(|record| record.key.account_id).collect();
-            for record in &page {
-                report.events += 1;
-                match record.status {
-                    LogStatus::Init => report.pending += 1,
-                    LogStatus::Parked => report.parked += 1,
-                    LogStatus::Applied | LogStatus::Rejected => {}
-                }
-                for problem in event_check::problems(record, self.codec.as_ref()) {
-                    findings.add(format!("event {}: {problem}", record.log_id));
-                }
+            let page = snapshot.payloads(after, PAGE_ROWS).await?;
+            report.payloads += page.count;
+            for log_id in page.stateless {
+                report.differences.add(
+                    DifferenceKind::Payload,
+                    format!("event {log_id}: its payload is logged, its state is gone"),
+                );
             }
-            let accounts = accounts
-                .into_iter()
-                .map(|account| (shard, account))
-                .collect();
-            self.verify_cache(accounts, report, findings).await?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Open dead letters of events that still wait: nothing will decide these but a person.
+    async fn verify_dead_letters(
+        snapshot: &mut dyn AuditSnapshot,
+        report: &mut VerifyReport,
+    ) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = snapshot.dead_letters(after, PAGE_ROWS).await?;
+            report.dead_letters += page.count;
+            for letter in page.waiting {
+                report.notes.add(format!(
+                    "event {} of account {} is INIT, and {}",
+                    letter.log_id, letter.account_id, letter.words
+                ));
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
         }
     }
 }
@@ -196,67 +195,36 @@ impl VerifyLedger for VerifyLedgerService {
             cached_accounts: Some(0),
             ..VerifyReport::default()
         };
-        let mut findings = Findings::default();
-        let mut notes = Findings::default();
-        let shards = snapshot.shards().await?;
-        for (index, shard) in shards.iter().enumerate() {
-            self.verify_shard(
-                snapshot.as_mut(),
-                *shard,
-                &mut report,
-                &mut findings,
-                &mut notes,
-            )
-            .await?;
-            // Lost when nobody reads fast enough: the next one says more.
-            let _lost_when_full = progress.try_send(VerifyProgress {
-                shards_done: index + 1,
-                shards: shards.len(),
-                events: report.events,
-            });
+        let ground = snapshot.ground().await?;
+        for problem in leadership_check::problems(&ground) {
+            report.differences.add(DifferenceKind::Leadership, problem);
         }
-        for contradiction in snapshot.contradictions(FINDINGS_MAX).await? {
-            findings.add(contradiction);
+        for (index, (shard, _)) in ground.shards.iter().enumerate() {
+            let walk = ShardWalk {
+                service: self,
+                snapshot: snapshot.as_mut(),
+                ground: &ground,
+                shard: *shard,
+                shards_done: index,
+                report: &mut report,
+                progress: &progress,
+            };
+            walk.run().await?;
         }
-        report.totals = snapshot.totals().await?;
-        for total in &report.totals {
+        Self::verify_payloads(snapshot.as_mut(), &mut report).await?;
+        Self::verify_dead_letters(snapshot.as_mut(), &mut report).await?;
+        for (currency, total) in &report.totals {
             if total.balances != total.entries {
-                findings.add(format!(
-                    "{}: balances add up to {}, applied deltas to {}",
-                    total.currency, total.balances, total.entries
-                ));
+                report.differences.add(
+                    DifferenceKind::Total,
+                    format!(
+                        "{currency}: balances add up to {}, applied deltas to {}",
+                        total.balances, total.entries
+                    ),
+                );
             }
         }
-        report.findings = findings.finish();
-        report.notes = notes.finish();
         Ok(report)
-    }
-}
-
-/// Findings up to a bound; the rest is counted.
-#[derive(Debug, Default)]
-struct Findings {
-    named: Vec<String>,
-    more: u64,
-}
-
-impl Findings {
-    /// Findings of one run that are named.
-    const NAMED_MAX: usize = 1_000;
-
-    fn add(&mut self, finding: String) {
-        if self.named.len() < Self::NAMED_MAX {
-            self.named.push(finding);
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn finish(mut self) -> Vec<String> {
-        if self.more > 0 {
-            self.named.push(format!("and {} more", self.more));
-        }
-        self.named
     }
 }
 
