@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help up down status clean-servers demo test lint fmt bench simulation
+.PHONY: help up down status clean-servers demo test lint fmt bench simulation fuzz
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -37,6 +37,13 @@ lint: ## formatting, clippy and buf, as far as they are installed
 
 fmt: ## format the code
 	@cargo fmt --all
+
+FUZZ_SECONDS ?= 60
+
+fuzz: ## what reads bytes from outside, each target for FUZZ_SECONDS=60
+	@echo "Fuzzing each target for $(FUZZ_SECONDS) s."
+	@BOLERO_RANDOM_TEST_TIME_MS=$$(($(FUZZ_SECONDS) * 1000)) \
+	  cargo test -p axs-infrastructure --locked --lib fuzz:: -- --nocapture --skip is_caught
 
 bench: bench-bulk_path bench-change_log ## all measurements
 

@@ -9,6 +9,8 @@
 //! | Redis | [`redis`] |
 
 pub mod codec;
+#[cfg(test)]
+mod fuzz;
 pub mod kafka;
 pub mod postgres;
 pub mod process;

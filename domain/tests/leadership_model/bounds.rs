@@ -43,18 +43,14 @@ impl Bounds {
     /// For the night.
     pub const LONG: [Self; 2] = [
         Self {
-            candidates: 2,
             tokens: 4,
-            offsets: 3,
-            crashes: 2,
-            failovers: 2,
+            ..Self::SHORT
         },
         Self {
-            candidates: 3,
-            tokens: 3,
             offsets: 2,
             crashes: 1,
-            failovers: 1,
+            failovers: 0,
+            ..Self::THREE
         },
     ];
 }

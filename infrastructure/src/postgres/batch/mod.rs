@@ -25,6 +25,8 @@ mod transaction;
 pub(crate) use failure::is_lock_timeout;
 pub(crate) use session::millis;
 pub use settings::BatchWriterSettings;
+#[cfg(test)]
+pub(crate) use staging::copy_bytes;
 
 use super::pool::Database;
 use async_trait::async_trait;

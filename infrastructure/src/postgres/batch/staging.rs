@@ -96,6 +96,19 @@ pub(super) async fn stage(
     copy.finish().await.map(|_| ())
 }
 
+/// All that [`stage`] sends, in one piece.
+#[cfg(test)]
+pub(crate) fn copy_bytes(batch: &DecidedBatch) -> Vec<u8> {
+    let mut frame = Frame {
+        bytes: HEADER.to_vec(),
+    };
+    for row in staged_rows(batch) {
+        frame.row(&row);
+    }
+    frame.bytes.extend_from_slice(&TRAILER);
+    frame.bytes
+}
+
 fn staged_rows(batch: &DecidedBatch) -> Vec<StagedRow<'_>> {
     let mut events: Vec<&FinalisedEvent> = batch.events.iter().collect();
     events.sort_unstable_by(|a, b| a.key.cmp(&b.key));
