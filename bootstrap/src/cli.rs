@@ -1,5 +1,11 @@
 //! The command line.
 
+mod dead_letters;
+
+pub use dead_letters::{
+    DeadLettersCommand, DiscardArgs, Kind, ListArgs, RedriveArgs, SelectionArgs, ShowArgs,
+};
+
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -35,6 +41,9 @@ pub enum Command {
     Currencies(CurrenciesCommand),
     /// Submit events from a file: one JSON object a line, fields as in axs.v1.BalanceChangeEvent.
     Submit(SubmitArgs),
+    /// Look through dead records and parked events, redrive or discard them.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Check that balances, ledger entries, change logs, offsets and the cache agree.
     Verify(VerifyArgs),
 }

@@ -6,6 +6,7 @@
 //! | `consumer` | Service | everything on the processing side |
 //! | `submit` | Service | the write side, without a server |
 //! | `accounts`, `currencies`, `layout` | Service | PostgreSQL, and Kafka for `layout init` |
+//! | `dead-letters` | Service, Repo | PostgreSQL, and Kafka for the results of `discard` |
 //! | `verify` | Service | PostgreSQL and Redis |
 //! | `migrate` | Repo | PostgreSQL |
 

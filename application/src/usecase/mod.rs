@@ -24,6 +24,7 @@ pub mod refresh_lookups;
 pub mod refusal;
 pub mod register_currencies;
 pub mod relay_lost_events;
+pub mod settle_dead_letters;
 mod snapshot;
 pub mod submit_balance_changes;
 pub mod verify_ledger;

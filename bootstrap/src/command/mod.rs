@@ -4,6 +4,7 @@
 mod accounts;
 mod consumer;
 mod currencies;
+mod dead_letters;
 mod grpc;
 mod layout;
 mod layout_change;
@@ -30,6 +31,7 @@ pub async fn run(command: &Command, settings: Settings) -> anyhow::Result<Ending
         Command::Accounts(command) => accounts::run(command, settings).await,
         Command::Currencies(command) => currencies::run(command, settings).await,
         Command::Submit(args) => submit::run(args, settings).await,
+        Command::DeadLetters(command) => dead_letters::run(command, settings).await,
         Command::Verify(args) => verify::run(args, settings).await,
     }
 }

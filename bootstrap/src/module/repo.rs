@@ -9,6 +9,7 @@ use axs_infrastructure::postgres::batch::PgBatchWriter;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
+use axs_infrastructure::postgres::dead_letters::{PgDeadLetters, PgParkedEvents};
 use axs_infrastructure::postgres::layout_change::PgLayoutChange;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
 use axs_infrastructure::postgres::leadership::{PgConsumerRegistry, PgPartitionLeadership};
@@ -39,9 +40,11 @@ module! {
             #[lazy] PgChangeLogPartitions,
             #[lazy] PgConsumerRegistry,
             #[lazy] PgCurrencyRegistry,
+            #[lazy] PgDeadLetters,
             #[lazy] PgLayoutChange,
             #[lazy] PgLayoutStore,
             #[lazy] PgLedgerAudit,
+            #[lazy] PgParkedEvents,
             #[lazy] PgPartitionLeadership,
             #[lazy] PgRelaySource,
             #[lazy] PgResultSource,

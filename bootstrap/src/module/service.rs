@@ -13,6 +13,7 @@ use axs_application::port::change_log::ChangeLog;
 use axs_application::port::clock::Clock;
 use axs_application::port::consumer_registry::ConsumerRegistry;
 use axs_application::port::currency_registry::CurrencyRegistry;
+use axs_application::port::dead_letters::DeadLetters;
 use axs_application::port::event_codec::EventCodec;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::event_topic::EventTopic;
@@ -21,6 +22,7 @@ use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::leader_beat::LeaderBeat;
 use axs_application::port::ledger_audit::LedgerAudit;
 use axs_application::port::log_id_generator::LogIdGenerator;
+use axs_application::port::parked_events::ParkedEvents;
 use axs_application::port::partition_leadership::PartitionLeadership;
 use axs_application::port::record_reader::RecordReader;
 use axs_application::port::record_source::RecordSource;
@@ -56,6 +58,7 @@ use axs_application::usecase::refresh_lookups::{
 };
 use axs_application::usecase::register_currencies::CurrencyRegistration;
 use axs_application::usecase::relay_lost_events::RelaySettings;
+use axs_application::usecase::settle_dead_letters::DeadLetterSettling;
 use axs_application::usecase::submit_balance_changes::{
     BalanceChangeSubmission, BalanceChangeSubmissionParameters, SubmitSettings,
 };
@@ -78,6 +81,7 @@ module! {
             #[lazy] BalanceReading,
             #[lazy] CurrencyRegistration,
             #[lazy] CurrencySnapshot,
+            #[lazy] DeadLetterSettling,
             #[lazy] GroupCommit,
             #[lazy] LayoutMaking,
             #[lazy] LayoutSnapshot,
@@ -95,9 +99,9 @@ module! {
         use RepoModule {
             components = [
                 dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
-                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn LayoutChange,
-                dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit, dyn PartitionLeadership,
-                dyn RelaySource, dyn ResultSource
+                dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn DeadLetters,
+                dyn LayoutChange, dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit,
+                dyn ParkedEvents, dyn PartitionLeadership, dyn RelaySource, dyn ResultSource
             ],
             providers = []
         },

@@ -8,6 +8,7 @@ use crate::settings::{RulesSection, Settings};
 use axs_application::port::balance_cache::BalanceCache;
 use axs_application::port::change_log_partitions::ChangeLogPartitions;
 use axs_application::port::currency_registry::CurrencyRegistry;
+use axs_application::port::dead_letters::DeadLetters;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::layout_change::LayoutChange;
 use axs_application::port::layout_store::LayoutStore;
@@ -26,6 +27,7 @@ use axs_application::usecase::publish_events::PublishEvents;
 use axs_application::usecase::read_balances::ReadBalances;
 use axs_application::usecase::refresh_lookups::RefreshLookups;
 use axs_application::usecase::register_currencies::RegisterCurrencies;
+use axs_application::usecase::settle_dead_letters::SettleDeadLetters;
 use axs_application::usecase::submit_balance_changes::SubmitBalanceChanges;
 use axs_application::usecase::verify_ledger::VerifyLedger;
 use axs_infrastructure::kafka::AfterFailure;
@@ -95,6 +97,10 @@ async fn the_roots_of_the_operators_commands_are_whole_without_what_they_do_not_
     resolves::<dyn LayoutStore>(plain.repo.as_ref());
     resolves::<dyn LayoutChange>(plain.repo.as_ref());
     resolves::<dyn PartitionLeadership>(plain.repo.as_ref());
+
+    let dead_letters = stack(database().with_results(&settings).unwrap());
+    resolves::<dyn DeadLetters>(dead_letters.repo.as_ref());
+    resolves::<dyn SettleDeadLetters>(dead_letters.service.as_ref());
 
     let with_kafka = stack(database().with_kafka(&settings).unwrap());
     resolves::<dyn MakeLayout>(with_kafka.service.as_ref());

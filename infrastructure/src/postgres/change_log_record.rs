@@ -79,6 +79,10 @@ impl StateRow {
         self.record_offset.is_some() && self.status == LogStatus::Init.number()
     }
 
+    pub(crate) fn is_parked(&self) -> bool {
+        self.status == LogStatus::Parked.number()
+    }
+
     /// The record, with what the other statements gave.
     pub(crate) fn record(
         self,

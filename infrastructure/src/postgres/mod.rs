@@ -10,6 +10,7 @@ pub mod change_log;
 pub mod change_log_partitions;
 mod change_log_record;
 pub mod currency_registry;
+pub mod dead_letters;
 mod entity;
 mod error;
 pub mod layout_change;

@@ -11,6 +11,7 @@
 mod answers;
 mod consumer_registry;
 mod culprits;
+mod dead_letters;
 mod fencing;
 mod fixture;
 mod guards;

@@ -6,6 +6,7 @@ mod backlog;
 mod batch;
 mod command_line;
 mod contract;
+mod dead_letters;
 mod decision;
 mod durability;
 mod idempotency;

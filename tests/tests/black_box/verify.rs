@@ -23,7 +23,7 @@ const TABLES: [&str; 7] = [
 
 /// What is done to the database, and what kind of difference `verify` must say it is, in which words.
 /// Account 1 holds 60 USDT under the keys `in` and `out`; `refused` was refused.
-const SPOILED: [(&str, &str, &str); 29] = [
+const SPOILED: [(&str, &str, &str); 30] = [
     (
         "UPDATE account_balances SET available = available + 1 WHERE account_id = 1",
         "balance",
@@ -84,6 +84,12 @@ const SPOILED: [(&str, &str, &str); 29] = [
          WHERE account_id = 1 AND idempotency_key = 'out'",
         "entries",
         "Parked, yet with 1 entries",
+    ),
+    (
+        "UPDATE balance_change_states SET status = 3, reason_code = 100
+         WHERE account_id = 1 AND idempotency_key = 'refused'",
+        "lost",
+        "PARKED, but not open among the parked events",
     ),
     // The line of a balance.
     (

@@ -195,6 +195,12 @@ fn check_position(event: &AuditedEvent, ground: &AuditGround, findings: &mut Fin
             ),
         );
     }
+    if record.status == LogStatus::Parked && !event.is_explained {
+        findings.add(
+            DifferenceKind::Lost,
+            "PARKED, but not open among the parked events",
+        );
+    }
     check_map(record, partition, ground, findings);
 }
 

@@ -2,7 +2,7 @@
 
 use super::PgAuditSnapshot;
 use super::row::{BalanceRow, EventRow, PartitionRow, day_table, is_full, rows_of};
-use crate::postgres::change_log_record::EntryRow;
+use crate::postgres::change_log_record::{EntryRow, StateRow};
 use axs_application::port::ledger_audit::{
     AuditGround, BalanceCursor, BalancePage, BrokenEntry, DeadLetterPage, EntryPage, EventCursor,
     EventPage, PayloadPage, PayloadState, UnreadableRow, WaitingDeadLetter,
@@ -115,18 +115,20 @@ pub(super) async fn events(
     Ok(page)
 }
 
-/// Asked only for what needs it: events that are INIT, though their record was seen.
+/// Asked only for what needs it: events that are INIT though their record was seen, and parked ones.
 async fn explained(page: &mut Page, rows: &[EventRow]) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let waiting: Vec<Uuid> = rows
-        .iter()
-        .filter(|row| row.state.waits_after_it_was_seen())
-        .map(|row| row.state.log_id)
-        .collect();
-    if waiting.is_empty() {
+    let ids = |which: fn(&StateRow) -> bool| -> Vec<Uuid> {
+        let found = rows.iter().filter(|row| which(&row.state));
+        found.map(|row| row.state.log_id).collect()
+    };
+    let waiting = ids(StateRow::waits_after_it_was_seen);
+    let parked = ids(StateRow::is_parked);
+    if waiting.is_empty() && parked.is_empty() {
         return Ok(HashSet::new());
     }
     let explained: Vec<Uuid> = sqlx::query_scalar(include_str!("../sql/audit/explained.sql"))
         .bind(waiting)
+        .bind(parked)
         .fetch_all(&mut **page)
         .await?;
     Ok(explained.into_iter().collect())
