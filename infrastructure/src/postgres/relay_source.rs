@@ -94,18 +94,21 @@ async fn scan_states(
     until: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<StateRow>, sqlx::Error> {
-    let scan = sqlx::query_as(include_str!("sql/relay/still_init.sql"))
+    let mut transaction = pool
+        .begin_with(include_str!("sql/relay/begin_rows.sql"))
+        .await?;
+    if after.is_none() {
+        sqlx::raw_sql(include_str!("sql/relay/allow_full_scan.sql"))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let states = sqlx::query_as(include_str!("sql/relay/still_init.sql"))
         .bind(shards)
         .bind(after)
         .bind(until)
-        .bind(limit);
-    if after.is_some() {
-        return scan.fetch_all(pool).await;
-    }
-    let mut transaction = pool
-        .begin_with(include_str!("sql/relay/begin_full_scan.sql"))
+        .bind(limit)
+        .fetch_all(&mut *transaction)
         .await?;
-    let states = scan.fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(states)
 }
