@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help up down status clean-servers demo test lint fmt bench simulation fuzz
+.PHONY: help up down status clean-servers demo test faults lint fmt bench simulation fuzz
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -31,6 +31,9 @@ demo: ## run the main job end to end on real servers
 
 test: ## run all tests on real servers
 	@tests/servers/test.sh
+
+faults: ## faults against promises, as a table (SEED=1 ROWS=part,of,names); restarts the servers
+	@tests/servers/faults.sh
 
 lint: ## formatting, clippy and buf, as far as they are installed
 	@tests/servers/lint.sh

@@ -12,9 +12,11 @@
 //! | the three stores looked at from outside | [`database`], [`topic`], [`cache`], [`ops`] |
 //! | a client | [`client`] |
 //! | waits that end, servers that come late | [`deadline`], [`gate`] |
+//! | servers that are cut off, slow or tricked | [`proxy`] |
 //! | what must come out | [`model`] |
 //! | what goes in | [`session`], [`tape`] |
 //! | both, compared | [`replay`], and the result topic: [`result`] |
+//! | faults against promises | [`faults`] |
 
 pub mod binary;
 pub mod cache;
@@ -22,11 +24,13 @@ pub mod client;
 pub mod database;
 pub mod deadline;
 pub mod deployment;
+pub mod faults;
 pub mod gate;
 pub mod model;
 pub mod ops;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod replay;
 pub mod result;
 pub mod script;

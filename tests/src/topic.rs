@@ -22,6 +22,19 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const PRODUCER_ID_AT: usize = 43;
 const PRODUCER_ID_LENGTH: usize = 8;
 
+/// A record of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
 /// A topic that is dropped with its test.
 #[derive(Debug, Clone)]
 pub struct Topic {
@@ -200,10 +213,32 @@ impl Topic {
     /// The broker is away, or the records don't come in time.
     pub async fn read_all(&self, partition: i32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let topic = self.clone();
-        tokio::task::spawn_blocking(move || topic.read_all_blocking(partition)).await?
+        let records =
+            tokio::task::spawn_blocking(move || topic.read_partition(partition)).await??;
+        Ok(records
+            .into_iter()
+            .map(|record| (record.key, record.payload))
+            .collect())
     }
 
-    fn read_all_blocking(&self, partition: i32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    /// The records of the first so many partitions that are there now, each partition's in their
+    /// order.
+    ///
+    /// # Errors
+    /// The broker is away, or the records don't come in time.
+    pub async fn records_of(&self, partitions: usize) -> Result<Vec<Record>> {
+        let topic = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut records = Vec::new();
+            for partition in 0..i32::try_from(partitions)? {
+                records.extend(topic.read_partition(partition)?);
+            }
+            Ok(records)
+        })
+        .await?
+    }
+
+    fn read_partition(&self, partition: i32) -> Result<Vec<Record>> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", format!("{}-reader", self.name))
@@ -222,12 +257,15 @@ impl Topic {
             let record = consumer
                 .poll(TIMEOUT)
                 .with_context(|| format!("no record at {partition}/{next}"))??;
-            next = rdkafka::Message::offset(&record) + 1;
+            let offset = rdkafka::Message::offset(&record);
             let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
-            records.push((
-                bytes(rdkafka::Message::key(&record)),
-                bytes(rdkafka::Message::payload(&record)),
-            ));
+            records.push(Record {
+                partition,
+                offset,
+                key: bytes(rdkafka::Message::key(&record)),
+                payload: bytes(rdkafka::Message::payload(&record)),
+            });
+            next = offset + 1;
         }
         Ok(records)
     }

@@ -168,6 +168,7 @@ impl ResultTask {
         stretch: Stretch,
         results: &[FinishedEvent],
     ) -> Result<(), Trouble> {
+        fail::fail_point!("results.before_publish");
         for finished in results {
             while self.deliveries.len() >= IN_FLIGHT_MAX {
                 self.hear_oldest().await?;
@@ -202,6 +203,9 @@ impl ResultTask {
     async fn settle(&mut self) -> Result<(), Trouble> {
         while !self.deliveries.is_empty() {
             self.hear_oldest().await?;
+        }
+        if !self.stretches.is_empty() {
+            fail::fail_point!("results.after_publish");
         }
         for stretch in self.stretches.drain(..) {
             self.outlet.push(stretch);
