@@ -20,7 +20,7 @@ const RAISE: [&str; 7] = [
 async fn until_number(
     deployment: &Deployment,
     what: &str,
-    query: &str,
+    query: &'static str,
     at_least: i64,
 ) -> Result<()> {
     until(what, Patience::PROCESS, async || {
