@@ -373,6 +373,7 @@ async fn each_kind_of_difference_is_found_and_named() {
         (Kind::Entries, "yet with 1 entries", |s| {
             s.record().status = LogStatus::Parked;
             s.record().reason = reason();
+            s.event().is_explained = true;
         }),
         (Kind::Entries, "applied without an entry", |s| {
             s.event().payload = PayloadState::Retired;
@@ -423,6 +424,11 @@ async fn each_kind_of_difference_is_found_and_named() {
                 s.waits().record.position = Some((PARTITION, offset(9)));
             },
         ),
+        (Kind::Lost, "not open among the parked events", |s| {
+            s.record().status = LogStatus::Parked;
+            s.record().reason = reason();
+            s.record().entries.clear();
+        }),
         // Leader rows.
         (Kind::Leadership, "the lease is of token 4", |s| {
             s.ground.partitions[0].lease = Some((FencingToken::try_new(4).unwrap(), None));
