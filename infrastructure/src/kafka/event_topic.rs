@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long a broker may take to describe a topic, to tell its bounds or to name its cluster.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The pause between two looks at a topic that grows.
+const GROWN_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long the brokers may take to make a topic.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -41,6 +44,32 @@ impl KafkaEventTopic {
     /// Where the brokers are.
     pub(super) fn address(&self) -> String {
         self.client.settings().brokers.clone()
+    }
+}
+
+impl KafkaEventTopic {
+    /// Waits until the brokers tell of so many partitions. It asks for the description, since that
+    /// is what the client library learns of new partitions by: without it, the bounds of one are
+    /// those of an unknown partition.
+    async fn until_it_has(&self, partition_count: usize) -> Result<(), BrokerError> {
+        let told = async {
+            loop {
+                // A broker that does not answer now is asked again until the time ends.
+                if let Ok(described) = self.describe().await
+                    && described.partition_count >= Some(partition_count)
+                {
+                    return;
+                }
+                tokio::time::sleep(GROWN_PAUSE).await;
+            }
+        };
+        tokio::time::timeout(CREATE_TIMEOUT, told)
+            .await
+            .map_err(|_| {
+                self.client.unavailable(&format_args!(
+                    "the brokers don't tell of {partition_count} partitions yet"
+                ))
+            })
     }
 }
 
@@ -143,7 +172,7 @@ impl EventTopic for KafkaEventTopic {
             .await
             .map_err(|error| self.client.unavailable(&error))?;
         match results.into_iter().next() {
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => self.until_it_has(partition_count).await,
             Some(Err((topic, error))) => Err(self.client.unavailable(&format_args!(
                 "topic {topic} can't get {partition_count} partitions: {error}"
             ))),

@@ -56,6 +56,25 @@ async fn a_topic_is_made_once_as_the_settings_say() {
 }
 
 #[tokio::test]
+async fn a_topic_that_has_grown_tells_of_its_new_partitions_at_once() {
+    if skipped("a_topic_that_has_grown_tells_of_its_new_partitions_at_once") {
+        return;
+    }
+    let kafka = settings(&brokers(), &unused_name());
+    let topic = topic_of(&kafka);
+    assert!(topic.create(2).await.unwrap());
+    // The client has learned of two.
+    topic.bounds(partition(1)).await.unwrap();
+    topic.grow(4).await.unwrap();
+    for number in 0..4 {
+        let log = topic.bounds(partition(number)).await.unwrap();
+        assert_eq!((log.start.value(), log.end.value()), (0, 0), "{number}");
+    }
+    let back = topic.grow(3).await.unwrap_err();
+    assert!(back.reason.contains("3 partitions"), "{back}");
+}
+
+#[tokio::test]
 async fn a_topic_with_more_copies_than_brokers_is_refused_with_the_reason() {
     if skipped("a_topic_with_more_copies_than_brokers_is_refused_with_the_reason") {
         return;
