@@ -293,7 +293,7 @@ async fn a_sound_ledger_has_no_differences() {
 async fn each_kind_of_difference_is_found_and_named() {
     use DifferenceKind as Kind;
     type Spoil = fn(&mut Scene);
-    let cases: [(Kind, &str, Spoil); 34] = [
+    let cases: [(Kind, &str, Spoil); 35] = [
         // Balances and their entries.
         (Kind::Balance, "balance -301 available", |s| {
             s.balances.balances[0].stored = balance("-301", 1);
