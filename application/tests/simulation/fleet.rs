@@ -139,6 +139,7 @@ impl Api {
             layouts,
             servers.codec.clone(),
             log.clone(),
+            store.clone(),
             backlog,
             settings::submitting(),
         );

@@ -32,7 +32,7 @@ impl Acceptance<'_> {
     /// process knows it, does not have.
     pub(super) fn check(
         &self,
-        event: BalanceChangeEvent,
+        event: Arc<BalanceChangeEvent>,
     ) -> Result<Result<ChangeToLog, Refusal>, SubmitError> {
         let account = match self.account_of(&event) {
             Ok(account) => account,
@@ -51,18 +51,25 @@ impl Acceptance<'_> {
             )));
         };
         Ok(Ok(ChangeToLog {
-            key: ChangeLogKey {
-                shard_id: account.shard_id,
-                account_id: account.account_id,
-                idempotency_key: event.idempotency_key().clone(),
-            },
+            key: key_of(account, &event),
             fingerprint: Fingerprint::of(&event),
             payload: self.codec.encode_payload(&event),
-            event: Arc::new(event),
+            event,
             partition,
             layout_epoch: layout.epoch(),
             traceparent: self.traceparent.clone(),
         }))
+    }
+
+    /// The key of the row that an earlier try of a refused event may have: `None` when no try can
+    /// have passed. Only a currency is ever taken away from what was accepted before.
+    pub(super) fn earlier_try(
+        &self,
+        event: &BalanceChangeEvent,
+        refusal: &Refusal,
+    ) -> Option<ChangeLogKey> {
+        let account = self.accounts.get(&event.account_id())?;
+        (refusal.code == RefusalCode::InactiveCurrency).then(|| key_of(account, event))
     }
 
     fn account_of(&self, event: &BalanceChangeEvent) -> Result<&Account, Refusal> {
@@ -123,5 +130,13 @@ impl Acceptance<'_> {
         if let Err(error) = currency.fits(part.delta.frozen) {
             note(format!("{path}.frozen_delta"), error);
         }
+    }
+}
+
+fn key_of(account: &Account, event: &BalanceChangeEvent) -> ChangeLogKey {
+    ChangeLogKey {
+        shard_id: account.shard_id,
+        account_id: account.account_id,
+        idempotency_key: event.idempotency_key().clone(),
     }
 }

@@ -16,7 +16,7 @@ use super::layout_lookup::{LayoutLookup, LayoutLookupError};
 use super::log_changes::{ChangeToLog, LogChanges, LogError, LogOutcome};
 use super::publish_events::Publication;
 use super::refusal::{Refusal, RefusalCode};
-use crate::port::change_log::ChangeLogRecord;
+use crate::port::change_log::{ChangeLog, ChangeLogRecord};
 use crate::port::event_codec::EventCodec;
 use crate::port::layout_store::StoredLayout;
 use crate::port::store_error::StoreError;
@@ -156,10 +156,20 @@ pub struct BalanceChangeSubmission {
     #[shaku(inject)]
     log: Arc<dyn LogChanges>,
     #[shaku(inject)]
+    change_log: Arc<dyn ChangeLog>,
+    #[shaku(inject)]
     backlog: Arc<dyn Backlog>,
     /// The bounds of a submission.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: SubmitSettings,
+}
+
+/// What the checks make of an event.
+enum Checked {
+    /// It is to be logged.
+    ToLog(ChangeToLog),
+    /// It is answered, and not logged now.
+    Answered(SubmitOutcome),
 }
 
 /// An answer that is known but for the wait for the topic.
@@ -174,6 +184,7 @@ impl BalanceChangeSubmission {
         layouts: Arc<dyn LayoutLookup>,
         codec: Arc<dyn EventCodec>,
         log: Arc<dyn LogChanges>,
+        change_log: Arc<dyn ChangeLog>,
         backlog: Arc<dyn Backlog>,
         settings: SubmitSettings,
     ) -> Self {
@@ -183,6 +194,7 @@ impl BalanceChangeSubmission {
             layouts,
             codec,
             log,
+            change_log,
             backlog,
             settings,
         }
@@ -218,8 +230,9 @@ impl BalanceChangeSubmission {
     async fn check(
         &self,
         events: Vec<BalanceChangeEvent>,
+        ack_level: AckLevel,
         traceparent: Option<String>,
-    ) -> Result<Vec<Result<ChangeToLog, Refusal>>, SubmitError> {
+    ) -> Result<Vec<Checked>, SubmitError> {
         let ids = events.iter().map(BalanceChangeEvent::account_id).collect();
         let accounts = self.accounts.find(ids).await?;
         let layout = self
@@ -233,10 +246,27 @@ impl BalanceChangeSubmission {
             codec: self.codec.as_ref(),
             traceparent,
         };
-        events
-            .into_iter()
-            .map(|event| acceptance.check(event))
-            .collect()
+        let mut checked = Vec::with_capacity(events.len());
+        for event in events {
+            let event = Arc::new(event);
+            checked.push(match acceptance.check(Arc::clone(&event))? {
+                Ok(change) => Checked::ToLog(change),
+                Err(refusal) => {
+                    let earlier = acceptance.earlier_try(&event, &refusal);
+                    let outcome = match earlier {
+                        Some(key) => match self.change_log.find_by_key(key).await {
+                            // An earlier try passed: to refuse this one would deny what takes effect.
+                            Ok(Some(record)) => self.answer_known(&event, record, ack_level),
+                            Ok(None) => SubmitOutcome::Refused(refusal),
+                            Err(error) => SubmitOutcome::Unknown(error.to_string()),
+                        },
+                        None => SubmitOutcome::Refused(refusal),
+                    };
+                    Checked::Answered(outcome)
+                }
+            });
+        }
+        Ok(checked)
     }
 
     /// Refuses the events of partitions that have too much to decide. The whole request when that
@@ -246,13 +276,15 @@ impl BalanceChangeSubmission {
     /// not be taken where the earlier one was refused.
     fn refuse_beyond_backlog(
         &self,
-        checked: &mut [Result<ChangeToLog, Refusal>],
+        checked: &mut [Checked],
     ) -> Result<(), SubmitError> {
         let mut looked_at: HashMap<PartitionId, Option<BacklogFull>> = HashMap::new();
         let mut refused = 0;
         let mut last = None;
         for checked in checked.iter_mut() {
-            let Ok(change) = checked else { continue };
+            let Checked::ToLog(change) = checked else {
+                continue;
+            };
             let partition = change.partition;
             let full = looked_at
                 .entry(partition)
@@ -260,7 +292,7 @@ impl BalanceChangeSubmission {
             if let Some(full) = full {
                 refused += 1;
                 last = Some(full.clone());
-                *checked = Err(full.clone().into());
+                *checked = Checked::Answered(SubmitOutcome::Refused(full.clone().into()));
             }
         }
         metrics::counter!("axs_backlog_refusals_total").increment(refused);
@@ -369,16 +401,20 @@ impl SubmitBalanceChanges for BalanceChangeSubmission {
         if events.len() > self.settings.batch_events_max {
             return Ok(vec![self.too_many(events.len()); events.len()]);
         }
-        let mut checked = self.check(events, traceparent).await?;
+        let mut checked = self.check(events, ack_level, traceparent).await?;
         self.refuse_beyond_backlog(&mut checked)?;
-        let to_log: Vec<ChangeToLog> = checked.iter().flatten().cloned().collect();
+        let to_log = checked.iter().filter_map(|checked| match checked {
+            Checked::ToLog(change) => Some(change.clone()),
+            Checked::Answered(_) => None,
+        });
+        let to_log: Vec<ChangeToLog> = to_log.collect();
         let logged = self.log.log(to_log, ack_level).await?;
         let mut logged = logged.into_iter();
         let mut answers = Vec::with_capacity(checked.len());
         for checked in checked {
             answers.push(match checked {
-                Err(refusal) => (SubmitOutcome::Refused(refusal), None),
-                Ok(change) => match logged.next() {
+                Checked::Answered(outcome) => (outcome, None),
+                Checked::ToLog(change) => match logged.next() {
                     Some(outcome) => self.answer(&change.event, outcome, ack_level),
                     None => {
                         let reason = "the log answered fewer outcomes than events".to_owned();

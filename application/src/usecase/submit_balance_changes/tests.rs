@@ -1,5 +1,5 @@
 use super::*;
-use crate::port::change_log::{ChangeLogKey, RecordedReason};
+use crate::port::change_log::{ChangeLogKey, MockChangeLog, RecordedReason};
 use crate::testkit::{
     EventBuilder, TableCodec, account, account_id, away, code, currency, log_id, stored_layout,
 };
@@ -26,6 +26,7 @@ struct Ports {
     currencies: MockCurrencyLookup,
     layouts: MockLayoutLookup,
     log: MockLogChanges,
+    change_log: MockChangeLog,
     /// Partitions whose backlog is full.
     full: Vec<PartitionId>,
     codec: Arc<TableCodec>,
@@ -52,6 +53,7 @@ impl Ports {
             currencies,
             layouts,
             log: MockLogChanges::new(),
+            change_log: MockChangeLog::new(),
             full: Vec::new(),
             codec: Arc::new(TableCodec::default()),
         }
@@ -75,6 +77,7 @@ impl Ports {
             Arc::new(self.layouts),
             self.codec,
             Arc::new(self.log),
+            Arc::new(self.change_log),
             Arc::new(backlog),
             SubmitSettings {
                 batch_events_max: 10,
@@ -171,6 +174,8 @@ fn fields(refusal: &Refusal) -> Vec<&str> {
 async fn a_bad_item_never_fails_its_neighbours_and_is_never_logged() {
     let mut ports = Ports::new();
     ports.logs(&["first", "last"]);
+    let asked = ports.change_log.expect_find_by_key();
+    asked.times(1).returning(|_| Ok(None));
     ports
         .currencies
         .expect_refreshed()
@@ -502,6 +507,40 @@ async fn a_database_that_is_away_before_the_log_is_unavailable_and_nothing_is_lo
     ports.log.expect_log().never();
     let failed = ports.submit(vec![EventBuilder::new(1, "k").build()]).await;
     assert!(matches!(failed, Err(SubmitError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn what_passed_before_its_currency_was_made_inactive_is_not_denied_to_its_retry() {
+    let mut ports = Ports::new();
+    let event = || {
+        EventBuilder::new(1, "k")
+            .change("OLD", "1", "0")
+            .build()
+    };
+    let record = row(&ports.codec, &event());
+    let asked = ports.change_log.expect_find_by_key();
+    asked
+        .times(1)
+        .withf(|key| key.idempotency_key.as_str() == "k")
+        .returning(move |_| Ok(Some(record.clone())));
+    ports.logs(&[]);
+    let outcomes = ports.submit(vec![event()]).await.unwrap();
+    let known = accepted(&outcomes[0]);
+    assert!(known.duplicate);
+    assert_eq!(known.log_id, log_id(9));
+}
+
+#[tokio::test]
+async fn whether_an_inactive_currency_is_refused_is_unknown_while_the_log_can_not_be_asked() {
+    let mut ports = Ports::new();
+    let asked = ports.change_log.expect_find_by_key();
+    asked.times(1).returning(|_| Err(away()));
+    ports.logs(&[]);
+    let event = EventBuilder::new(1, "k")
+        .change("OLD", "1", "0")
+        .build();
+    let outcomes = ports.submit(vec![event]).await.unwrap();
+    assert!(matches!(&outcomes[0], SubmitOutcome::Unknown(_)), "{outcomes:?}");
 }
 
 #[tokio::test]
