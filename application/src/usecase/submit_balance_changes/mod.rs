@@ -274,10 +274,7 @@ impl BalanceChangeSubmission {
     ///
     /// Each partition is looked at once a request: of two events of one account, the later one must
     /// not be taken where the earlier one was refused.
-    fn refuse_beyond_backlog(
-        &self,
-        checked: &mut [Checked],
-    ) -> Result<(), SubmitError> {
+    fn refuse_beyond_backlog(&self, checked: &mut [Checked]) -> Result<(), SubmitError> {
         let mut looked_at: HashMap<PartitionId, Option<BacklogFull>> = HashMap::new();
         let mut refused = 0;
         let mut last = None;

@@ -512,11 +512,7 @@ async fn a_database_that_is_away_before_the_log_is_unavailable_and_nothing_is_lo
 #[tokio::test]
 async fn what_passed_before_its_currency_was_made_inactive_is_not_denied_to_its_retry() {
     let mut ports = Ports::new();
-    let event = || {
-        EventBuilder::new(1, "k")
-            .change("OLD", "1", "0")
-            .build()
-    };
+    let event = || EventBuilder::new(1, "k").change("OLD", "1", "0").build();
     let record = row(&ports.codec, &event());
     let asked = ports.change_log.expect_find_by_key();
     asked
@@ -536,11 +532,12 @@ async fn whether_an_inactive_currency_is_refused_is_unknown_while_the_log_can_no
     let asked = ports.change_log.expect_find_by_key();
     asked.times(1).returning(|_| Err(away()));
     ports.logs(&[]);
-    let event = EventBuilder::new(1, "k")
-        .change("OLD", "1", "0")
-        .build();
+    let event = EventBuilder::new(1, "k").change("OLD", "1", "0").build();
     let outcomes = ports.submit(vec![event]).await.unwrap();
-    assert!(matches!(&outcomes[0], SubmitOutcome::Unknown(_)), "{outcomes:?}");
+    assert!(
+        matches!(&outcomes[0], SubmitOutcome::Unknown(_)),
+        "{outcomes:?}"
+    );
 }
 
 #[tokio::test]
