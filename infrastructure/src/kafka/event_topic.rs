@@ -2,6 +2,7 @@
 
 use super::client::KafkaClient;
 use super::client_log::ClientLog;
+use super::log_bounds::log_bounds;
 use super::own_properties::client_config;
 use super::settings::EventTopicSettings;
 use async_trait::async_trait;
@@ -103,9 +104,10 @@ impl EventTopic for KafkaEventTopic {
         let (start, end) = self
             .client
             .ask(move |consumer, settings| {
-                consumer.fetch_watermarks(
+                log_bounds(
+                    consumer,
                     &settings.events_topic,
-                    partition.value(),
+                    partition,
                     QUESTION_TIMEOUT,
                 )
             })

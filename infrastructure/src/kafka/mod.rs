@@ -17,6 +17,7 @@ mod client_log;
 mod deliveries;
 mod event_publisher;
 mod event_topic;
+mod log_bounds;
 mod own_properties;
 mod probe;
 mod record_reader;

@@ -7,6 +7,7 @@
 //! checksum) is an error.
 
 use super::client_log::ClientLog;
+use super::log_bounds::log_bounds;
 use super::own_properties::{Property, client_config};
 use super::settings::{KafkaSettings, KafkaSettingsError};
 use async_trait::async_trait;
@@ -158,7 +159,7 @@ impl Reading {
         let Some(consumer) = &self.0 else {
             return Err(Failure::Said("the reader has ended".to_owned()));
         };
-        let (start, end) = consumer.fetch_watermarks(topic, partition.value(), BOUNDS_TIMEOUT)?;
+        let (start, end) = log_bounds(consumer, topic, partition, BOUNDS_TIMEOUT)?;
         let stretch = Stretch {
             from: wanted.from.max(start),
             until: wanted.until.min(end),

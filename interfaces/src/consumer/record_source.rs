@@ -7,7 +7,8 @@ use super::settings::{RecordSourceSettings, RecordSourceSettingsError};
 use async_trait::async_trait;
 use axs_application::port::record_source::{RecordSource, SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use shaku::Component;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -112,14 +113,31 @@ impl RecordReader {
         };
         let (consumer, topic) = (Weak::clone(&self.consumer), Arc::clone(&self.topic));
         tokio::task::spawn_blocking(move || {
-            consumer.upgrade().map(|consumer| {
-                consumer.fetch_watermarks(&topic, partition.value(), BOUNDS_TIMEOUT)
-            })
+            let consumer = consumer.upgrade()?;
+            Some(log_bounds(&consumer, &topic, partition, BOUNDS_TIMEOUT))
         })
         .await
         .map_err(|error| unreadable(&error))?
         .ok_or_else(|| unreadable(&"the reader has ended"))?
         .map_err(|error| unreadable(&error))
+    }
+}
+
+/// The bounds of a partition's log. A partition that the client library does not know may have been
+/// added since it last looked, which it does seldom by itself: it looks, and is asked again.
+fn log_bounds<Context: ConsumerContext>(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: PartitionId,
+    timeout: Duration,
+) -> KafkaResult<(i64, i64)> {
+    let ask = || consumer.fetch_watermarks(topic, partition.value(), timeout);
+    match ask() {
+        Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownPartition)) => {
+            consumer.fetch_metadata(Some(topic), timeout)?;
+            ask()
+        }
+        answer => answer,
     }
 }
 

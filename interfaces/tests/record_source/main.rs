@@ -11,7 +11,7 @@ mod support;
 
 use axs_application::port::record_source::RecordSource;
 use axs_interfaces::consumer::{KafkaRecordSource, RecordReader};
-use rdkafka::admin::AdminOptions;
+use rdkafka::admin::{AdminOptions, NewPartitions};
 use std::time::{Duration, Instant};
 use support::{
     NOWHERE, PATIENCE, Read, Topic, admin, brokers, offset, partition, settings, skipped,
@@ -240,6 +240,29 @@ async fn a_partition_that_the_topic_does_not_have_is_refused_and_disturbs_nobody
     assert_eq!(refused.partition, partition(9));
     assert!(refused.reason.contains(&topic.name), "{refused}");
     read.up_to(10).await;
+    topic.write(0, 10..20);
+    read.up_to(20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_is_added_while_the_reader_runs_is_read_at_once() {
+    if skipped("a_partition_that_is_added_while_the_reader_runs_is_read_at_once") {
+        return;
+    }
+    let topic = Topic::new(1).await;
+    topic.write(0, 0..10);
+    let source = topic.source();
+    let mut read = begin(&source, 0, 0).await;
+    read.up_to(10).await;
+    let grown = NewPartitions::new(&topic.name, 3);
+    let told = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let grown = admin().create_partitions([&grown], &told).await.unwrap();
+    assert!(grown[0].is_ok(), "{grown:?}");
+    let mut added = begin(&source, 2, 0).await;
+    // A producer of its own: that of the topic has not heard of the partition.
+    let late = topic.written_by_another();
+    late.write(2, 0..10);
+    added.up_to(10).await;
     topic.write(0, 10..20);
     read.up_to(20).await;
 }

@@ -70,6 +70,14 @@ pub fn admin() -> AdminClient<DefaultClientContext> {
         .unwrap()
 }
 
+fn producer() -> BaseProducer {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap()
+}
+
 /// A topic of one test.
 pub struct Topic {
     pub name: String,
@@ -90,12 +98,18 @@ impl Topic {
             let made = admin().create_topics([&topic], &AdminOptions::new()).await;
             assert!(made.unwrap()[0].is_ok());
         }
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", brokers())
-            .set("enable.idempotence", "true")
-            .create()
-            .unwrap();
-        Self { name, producer }
+        Self {
+            name,
+            producer: producer(),
+        }
+    }
+
+    /// The same topic, written to by a producer that has heard nothing of it yet.
+    pub fn written_by_another(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            producer: producer(),
+        }
     }
 
     /// Writes records `numbers` to a partition, each with its number as payload.
