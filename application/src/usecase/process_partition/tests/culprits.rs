@@ -12,6 +12,7 @@ use crate::usecase::process_partition::admit::admit;
 use crate::usecase::process_partition::fakes::{let_others_run, offset, until};
 use crate::usecase::process_partition::item::Verdict;
 use axs_domain::id::{LayoutEpoch, ShardId};
+use axs_domain::layout_raise::raise;
 use axs_domain::log_status::LogStatus;
 use axs_domain::rejection::Rejection;
 use axs_domain::rule::{BalanceRule, BalanceRuleSet, NonNegative, RuleContext};
@@ -226,6 +227,44 @@ fn a_shard_that_is_not_laid_out_is_in_the_wrong_partition_everywhere() {
     };
     assert_eq!(reason, DeadLetterReason::WrongPartition);
     assert_eq!(message, "shard 4000 is not laid out");
+}
+
+#[test]
+fn a_late_copy_from_before_a_raise_is_a_redelivery_on_the_old_partition_and_nowhere_else() {
+    let bench = Bench::new();
+    let layout = raise(&stored_layout().layout, 8, &[]).unwrap();
+    let verdict = |account: i64, epoch| {
+        let header = EnvelopeHeader {
+            log_id: log_id(1),
+            shard_id: shard_of(account),
+            layout_epoch: epoch,
+            logged_at: Timestamp::from_unix_micros(1),
+            traceparent: None,
+        };
+        let event = EventBuilder::new(account, "k").build();
+        let payload = bench.codec.encode_payload(&event);
+        let record = InboundRecord {
+            offset: offset(0),
+            key: Bytes::from_static(b"1"),
+            payload: bench.codec.encode_envelope(header, payload),
+        };
+        let item = admit(record, partition(), &layout, bench.codec.as_ref());
+        item.unwrap().verdict
+    };
+    let lives_here = |account: &i64| layout.partition_of(shard_of(*account)) == Some(partition());
+    let (here, moved): (Vec<i64>, Vec<i64>) = (0..50).map(resident).partition(lives_here);
+    let (here, moved) = (here[0], moved[0]);
+    let (before, now) = (LayoutEpoch::MIN, layout.epoch());
+    assert!(matches!(verdict(moved, before), Verdict::Redelivered));
+    // Where its shard still lives, the log row judges it.
+    assert!(matches!(verdict(here, before), Verdict::Event(_)));
+    assert!(matches!(verdict(here, now), Verdict::Event(_)));
+    // Placed by the map of today, it must not be here.
+    assert!(matches!(verdict(moved, now), Verdict::Dead { .. }));
+}
+
+fn shard_of(account: i64) -> ShardId {
+    crate::testkit::account(account).shard_id
 }
 
 #[test]
