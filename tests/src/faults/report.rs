@@ -44,6 +44,12 @@ pub fn line(verdict: &Verdict) -> String {
         verdict.quiet.as_secs_f64(),
         verdict.took.as_secs_f64()
     );
+    for broken in Invariant::ALL {
+        let count = verdict.violations.of(broken);
+        if count > 0 {
+            line.push_str(&format!(", {broken} broken {count} times"));
+        }
+    }
     if let Some(took) = verdict.take_over {
         line.push_str(&format!(", take-over {:.2} s", took.as_secs_f64()));
     }

@@ -5,6 +5,7 @@
 //! is a write under an old token. What is rolled back leaves no trace here either.
 
 use super::invariant::{Invariant, Violations};
+use crate::deadline::{Look, Patience, until};
 use anyhow::Result;
 use sqlx::PgPool;
 
@@ -50,17 +51,33 @@ pub async fn rewind(pool: &PgPool) -> Result<u64> {
     Ok(rewound.rows_affected())
 }
 
-/// Moves the stored offset of one partition behind a record, as an operator would.
+/// Moves the offsets of one partition behind a record, as an operator would: once every result
+/// before it is out.
 ///
 /// # Errors
-/// PostgreSQL is away.
+/// PostgreSQL is away, or the results are not out in time.
 pub async fn pass_over(pool: &PgPool, partition: i32, offset: i64) -> Result<()> {
+    until("the results before it", Patience::PROCESS, async || {
+        let out: i64 = sqlx::query_scalar(
+            "SELECT results_offset FROM partition_leader_locks WHERE partition = $1",
+        )
+        .bind(partition)
+        .fetch_one(pool)
+        .await?;
+        Ok(if out >= offset {
+            Look::There(())
+        } else {
+            Look::NotYet(format!("{out} of {offset}"))
+        })
+    })
+    .await?;
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT set_config('axs.by_the_suite', 'yes', true)")
         .execute(&mut *transaction)
         .await?;
     sqlx::query(
-        "UPDATE partition_leader_locks SET stored_offset = $2 + 1, stored_record_digest = NULL
+        "UPDATE partition_leader_locks
+            SET stored_offset = $2 + 1, results_offset = $2 + 1, stored_record_digest = NULL
           WHERE partition = $1",
     )
     .bind(partition)
