@@ -168,12 +168,27 @@ impl Reading {
         if stretch.from >= stretch.until || stretch.records_max == 0 {
             return Ok(Vec::new());
         }
-        assign(consumer, topic, partition, stretch.from)?;
-        let read = poll(consumer, partition, &stretch);
-        // Left in any case: the next reading assigns anew, and must not meet what this one left.
-        consumer.unassign()?;
-        read
+        let records = read_assigned(consumer, topic, partition, &stretch)?;
+        if records.is_empty() {
+            // That nothing is there is believed when it is seen twice: an end that the library tells
+            // may be left over from the reading before.
+            return read_assigned(consumer, topic, partition, &stretch);
+        }
+        Ok(records)
     }
+}
+
+fn read_assigned(
+    consumer: &BaseConsumer<ClientLog>,
+    topic: &str,
+    partition: PartitionId,
+    stretch: &Stretch,
+) -> Result<Vec<InboundRecord>, Failure> {
+    assign(consumer, topic, partition, stretch.from)?;
+    let read = poll(consumer, partition, stretch);
+    // Left in any case: the next reading assigns anew, and must not meet what this one left.
+    consumer.unassign()?;
+    read
 }
 
 fn assign(

@@ -38,9 +38,7 @@ pub(super) async fn read_page(
     if first > from {
         note_lost(ports, partition, from, first).await?;
     }
-    let to = records.last().map_or(until, |last| last.offset.next());
-    let results = results_of(ports, partition, records).await?;
-    Ok(Page { to, results })
+    page_of(ports, partition, records, until).await
 }
 
 /// Offsets without a record are legal; those before the begin of the log were dropped.
@@ -67,25 +65,33 @@ async fn note_lost(
     Ok(())
 }
 
-async fn results_of(
+async fn page_of(
     ports: &ResultPorts,
     partition: PartitionId,
     records: Vec<InboundRecord>,
-) -> Result<Vec<FinishedEvent>, Trouble> {
+    until: Offset,
+) -> Result<Page, Trouble> {
     let mut envelopes = Vec::with_capacity(records.len());
+    let first = records.first().map(|record| record.offset);
+    let mut to = records.last().map_or(until, |last| last.offset.next());
     for record in records {
         match ports.codec.decode_envelope(record.payload) {
             Ok(envelope) => envelopes.push((record.offset, envelope)),
             // A dead letter.
             Err(EnvelopeError::Undecodable { .. }) => {}
-            // A newer release has decided it, and must send its result.
-            Err(error @ EnvelopeError::NewerVersion { .. }) => {
+            // A newer release has decided it, and must send its result. What comes before is sent.
+            Err(error @ EnvelopeError::NewerVersion { .. }) if first == Some(record.offset) => {
                 return Err(Trouble::new("decode", error));
+            }
+            Err(EnvelopeError::NewerVersion { .. }) => {
+                to = record.offset;
+                break;
             }
         }
     }
     if envelopes.is_empty() {
-        return Ok(Vec::new());
+        let results = Vec::new();
+        return Ok(Page { to, results });
     }
     let keys = envelopes.iter().map(|(_, envelope)| key_of(envelope));
     let found = ports
@@ -102,7 +108,8 @@ async fn results_of(
                 .map(|row| row.of(event))
         },
     );
-    Ok(results.collect())
+    let results = results.collect();
+    Ok(Page { to, results })
 }
 
 fn key_of(envelope: &Envelope) -> ChangeLogKey {

@@ -178,6 +178,10 @@ type Answer = (SubmitOutcome, Option<Publication>);
 impl BalanceChangeSubmission {
     /// A submission over these lookups and this log.
     #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each port, as the container gives them"
+    )]
     pub fn new(
         accounts: Arc<dyn AccountLookup>,
         currencies: Arc<dyn CurrencyLookup>,

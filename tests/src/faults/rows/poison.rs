@@ -119,6 +119,15 @@ async fn newer_version(scene: &mut Scene) -> Result<()> {
         stored == offset,
         "it was skipped: {stored} is past {offset}"
     );
+    until("its results to be out", Patience::PROCESS, async || {
+        let out = results_offset(&pool, partition).await?;
+        Ok(if out == offset {
+            Look::There(())
+        } else {
+            Look::NotYet(format!("{out} of {offset}"))
+        })
+    })
+    .await?;
     witness::pass_over(&pool, partition, offset).await?;
     scene.results(100).await
 }
