@@ -179,6 +179,17 @@ async fn dead_letters(scene: &Scene, wanted: usize) -> Result<usize> {
     .await
 }
 
+async fn results_offset(pool: &sqlx::PgPool, partition: i32) -> Result<i64> {
+    Ok(
+        sqlx::query_scalar(
+            "SELECT results_offset FROM partition_leader_locks WHERE partition = $1",
+        )
+        .bind(partition)
+        .fetch_one(pool)
+        .await?,
+    )
+}
+
 async fn stored_offset(pool: &sqlx::PgPool, partition: i32) -> Result<i64> {
     Ok(
         sqlx::query_scalar("SELECT stored_offset FROM partition_leader_locks WHERE partition = $1")
