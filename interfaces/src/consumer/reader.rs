@@ -36,6 +36,9 @@ const ROUND_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// How long a broker may take to tell a partition's bounds.
 pub(super) const BOUNDS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often a log line says that reading is held up.
+const HELD_UP_SAID_EVERY: Duration = Duration::from_secs(5);
+
 /// The pause between two looks at whether the consumer is still asked something.
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -65,6 +68,7 @@ pub(super) struct Reader {
     waiting_batches_max: usize,
     feeds: BTreeMap<PartitionId, Feed>,
     commands: mpsc::Receiver<Command>,
+    held_up_said_at: Option<Instant>,
 }
 
 impl Reader {
@@ -80,6 +84,7 @@ impl Reader {
             waiting_batches_max,
             feeds: BTreeMap::new(),
             commands,
+            held_up_said_at: None,
         }
     }
 
@@ -259,9 +264,21 @@ impl Reader {
 
     fn meet(&mut self, error: &KafkaError) {
         match fault::judge(error) {
-            Fault::Passing => tracing::warn!(%error, "reading is held up"),
+            Fault::Passing => self.say_held_up(error),
             Fault::OutOfRange => self.trace_out_of_range(error),
             Fault::Breaking => self.break_all(error),
+        }
+    }
+
+    /// An outage comes back as an error many times a second.
+    fn say_held_up(&mut self, error: &KafkaError) {
+        metrics::counter!("axs_reading_held_up_total").increment(1);
+        if self
+            .held_up_said_at
+            .is_none_or(|said_at| said_at.elapsed() >= HELD_UP_SAID_EVERY)
+        {
+            self.held_up_said_at = Some(Instant::now());
+            tracing::warn!(%error, "reading is held up");
         }
     }
 
