@@ -8,15 +8,19 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// One question to the broker.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Between two questions to a broker that does not serve a partition yet.
+const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the id of the producer stands in a record batch of Kafka's log, and its length.
 const PRODUCER_ID_AT: usize = 43;
@@ -244,7 +248,7 @@ impl Topic {
             .set("group.id", format!("{}-reader", self.name))
             .set("enable.auto.commit", "false")
             .create()?;
-        let (start, end) = consumer.fetch_watermarks(&self.name, partition, TIMEOUT)?;
+        let (start, end) = self.bounds(&consumer, partition)?;
         let mut records = Vec::new();
         if start == end {
             return Ok(records);
@@ -253,10 +257,17 @@ impl Topic {
         list.add_partition_offset(&self.name, partition, rdkafka::Offset::Offset(start))?;
         consumer.assign(&list)?;
         let mut next = start;
+        let mut deadline = Instant::now() + TIMEOUT;
         while next < end {
-            let record = consumer
-                .poll(TIMEOUT)
-                .with_context(|| format!("no record at {partition}/{next}"))??;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let record = match consumer.poll(left) {
+                Some(Ok(record)) => record,
+                // The library goes on by itself once the broker serves the partition.
+                Some(Err(_)) if !left.is_zero() => continue,
+                Some(Err(error)) => return Err(error.into()),
+                None => bail!("no record at {partition}/{next} of {}", self.name),
+            };
+            deadline = Instant::now() + TIMEOUT;
             let offset = rdkafka::Message::offset(&record);
             let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
             records.push(Record {
@@ -268,6 +279,26 @@ impl Topic {
             next = offset + 1;
         }
         Ok(records)
+    }
+
+    /// The bounds of a partition's log. A broker that has just come back names itself the leader of
+    /// partitions that it does not serve yet.
+    fn bounds(&self, consumer: &BaseConsumer, partition: i32) -> Result<(i64, i64)> {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            match consumer.fetch_watermarks(&self.name, partition, TIMEOUT) {
+                Ok(bounds) => return Ok(bounds),
+                Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition))
+                    if Instant::now() < deadline =>
+                {
+                    std::thread::sleep(LEADER_PAUSE);
+                    consumer.fetch_metadata(Some(&self.name), TIMEOUT)?;
+                }
+                Err(error) => {
+                    return Err(error).with_context(|| format!("{}/{partition}", self.name));
+                }
+            }
+        }
     }
 
     /// How many partitions the broker says the topic has; 0 when it has no such topic.

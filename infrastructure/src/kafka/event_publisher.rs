@@ -59,6 +59,9 @@ const COMPRESSION: &str = "lz4";
 /// How long the reports of purged records may take: they come from this process alone.
 const PURGE_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// How many times the reports of a replaced producer are waited for.
+const END_TRIES_MAX: usize = 60;
+
 /// The shortest life of a producer that replaces itself.
 const REPLACED_AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
@@ -170,13 +173,12 @@ impl Shared {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = std::mem::replace(&mut *current, fresh);
         drop(current);
-        // Its end waits for its threads and for the reports of what it purges.
-        std::thread::spawn(move || drop(replaced));
+        std::thread::spawn(move || end(&replaced.producer));
         Ok(())
     }
 
     /// Whether there is a fresh producer now. The reports of what the fatal one still held come
-    /// with its end.
+    /// soon.
     fn replace_if_fatal(&self) -> Result<bool, PublishError> {
         let current = self.current();
         let fatal = current.producer.client().fatal_error();
@@ -189,6 +191,18 @@ impl Shared {
         metrics::counter!("axs_publish_renewals_total").increment(1);
         self.replace()?;
         Ok(true)
+    }
+}
+
+/// Ends a producer once what it still held is reported: whoever waits for a report would wait for
+/// ever. Blocks, and so does the drop of the last clone.
+fn end(producer: &ThreadedProducer<Deliveries>) {
+    producer.purge(PurgeConfig::default().queue().inflight());
+    for _ in 0..END_TRIES_MAX {
+        if producer.flush(PURGE_WAIT_MAX).is_ok() {
+            return;
+        }
+        tracing::warn!("a replaced producer still holds records");
     }
 }
 

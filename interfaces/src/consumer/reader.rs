@@ -158,8 +158,13 @@ impl Reader {
         match fetching {
             Fetching::Off => return Ok(()),
             Fetching::On => {}
-            // librdkafka would remember the pause when the partition is assigned again.
-            Fetching::Paused => self.consumer.resume(&list)?,
+            // librdkafka would remember the pause when the partition is assigned again. What can't
+            // be resumed is left all the same.
+            Fetching::Paused => {
+                if let Err(error) = self.consumer.resume(&list) {
+                    tracing::warn!(%partition, %error, "a paused partition could not be resumed");
+                }
+            }
         }
         self.consumer.incremental_unassign(&list)
     }

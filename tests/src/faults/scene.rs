@@ -275,11 +275,21 @@ impl Scene {
         self.deployment.led_by(PARTITIONS, consumers).await
     }
 
-    /// Registers currencies, opens accounts, and begins the load and the watch.
+    /// Registers currencies, opens accounts, begins the load and the watch, and waits until the
+    /// load is well under way.
+    ///
+    /// # Errors
+    /// The API refuses, or nobody decides.
+    pub async fn begin_load(&mut self) -> Result<()> {
+        self.start_load().await?;
+        self.results(100).await
+    }
+
+    /// The same without waiting, for a fault that may come with the first batches.
     ///
     /// # Errors
     /// The API refuses.
-    pub async fn begin_load(&mut self) -> Result<()> {
+    pub async fn start_load(&mut self) -> Result<()> {
         let (_, client) = self.roster.pick(0).context("no API")?;
         client.register(&self.script.currencies).await?;
         client.open(&self.script.accounts).await?;
@@ -298,7 +308,7 @@ impl Scene {
             &self.roster,
             &self.journal,
         ));
-        self.results(100).await
+        Ok(())
     }
 
     /// Lets the clients end.

@@ -66,11 +66,14 @@ pub(super) async fn serve(ports: TermPorts, term: Term) -> WorkerEnd {
         },
         end = work(&ports, &term) => end,
     };
-    if timeout(SOURCE_WAIT_MAX, ports.source.unassign(term.partition))
-        .await
-        .is_err()
-    {
-        tracing::warn!(partition = %term.partition, "the source did not let go in time");
+    let let_go = timeout(SOURCE_WAIT_MAX, ports.source.unassign(term.partition)).await;
+    let why = match let_go {
+        Ok(Ok(())) => None,
+        Ok(Err(failure)) => Some(failure.reason),
+        Err(_) => Some("it did not answer in time".to_owned()),
+    };
+    if let Some(why) = why {
+        tracing::warn!(partition = %term.partition, why, "the source did not let go");
     }
     if end.reason != StopReason::Fenced {
         let released = ports.leadership.release(term.partition, term.claim);
@@ -140,12 +143,16 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
     // A task of its own, so that a panic ends the worker and not the term.
     let mut working = JoinSet::new();
     working.spawn(Worker::new(ports.worker.clone(), worker).run(records, term.drain.clone()));
-    let end = match working.join_next().await {
-        Some(Ok(end)) => end,
-        _ => WorkerEnd {
-            reason: StopReason::Fault("the worker panicked".to_owned()),
-            poison_run: term.poison_run,
+    let end = tokio::select! {
+        biased;
+        worked = working.join_next() => match worked {
+            Some(Ok(end)) => end,
+            _ => fault(term, "the worker panicked"),
         },
+        // None of these ends before the worker, but by a panic. A term without one of them would
+        // go on and leave its work undone; the next term does it.
+        () = died(&mut publishing) => fault(term, "the result task panicked"),
+        () = died(&mut beside) => fault(term, "the relay or the watch of the lag panicked"),
     };
     // Once another leads, what is left is the other's to send.
     if !matches!(end.reason, StopReason::Fenced | StopReason::LeaseUnsure) {
@@ -164,7 +171,26 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
     end
 }
 
+/// Resolves when a task of the set panicked.
+async fn died(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(death) = ended {
+            tracing::error!(%death, "a task of a term died");
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+fn fault(term: &Term, what: &str) -> WorkerEnd {
+    WorkerEnd {
+        reason: StopReason::Fault(what.to_owned()),
+        poison_run: term.poison_run,
+    }
+}
+
 fn not_begun(term: &Term, why: String) -> WorkerEnd {
+    tracing::warn!(partition = %term.partition, why, "the source did not assign the partition");
     WorkerEnd {
         reason: StopReason::SourceBroken(why),
         poison_run: term.poison_run,

@@ -32,6 +32,9 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 /// How often cache writes under way are looked at.
 const CACHE_LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How often a log line says that the brokers have not acknowledged a result.
+const REPORT_SAID_EVERY: Duration = Duration::from_secs(5);
+
 /// How long to wait for room in a queue that others fill.
 const ROOM_WAIT: Duration = Duration::from_millis(10);
 
@@ -192,7 +195,17 @@ impl ResultTask {
 
     async fn hear_oldest(&mut self) -> Result<(), Trouble> {
         if let Some(delivery) = self.deliveries.pop_front() {
-            let report = delivery.report().await;
+            let mut waiting = std::pin::pin!(delivery.report());
+            let report = loop {
+                match tokio::time::timeout(REPORT_SAID_EVERY, &mut waiting).await {
+                    Ok(report) => break report,
+                    Err(_) => tracing::warn!(
+                        partition = %self.term.partition,
+                        from = %self.outlet.acknowledged(),
+                        "results wait for their acknowledgement"
+                    ),
+                }
+            };
             report.map_err(|error| Trouble::new("publish", error))?;
             counter!("axs_results_published_total").increment(1);
         }

@@ -9,6 +9,7 @@ mod effects;
 mod facts;
 mod order;
 mod reads;
+mod results;
 
 pub use facts::{Facts, Logged};
 
@@ -59,10 +60,7 @@ pub async fn check(evidence: Evidence<'_>, violations: &mut Violations) -> Resul
     witness::testify(&deployment.database.pool, violations).await?;
     reads::check(&facts, roster, given, violations).await?;
 
-    // First copies in the order of decisions, later copies the same, each as the database has it.
-    if let Err(error) = deployment.compare_results().await {
-        violations.add(Invariant::I8, format!("the result topic: {error:#}"));
-    }
+    results::check(deployment, &facts, violations).await?;
     let verified = deployment.run(&["verify"]).await?;
     violations.unless(verified.code == Some(0), Invariant::I10, || {
         format!("bootstrap verify {verified}")

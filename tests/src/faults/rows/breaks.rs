@@ -64,7 +64,7 @@ async fn fence(scene: &mut Scene, guard: &str, point: &str) -> Result<()> {
     let plan = format!("{guard}=on;{point}=stop@12");
     scene.leader(&plan, None).await?;
     scene.led_by(1).await?;
-    scene.begin_load().await?;
+    scene.start_load().await?;
     let hit = scene.hit(point).await?;
     let owner = scene.leaders[0].owner;
     scene.leader(SLOW_START, None).await?;

@@ -45,7 +45,7 @@ async fn two_relays(scene: &mut Scene) -> Result<()> {
     // One leads everything, so that the lost events are its own.
     scene.leader(&format!("{point}=stop"), None).await?;
     scene.led_by(1).await?;
-    scene.begin_load().await?;
+    scene.start_load().await?;
     scene.hit("api.after_log_commit").await?;
     let hit = scene.hit(point).await?;
     scene.leader("", None).await?;

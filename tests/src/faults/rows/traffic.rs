@@ -52,7 +52,7 @@ async fn hot(scene: &mut Scene) -> Result<()> {
     // One leads everything, the hot partition among it.
     scene.leader(&format!("{point}=kill@{hit}"), None).await?;
     scene.led_by(1).await?;
-    scene.begin_load().await?;
+    scene.start_load().await?;
     let hit = scene.hit(point).await?;
     let owner = scene.leaders[0].owner;
     scene.leader("", None).await?;

@@ -387,6 +387,7 @@ impl Elector {
     }
 
     fn take_end(&mut self, partition: PartitionId, end: &WorkerEnd, now: Monotonic) {
+        tracing::info!(%partition, reason = %end.reason, "leading no more");
         if let Some(led) = self.led.remove(&partition)
             && end.poison_run > 0
         {

@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) cut_off_from_broker: Vec<OwnerId>,
     pub(super) redis_away: bool,
     pub(super) results_away: bool,
+    /// The next result that is enqueued ends its task.
+    pub(super) result_panics: bool,
     /// The results of the rows.
     pub(super) finished: HashMap<ChangeLogKey, StoredResult>,
     /// Take-overs that came while somebody's lease stood.
@@ -135,6 +137,7 @@ impl Cluster {
                 cut_off_from_broker: Vec::new(),
                 redis_away: false,
                 results_away: false,
+                result_panics: false,
                 finished: HashMap::new(),
                 collisions: 0,
                 writes: Vec::new(),
@@ -388,6 +391,8 @@ impl ResultSource for Cluster {
 #[async_trait]
 impl ResultPublisher for Cluster {
     fn enqueue(&self, finished: &FinishedEvent) -> Result<Delivery, PublishError> {
+        let panics = self.with(|state| std::mem::take(&mut state.result_panics));
+        assert!(!panics, "as the test wants");
         self.with(|state| {
             if state.results_away {
                 return Err(PublishError::Failed("away".to_owned()));

@@ -74,3 +74,20 @@ async fn results_that_can_not_be_sent_hold_up_no_hand_over() {
         assert!(state.leads.values().all(|lead| lead.lease.is_none()));
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_result_task_that_dies_ends_its_term_and_the_next_one_sends() {
+    let cluster = Cluster::new();
+    let process = Process::start(&cluster, 1);
+    until("leads", || process.leads().len() == 4).await;
+    let_others_run().await;
+    cluster.with(|state| state.result_panics = true);
+    cluster.say(&process, 0, cluster.record(0, 0));
+    until("the term has ended", || process.leads().len() == 3).await;
+    assert_eq!(offsets(&cluster), (1, 0));
+    let refused = process.status().refused;
+    assert!(refused[0].reason.contains("the result task panicked"));
+    until("made good", || offsets(&cluster) == (1, 1)).await;
+    assert_eq!(published(&cluster), [0]);
+    assert_eq!(process.leads().len(), 4);
+}
