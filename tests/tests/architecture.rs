@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const OURS: &[(&str, &[&str])] = &[
     ("axs-domain", &[]),
     ("axs-proto", &[]),
+    // An outside program links it: nothing of the product behind the contract.
+    ("axs-client", &["axs-proto"]),
     ("axs-application", &["axs-domain"]),
     (
         "axs-infrastructure",
@@ -76,6 +78,7 @@ const EMPTY_WORDS: &[&str] = &[
 const CRATES: &[&str] = &[
     "application",
     "bootstrap",
+    "client",
     "domain",
     "infrastructure",
     "interfaces",
