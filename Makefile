@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help up down status clean-servers demo test faults lint fmt bench simulation fuzz
+.PHONY: help up down status clean-servers demo test faults lint fmt bench bench-quick simulation fuzz
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -48,7 +48,11 @@ fuzz: ## what reads bytes from outside, each target for FUZZ_SECONDS=60
 	@BOLERO_RANDOM_TEST_TIME_MS=$$(($(FUZZ_SECONDS) * 1000)) \
 	  cargo test -p axs-infrastructure --locked --lib fuzz:: -- --nocapture --skip is_caught
 
-bench: bench-bulk_path bench-change_log ## all measurements
+bench: ## measure the whole, up to an hour (BENCH=part,of,names); writes bench/latest.json
+	@tests/servers/measure.sh
+
+bench-quick: ## the same in about 5 minutes: for a look; writes bench/quick.json
+	@tests/servers/measure.sh --quick
 
 bench-change_log: ## compare schemas of the change log
 	@tests/servers/with_servers.sh tests/bench/change_log/bench.py

@@ -49,6 +49,12 @@ impl Process {
         &self.name
     }
 
+    /// Its id, which belongs to it until it was waited for.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it answers probes.
     #[must_use]
     pub const fn ops(&self) -> SocketAddr {

@@ -1,0 +1,3 @@
+//! What deciding costs by itself.
+
+fn main() {}

@@ -1,0 +1,350 @@
+//! A deployment with accounts that have funds, ready to be measured.
+
+use crate::load::{
+    Accounts, Changes, Ending, EventWriter, FUNDED, LoadOutcome, LoadPlan, LoadRun, Pace,
+    Population, start,
+};
+use crate::screen::Screen;
+use crate::watch::{MetricsPage, Processes, stored, until_stored};
+use anyhow::{Context, Result, bail, ensure};
+use axs_proto::v1::{CreateAccountsRequest, Currency, NewAccount, create_account_result};
+use axs_tests::client::ApiClient;
+use axs_tests::deadline::{Look, Patience, until};
+use axs_tests::deployment::{Deployment, PoolShape};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Accounts of the base case.
+pub const ACCOUNTS: i64 = 100_000;
+
+/// Partitions of the base case.
+pub const PARTITIONS: usize = 4;
+
+/// Shards, whatever the number of partitions.
+const SHARDS: usize = 48;
+
+/// Accounts opened by one request, and such requests at once.
+const OPENED_A_REQUEST: usize = 1_000;
+const OPENED_AT_ONCE: usize = 4;
+
+/// Currencies beside the funded one.
+pub const OTHER_CURRENCIES: usize = 100;
+
+/// What every account gets before anything is measured: more than any run can take.
+const FUNDS: &str = "1000000000";
+
+/// HTTP/2 connections of a load.
+const CONNECTIONS: usize = 4;
+
+/// Callers of a load that shall be as fast as it can.
+pub const CALLERS: usize = 16;
+
+/// Events of a request of the base case.
+pub const EVENTS_A_REQUEST: usize = 50;
+
+/// Events of a request that only prepares.
+const PREPARING_EVENTS_A_REQUEST: usize = 500;
+
+/// How long Kafka may take to report what was logged before.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a stage shall be.
+#[derive(Debug, Clone, Copy)]
+pub struct StagePlan {
+    /// In the names of its database, topics and keys.
+    pub name: &'static str,
+    /// Its partitions, a multiple of nothing in particular.
+    pub partitions: usize,
+    /// API processes.
+    pub apis: usize,
+    /// Consumers.
+    pub consumers: usize,
+    /// Accounts, numbered from 1.
+    pub accounts: i64,
+}
+
+impl StagePlan {
+    /// The base case: one API process, one consumer, 100,000 accounts over 48 shards of 4
+    /// partitions.
+    pub const fn base(name: &'static str) -> Self {
+        Self {
+            name,
+            partitions: PARTITIONS,
+            apis: 1,
+            consumers: 1,
+            accounts: ACCOUNTS,
+        }
+    }
+}
+
+/// A deployment ready to be measured.
+#[derive(Debug)]
+pub struct Stage {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// Accounts by shard.
+    pub shards: BTreeMap<i32, Vec<i64>>,
+    /// All accounts.
+    pub accounts: Arc<[i64]>,
+    plan: StagePlan,
+}
+
+/// Seeds: each writer of a process has its own, so that no two make the same keys.
+static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
+
+/// Tags: each load's results can be told from those of the others.
+static NEXT_TAG: AtomicU64 = AtomicU64::new(1);
+
+impl Stage {
+    /// Starts processes with the product's default settings, opens the accounts and funds them.
+    ///
+    /// # Errors
+    /// A server is away, a process does not start, or something is refused.
+    pub async fn set(plan: StagePlan, screen: Screen) -> Result<Self> {
+        screen.say(&format!(
+            "{}: a deployment with {} API, {} consumer, {} partitions, {} accounts",
+            plan.name, plan.apis, plan.consumers, plan.partitions, plan.accounts
+        ));
+        let mut deployment = Deployment::builder(&format!("bench_{}", plan.name))
+            .with_default_settings()
+            .pools(&[PoolShape {
+                name: "retail",
+                shards: SHARDS,
+                partitions: plan.partitions,
+            }]);
+        deployment = deployment.apis(plan.apis).consumers(plan.consumers.max(1));
+        let deployment = deployment.start().await?;
+        deployment
+            .led_by(plan.partitions, plan.consumers.max(1))
+            .await?;
+        let client = deployment.client(0)?;
+        client.register(&currencies()).await?;
+        let shards = open_accounts(&client, plan.accounts).await?;
+        let mut stage = Self {
+            deployment,
+            shards,
+            accounts: (1..=plan.accounts).collect(),
+            plan,
+        };
+        stage.fund().await?;
+        if plan.consumers == 0 {
+            stage.stop_consumers().await?;
+        }
+        Ok(stage)
+    }
+
+    async fn fund(&self) -> Result<()> {
+        let accounts = Accounts::new(Arc::clone(&self.accounts), Population::InOrder);
+        let count = u64::try_from(self.plan.accounts)?;
+        let plan = LoadPlan {
+            events_a_request: PREPARING_EVENTS_A_REQUEST,
+            ..self.load(Pace::Closed { callers: 4 }, Ending::Events(count))?
+        };
+        let outcome = start(plan, writer(accounts, Changes::Fund(FUNDS)), |_, _| {})?
+            .outcome()
+            .await?;
+        ensure!(outcome.accepted == count, "{outcome:?}");
+        self.processed(count).await
+    }
+
+    /// Waits until so many records in all are processed.
+    ///
+    /// # Errors
+    /// Nothing moves any more.
+    pub async fn processed(&self, records: u64) -> Result<()> {
+        until_stored(&self.deployment.database.pool, records).await?;
+        Ok(())
+    }
+
+    /// Records processed so far.
+    ///
+    /// # Errors
+    /// PostgreSQL is away.
+    pub async fn stored(&self) -> Result<u64> {
+        stored(&self.deployment.database.pool).await
+    }
+
+    /// Waits until everything that is logged is on the topic.
+    ///
+    /// # Errors
+    /// It is not within the bound.
+    pub async fn all_published(&self) -> Result<()> {
+        let patience = Patience::of(PUBLISHED_WITHIN);
+        until("everything to be published", patience, async || {
+            let waiting = self.metrics().await?.total("axs_publish_window_used");
+            Ok(if waiting == 0.0 {
+                Look::There(())
+            } else {
+                Look::NotYet(format!("{waiting} events wait"))
+            })
+        })
+        .await
+    }
+
+    /// Ends every consumer in order.
+    ///
+    /// # Errors
+    /// One does not drain.
+    pub async fn stop_consumers(&mut self) -> Result<()> {
+        for mut consumer in self.deployment.consumers.drain(..) {
+            let status = consumer.drain().await?;
+            ensure!(status.success(), "{} ended with {status}", consumer.name());
+        }
+        Ok(())
+    }
+
+    /// A load of requests as in the base case.
+    ///
+    /// # Errors
+    /// There is no API process.
+    pub fn load(&self, pace: Pace, ending: Ending) -> Result<LoadPlan> {
+        let api = self.deployment.apis.first().context("no API process")?;
+        Ok(LoadPlan {
+            address: api.address,
+            connections: CONNECTIONS,
+            events_a_request: EVENTS_A_REQUEST,
+            pace,
+            ending,
+            tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+
+    /// Draws from all accounts.
+    #[must_use]
+    pub fn drawn(&self, population: Population) -> Accounts {
+        Accounts::new(Arc::clone(&self.accounts), population)
+    }
+
+    /// Submits so many events fast, without measuring.
+    ///
+    /// # Errors
+    /// A request fails.
+    pub async fn submit(&self, events: u64) -> Result<LoadOutcome> {
+        let plan = LoadPlan {
+            events_a_request: PREPARING_EVENTS_A_REQUEST,
+            ..self.load(Pace::Closed { callers: 4 }, Ending::Events(events))?
+        };
+        let accounts = self.drawn(Population::Uniform);
+        start(plan, writer(accounts, Changes::One), |_, _| {})?
+            .outcome()
+            .await
+    }
+
+    /// The processes whose CPU is read.
+    ///
+    /// # Errors
+    /// A pid file can't be read.
+    pub fn processes(&self) -> Result<Processes> {
+        Processes::of(&self.deployment)
+    }
+
+    /// What all API processes and consumers have counted.
+    ///
+    /// # Errors
+    /// One does not answer.
+    pub async fn metrics(&self) -> Result<MetricsPage> {
+        let apis = self.deployment.apis.iter().map(|api| api.process.ops());
+        let consumers = self.deployment.consumers.iter().map(|it| it.ops());
+        let mut sum = MetricsPage::default();
+        for address in apis.chain(consumers) {
+            sum = sum.plus(&MetricsPage::read(address).await?);
+        }
+        Ok(sum)
+    }
+
+    /// Looks once over what the runs have left, stops the processes and removes it all.
+    ///
+    /// # Errors
+    /// An event is not final, or a process does not drain.
+    pub async fn strike(mut self, all_final: bool) -> Result<()> {
+        if all_final {
+            // What the stored offsets have counted is what the rows say.
+            let pending = self.deployment.database.pending_events().await?;
+            ensure!(pending == 0, "{pending} events are not final");
+            let rejected = self
+                .deployment
+                .database
+                .number("SELECT count(*) FROM balance_change_states WHERE status <> 1")
+                .await?;
+            ensure!(rejected == 0, "{rejected} events were not applied");
+        }
+        self.deployment.stop().await?;
+        self.deployment.abandon();
+        Ok(())
+    }
+}
+
+/// A writer whose keys no other writer makes.
+pub fn writer(accounts: Accounts, changes: Changes) -> EventWriter {
+    let nth = NEXT_SEED.fetch_add(1, Ordering::Relaxed);
+    // Far apart, so that the sequences of two writers don't meet.
+    EventWriter::new(accounts, changes, nth << 48 | u64::from(std::process::id()))
+}
+
+/// Starts a load whose requests nobody follows.
+///
+/// # Errors
+/// The thread can't be started.
+pub fn start_load(plan: LoadPlan, accounts: Accounts, changes: Changes) -> Result<LoadRun> {
+    start(plan, writer(accounts, changes), |_, _| {})
+}
+
+/// The codes of the currencies beside the funded one.
+pub fn other_currencies() -> Vec<String> {
+    (0..OTHER_CURRENCIES)
+        .map(|nth| format!("C{nth:02}"))
+        .collect()
+}
+
+fn currencies() -> Vec<Currency> {
+    let codes = other_currencies().into_iter().chain([FUNDED.to_owned()]);
+    codes
+        .map(|code| Currency {
+            code,
+            decimals: 8,
+            active: true,
+        })
+        .collect()
+}
+
+/// Opens accounts 1 to `count` and says on which shard each is.
+async fn open_accounts(client: &ApiClient, count: i64) -> Result<BTreeMap<i32, Vec<i64>>> {
+    let numbers: Vec<i64> = (1..=count).collect();
+    let requests = numbers.chunks(OPENED_A_REQUEST).map(|some| {
+        let accounts = some.iter().map(|number| NewAccount {
+            account_id: *number,
+            user_id: *number,
+            pool: "retail".to_owned(),
+        });
+        CreateAccountsRequest {
+            accounts: accounts.collect(),
+        }
+    });
+    let opened: Vec<Vec<(i32, i64)>> = stream::iter(requests.collect::<Vec<_>>())
+        .map(|request| open_some(client, request))
+        .buffer_unordered(OPENED_AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut shards: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    for (shard, account) in opened.into_iter().flatten() {
+        shards.entry(shard).or_default().push(account);
+    }
+    Ok(shards)
+}
+
+async fn open_some(client: &ApiClient, request: CreateAccountsRequest) -> Result<Vec<(i32, i64)>> {
+    let answer = client.raw().create_accounts(request).await?.into_inner();
+    let opened = answer
+        .results
+        .into_iter()
+        .map(|result| match result.outcome {
+            Some(create_account_result::Outcome::Account(account)) => {
+                Ok((account.shard_id, account.account_id))
+            }
+            other => bail!("an account was not opened: {other:?}"),
+        });
+    opened.collect()
+}
