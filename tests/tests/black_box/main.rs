@@ -4,6 +4,7 @@
 
 mod backlog;
 mod batch;
+mod client_crate;
 mod command_line;
 mod contract;
 mod dead_letters;
