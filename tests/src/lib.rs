@@ -1,8 +1,8 @@
 //! The black-box side of AXS: real processes of the `bootstrap` binary, real servers, and a model
 //! that says what must come out.
 //!
-//! Nothing here knows a crate of the product except the published contract (`axs-proto`). The
-//! model counts in plain big integers and reads and prints decimals itself.
+//! Nothing here knows a crate of the product except the published contract (`axs-proto`) and, as
+//! any program outside may, the client crate (`axs-client`). The model counts in plain big integers and reads and prints decimals itself.
 //!
 //! | what | where |
 //! |---|---|

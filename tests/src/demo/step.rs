@@ -4,12 +4,13 @@ use crate::options::Options;
 use crate::report::{Report, Summary};
 use crate::screen::Screen;
 use anyhow::{Context, Result};
+use axs_client::{Client, ClientSettings};
 use axs_tests::cache;
 use axs_tests::client::ApiClient;
 use axs_tests::deployment::{Deployment, PoolShape};
 use axs_tests::replay::{
     BalanceComparison, Latencies, Mismatches, OutcomeComparison, Percentiles, Submission,
-    SubmitPlan, compare_balances, compare_outcomes, submit,
+    SubmitPlan, Way, compare_balances, compare_outcomes, submit_by,
 };
 use axs_tests::script::Script;
 use axs_tests::server::KafkaKind;
@@ -84,6 +85,17 @@ fn clients(deployment: &Deployment) -> Result<Vec<ApiClient>> {
     (0..APIS).map(|index| deployment.client(index)).collect()
 }
 
+/// As a program outside would: by the client crate, one client for each API process.
+fn ways(deployment: &Deployment, clients: &[ApiClient]) -> Result<Vec<Way>> {
+    let apis = deployment.apis.iter().zip(clients);
+    apis.map(|(api, reader)| {
+        let address = format!("http://{}", api.address);
+        let client = Client::connect_lazy(address, ClientSettings::default())?;
+        Ok(Way::Calls(client, reader.clone()))
+    })
+    .collect()
+}
+
 /// What the measured part left.
 struct Ran {
     submission: Submission,
@@ -104,14 +116,20 @@ async fn work(
         ..SubmitPlan::default()
     };
     screen.say(&format!(
-        "submitting {} events: {} streams, {} events a request",
+        "submitting {} events: {} streams, {} events at a time",
         script.items.len(),
         plan.streams,
         plan.events_a_request
     ));
     let bar = screen.bar(script.items.len(), "submitted");
-    let submission = submit(clients, script, plan, &|count| bar.inc(count)).await?;
+    let ways = ways(deployment, clients)?;
+    let mut submission = submit_by(&ways, script, plan, &|count| bar.inc(count)).await?;
     bar.finish_and_clear();
+    for way in &ways {
+        if let Way::Calls(client, _) = way {
+            submission.turned_away += usize::try_from(client.activity().turned_away)?;
+        }
+    }
     screen.say(&format!(
         "all answered after {:.2} s; waiting until all are final",
         submission.took.as_secs_f64()
@@ -270,7 +288,7 @@ async fn facts(
             format!("{:.2} s", submission.took.as_secs_f64()),
         ),
         (
-            "requests turned away, sent again",
+            "events turned away, sent again",
             submission.turned_away.to_string(),
         ),
         (

@@ -11,7 +11,7 @@ pub use balance::{BalanceComparison, compare_balances};
 pub use latency::{Latencies, Percentiles};
 pub use mismatch::Mismatches;
 pub use outcome::{OutcomeComparison, compare_outcomes};
-pub use submission::{Submission, SubmitPlan, submit};
+pub use submission::{Submission, SubmitPlan, Way, submit, submit_by};
 pub use tally::Tally;
 
 /// Told of progress: so many more are done.

@@ -3,11 +3,14 @@
 use super::Progress;
 use super::latency::Latencies;
 use super::mismatch::Mismatches;
-use crate::client::ApiClient;
+use crate::client::{Answered, ApiClient};
 use crate::model::{Expected, Key};
 use crate::script::{Item, Script};
 use anyhow::{Context, Result};
-use axs_proto::v1::{AckLevel, SubmitResult, submit_result};
+use axs_client::Answer;
+use axs_proto::v1::{
+    AcceptedEvent, AckLevel, BalanceChangeEvent, Refusal, SubmitResult, submit_result,
+};
 use futures::future::try_join_all;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,7 +21,7 @@ pub struct SubmitPlan {
     /// Requests under way at once. An account belongs to one stream, and a stream to one API
     /// process, so that the order of its events is defined.
     pub streams: usize,
-    /// Events of one request.
+    /// Events of one request or, by single calls, events handed over at once.
     pub events_a_request: usize,
     /// One request in so many has an event followed until it is final; 0 for none.
     pub sample_every: usize,
@@ -60,7 +63,18 @@ pub struct Submission {
     pub mismatches: Mismatches,
 }
 
-/// Sends the script to the API processes and compares every answer with the model's.
+/// The way to one API process.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// A request for each chunk of a stream.
+    Batches(ApiClient),
+    /// The client crate: a call for each event, a chunk of them at a time. The other client looks
+    /// events up.
+    Calls(axs_client::Client, ApiClient),
+}
+
+/// Sends the script to the API processes, a chunk of a stream in one request, and compares every
+/// answer with the model's.
 ///
 /// # Errors
 /// A request fails for good.
@@ -70,13 +84,28 @@ pub async fn submit(
     plan: SubmitPlan,
     progress: Progress<'_>,
 ) -> Result<Submission> {
+    let ways: Vec<Way> = clients.iter().cloned().map(Way::Batches).collect();
+    submit_by(&ways, script, plan, progress).await
+}
+
+/// Sends the script to the API processes in these ways, and compares every answer with the
+/// model's.
+///
+/// # Errors
+/// A request fails for good.
+pub async fn submit_by(
+    ways: &[Way],
+    script: &Script,
+    plan: SubmitPlan,
+    progress: Progress<'_>,
+) -> Result<Submission> {
     let streams = script.streams(plan.streams);
     let began = Instant::now();
     let sending = streams.iter().enumerate().map(|(number, items)| {
-        let client = clients.get(number % clients.len().max(1)).cloned();
+        let way = ways.get(number % ways.len().max(1)).cloned();
         async move {
-            let client = client.context("no API to send to")?;
-            send_stream(client, items, plan, progress).await
+            let way = way.context("no API to send to")?;
+            send_stream(way, items, plan, progress).await
         }
     });
     let sent = try_join_all(sending).await?;
@@ -117,7 +146,7 @@ struct Stream {
 }
 
 async fn send_stream(
-    client: ApiClient,
+    way: Way,
     items: &[&Item],
     plan: SubmitPlan,
     progress: Progress<'_>,
@@ -126,11 +155,11 @@ async fn send_stream(
     for (number, chunk) in items.chunks(plan.events_a_request).enumerate() {
         let events: Vec<_> = chunk.iter().map(|item| item.event.clone()).collect();
         let (sent, sent_usec) = (Instant::now(), unix_usec()?);
-        let answered = client.submit(&events, plan.level).await?;
+        let answered = way.send(events, plan.level).await?;
         stream.turned_away += answered.turned_away;
         let mut newest = None;
         for (index, (item, result)) in chunk.iter().zip(answered.results).enumerate() {
-            if let Some(log_id) = stream.take(index, item, result) {
+            if let Some(log_id) = stream.take(&way.path_of(index), item, result) {
                 let event = &item.event;
                 let key = (event.account_id, event.idempotency_key.clone());
                 stream.sent_usec.insert(key, sent_usec);
@@ -141,11 +170,63 @@ async fn send_stream(
             && number.is_multiple_of(plan.sample_every)
             && let Some(log_id) = newest
         {
-            stream.latencies.follow(client.clone(), log_id, sent);
+            stream.latencies.follow(way.reader(), log_id, sent);
         }
         progress(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
     }
     Ok(stream)
+}
+
+impl Way {
+    async fn send(&self, events: Vec<BalanceChangeEvent>, level: AckLevel) -> Result<Answered> {
+        let client = match self {
+            Self::Batches(client) => return client.submit(&events, level).await,
+            Self::Calls(client, _) => client,
+        };
+        let calls = events.into_iter().map(|event| client.submit(event));
+        let answers = try_join_all(calls)
+            .await
+            .context("a call of the client crate")?;
+        Ok(Answered {
+            results: answers.into_iter().map(contracts_result).collect(),
+            turned_away: 0,
+        })
+    }
+
+    /// How the paths of the fields of a chunk's event begin.
+    fn path_of(&self, index: usize) -> String {
+        match self {
+            Self::Batches(_) => format!("events[{index}]."),
+            Self::Calls(..) => String::new(),
+        }
+    }
+
+    fn reader(&self) -> ApiClient {
+        match self {
+            Self::Batches(client) | Self::Calls(_, client) => client.clone(),
+        }
+    }
+}
+
+/// The contract's message for an answer of the client crate.
+fn contracts_result(answer: Answer) -> SubmitResult {
+    let outcome = match answer {
+        Answer::Accepted(accepted) => submit_result::Outcome::Accepted(AcceptedEvent {
+            log_id: accepted.log_id,
+            duplicate: accepted.duplicate,
+            state: Some(accepted.state),
+            published: accepted.published,
+        }),
+        Answer::Refused(refusal) => submit_result::Outcome::Refused(Refusal {
+            code: refusal.code.into(),
+            message: refusal.message,
+            violations: refusal.violations,
+            retry_after_msec: 0,
+        }),
+    };
+    SubmitResult {
+        outcome: Some(outcome),
+    }
 }
 
 fn unix_usec() -> Result<i64> {
@@ -154,8 +235,8 @@ fn unix_usec() -> Result<i64> {
 }
 
 impl Stream {
-    /// Takes in one answer; gives the log id of an event that is new.
-    fn take(&mut self, index: usize, item: &Item, result: SubmitResult) -> Option<String> {
+    /// Takes in one answer, whose fields have paths that begin so; gives the log id of an event that is new.
+    fn take(&mut self, path: &str, item: &Item, result: SubmitResult) -> Option<String> {
         let key: Key = (item.event.account_id, item.event.idempotency_key.clone());
         match (result.outcome, &item.expected) {
             (Some(submit_result::Outcome::Accepted(found)), Expected::Accepted { duplicate }) => {
@@ -175,7 +256,7 @@ impl Stream {
                 self.mismatches
                     .compare(&what, &found.code(), &expected.code);
                 if let Some(field) = &expected.field {
-                    let path = format!("events[{index}].{field}");
+                    let path = format!("{path}{field}");
                     if !found
                         .violations
                         .iter()
