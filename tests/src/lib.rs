@@ -2,7 +2,8 @@
 //! that says what must come out.
 //!
 //! Nothing here knows a crate of the product except the published contract (`axs-proto`) and, as
-//! any program outside may, the client crate (`axs-client`). The model counts in plain big integers and reads and prints decimals itself.
+//! any program outside may, the client crate (`axs-client`). The model counts in plain big
+//! integers and reads and prints decimals itself.
 //!
 //! | what | where |
 //! |---|---|
