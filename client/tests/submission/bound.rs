@@ -52,6 +52,28 @@ async fn when_the_client_is_full_callers_wait_and_their_deadline_counts() -> Res
 }
 
 #[tokio::test]
+async fn room_that_comes_free_is_not_for_those_who_come_last() -> Result<()> {
+    let server = Double::start(|_| Act::Accept)?;
+    let client = server.client(|settings| settings.events_held_max = 2)?;
+    let held = [1, 2].map(|account| client.submit(deposit(account, "held")));
+    let mut held = pin!(join_all(held));
+    assert!(poll!(held.as_mut()).is_pending());
+    let mut earlier = pin!(client.submit(deposit(3, "earlier")));
+    assert!(poll!(earlier.as_mut()).is_pending());
+    for answer in held.await {
+        answer?;
+    }
+    // There is room for two now, and the one who waits for it has not moved yet.
+    let mut later = pin!(client.submit(deposit(3, "later")));
+    assert!(poll!(later.as_mut()).is_pending());
+    earlier.await?;
+    later.await?;
+    let logged: Vec<String> = server.book().logged.iter().map(|it| it.1.clone()).collect();
+    assert_eq!(logged, ["held", "held", "earlier", "later"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_event_whose_caller_left_before_it_was_sent_is_not_sent() -> Result<()> {
     let server = Double::gated(0, |_| Act::Accept)?;
     let client = server.client(|settings| {
