@@ -5,6 +5,7 @@
 //! one thread does it all.
 
 mod answer;
+mod client_loop;
 mod closed_loop;
 mod codec;
 mod connection;
@@ -15,6 +16,7 @@ mod run;
 mod tally;
 mod wire;
 
+pub use dice::Dice;
 pub use population::{Accounts, Population};
 pub use run::{Ending, LoadPlan, LoadRun, Pace, number_in, start};
 pub use tally::{Counters, LATENCY_MAX_US, LoadOutcome, latencies};

@@ -1,5 +1,6 @@
 //! One load, from its first request to its last answer.
 
+use super::client_loop;
 use super::closed_loop;
 use super::connection::Connections;
 use super::open_loop;
@@ -18,6 +19,11 @@ use std::time::{Duration, Instant};
 pub enum Pace {
     /// So many callers send their next request when the last one is answered.
     Closed {
+        /// How many.
+        callers: usize,
+    },
+    /// So many callers of the client crate, one event each.
+    Client {
         /// How many.
         callers: usize,
     },
@@ -140,6 +146,7 @@ fn run(
         };
         match work.plan.pace {
             Pace::Closed { callers } => closed_loop::run(work, callers, &mut logged).await?,
+            Pace::Client { callers } => client_loop::run(work, callers, &mut logged).await?,
             Pace::Open { events_per_second } => {
                 open_loop::run(work, events_per_second, &mut logged).await?;
             }

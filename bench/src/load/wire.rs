@@ -5,7 +5,9 @@
 
 use super::dice::Dice;
 use super::population::Accounts;
+use axs_proto::v1::BalanceChangeEvent;
 use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
 use std::fmt::Write;
 
 /// The bytes of one event with three changes stay below this.
@@ -67,6 +69,13 @@ impl EventWriter {
         // ack_level: LOGGED
         put_number(&mut request, 2, 1);
         request.freeze()
+    }
+
+    /// One event as the client crate takes it.
+    pub fn event(&mut self, label: &str) -> BalanceChangeEvent {
+        self.write_event(label);
+        // What was just written is an event, as a test of this module shows.
+        BalanceChangeEvent::decode(self.event.as_ref()).unwrap_or_default()
     }
 
     fn write_event(&mut self, label: &str) {
@@ -217,6 +226,14 @@ mod tests {
             .map(|it| it.changes[0].currency_code.as_str())
             .collect();
         assert!(seen.len() > 50, "{}", seen.len());
+    }
+
+    #[test]
+    fn a_single_event_is_as_those_of_a_request() {
+        let accounts = Accounts::new(vec![7], Population::Uniform);
+        let event = EventWriter::new(accounts, Changes::One, 5).event("label");
+        assert_eq!((event.account_id, event.event_id.as_str()), (7, "label"));
+        assert_eq!(event.changes.len(), 1);
     }
 
     #[test]

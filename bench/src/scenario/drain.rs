@@ -4,8 +4,8 @@ use super::Bench;
 use super::run::count;
 use crate::report::number;
 use crate::stage::{Stage, StagePlan};
-use crate::watch::{CpuWatch, until_stored};
-use anyhow::Result;
+use crate::watch::{CpuWatch, MetricsPage, until_stored};
+use anyhow::{Context, Result};
 use std::time::Instant;
 
 const CASE: &str = "uniform, 1 change";
@@ -44,7 +44,8 @@ async fn drain_once(stage: &mut Stage, bench: &mut Bench, events: u64) -> Result
     let counted_from = Instant::now();
     let last = until_stored(&pool, before + events).await?;
     let cpu = cpu.end().await?;
-    let metrics = stage.metrics().await?;
+    let consumer = stage.deployment.consumers.first().context("no consumer")?;
+    let metrics = MetricsPage::read(consumer.ops()).await?;
     let seconds = (last - counted_from).as_secs_f64();
     let rate = count(events - stored_first) / seconds;
     bench

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 /// What differs from the base case.
 struct Case {
     name: &'static str,
-    callers: usize,
+    pace: Pace,
     events_a_request: usize,
     population: Population,
     accounts: Which,
@@ -27,7 +27,7 @@ enum Which {
 fn cases() -> Vec<Case> {
     let base = |name| Case {
         name,
-        callers: CALLERS,
+        pace: Pace::Closed { callers: CALLERS },
         events_a_request: EVENTS_A_REQUEST,
         population: Population::Uniform,
         accounts: Which::All,
@@ -43,8 +43,16 @@ fn cases() -> Vec<Case> {
         sized("requests of 10", 10),
         sized("requests of 100", 100),
         Case {
-            callers: 64,
+            pace: Pace::Closed { callers: 64 },
             ..sized("requests of 1, 64 callers", 1)
+        },
+        Case {
+            pace: Pace::Client { callers: 64 },
+            ..base("the client crate, 64 callers")
+        },
+        Case {
+            pace: Pace::Client { callers: 256 },
+            ..base("the client crate, 256 callers")
         },
         Case {
             changes: Changes::Three(["C00".to_owned(), "C01".to_owned()]),
@@ -75,10 +83,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let stage = Stage::set(StagePlan::base("factors"), bench.screen).await?;
     for round in 1..=bench.effort.short_runs {
         for case in cases() {
-            let pace = Pace::Closed {
-                callers: case.callers,
-            };
-            let mut plan = stage.load(pace, Ending::After(bench.effort.case))?;
+            let mut plan = stage.load(case.pace, Ending::After(bench.effort.case))?;
             plan.events_a_request = case.events_a_request;
             let ids = accounts_of(&stage, &case.accounts)?;
             let accounts = Accounts::new(ids, case.population);

@@ -1,11 +1,15 @@
 //! What is measured: one scenario a file.
 
 mod accept;
+mod baseline;
+mod decide;
 mod drain;
 mod end_to_end;
 mod factors;
 mod latency;
+mod reads;
 mod run;
+mod take_over;
 
 use crate::options::Effort;
 use crate::report::Figures;
@@ -13,7 +17,17 @@ use crate::screen::Screen;
 use anyhow::Result;
 
 /// Names of all scenarios, in the order in which they run.
-pub const SCENARIOS: [&str; 5] = ["end_to_end", "accept", "drain", "latency", "factors"];
+pub const SCENARIOS: [&str; 9] = [
+    "end_to_end",
+    "accept",
+    "drain",
+    "latency",
+    "factors",
+    "reads",
+    "take_over",
+    "decide",
+    "baseline",
+];
 
 /// What a scenario is given.
 #[derive(Debug)]
@@ -38,6 +52,10 @@ pub async fn run(name: &str, bench: &mut Bench) -> Result<()> {
         "accept" => accept::run(bench).await,
         "drain" => drain::run(bench).await,
         "latency" => latency::run(bench).await,
+        "reads" => reads::run(bench).await,
+        "take_over" => take_over::run(bench).await,
+        "decide" => decide::run(bench).await,
+        "baseline" => baseline::run(bench).await,
         "factors" => factors::run(bench).await,
         other => anyhow::bail!("no scenario {other}"),
     }

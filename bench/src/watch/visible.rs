@@ -1,6 +1,6 @@
 //! How long it takes until a reader of the cache sees an event, by accounts that nobody else uses.
 
-use crate::load::{LATENCY_MAX_US, latencies};
+use crate::load::{Dice, LATENCY_MAX_US, latencies};
 use anyhow::{Context, Result, ensure};
 use axs_proto::v1::{BalanceChange, BalanceChangeEvent, ReadConsistency};
 use axs_tests::client::ApiClient;
@@ -8,8 +8,9 @@ use hdrhistogram::Histogram;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// The pause between two events that are followed.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// The pause between two events that are followed is drawn from 0 up to this: a steady beat would
+/// keep step with the batches and always meet them at the same point.
+const INTERVAL_MAX: Duration = Duration::from_millis(200);
 
 /// The pause between two reads: what is found is at most so much too late.
 const READ_INTERVAL: Duration = Duration::from_millis(3);
@@ -17,7 +18,7 @@ const READ_INTERVAL: Duration = Duration::from_millis(3);
 /// An event that can't be seen after so long counts as a failure.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Follows one event each 100 ms for so long, each on the next of the accounts, and gives the
+/// Follows some ten events a second for so long, each on the next of the accounts, and gives the
 /// latencies from submit until the cache shows it, in microseconds.
 ///
 /// # Errors
@@ -33,13 +34,14 @@ pub async fn follow(
     let began = Instant::now();
     let mut followed: JoinSet<Result<Duration>> = JoinSet::new();
     let mut next = began;
+    let mut dice = Dice::new(0x5ee);
     for account in accounts.iter().cycle() {
         if next.duration_since(began) >= time {
             break;
         }
         tokio::time::sleep_until(next.into()).await;
         followed.spawn(follow_one(client.clone(), *account, currency));
-        next += INTERVAL;
+        next += INTERVAL_MAX.mul_f64(dice.fraction());
     }
     let mut found = latencies()?;
     while let Some(took) = followed.join_next().await {
