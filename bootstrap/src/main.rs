@@ -1,6 +1,11 @@
 //! The `bootstrap` program.
 
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+// An event passes through many small texts, made on one thread and dropped on another.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     bootstrap::main()

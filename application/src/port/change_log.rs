@@ -155,6 +155,7 @@ pub trait ChangeLog: Interface {
     async fn find_by_key(&self, key: ChangeLogKey) -> Result<Option<ChangeLogRecord>, StoreError>;
 
     /// Notes where events landed, on rows that are still INIT; a hint, so nothing depends on it.
-    /// Gives the number of rows noted.
+    /// Positions that their partition's stored offset has passed may be left out. Gives the number
+    /// of rows noted.
     async fn note_positions(&self, positions: Vec<PublishedPosition>) -> Result<u64, StoreError>;
 }

@@ -359,6 +359,25 @@ async fn a_position_is_noted_while_a_row_is_init_and_never_after() {
 }
 
 #[tokio::test]
+async fn positions_that_the_leader_has_passed_are_not_noted() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let rows: Vec<NewChangeLog> = (0..3)
+            .map(|n| deposit(&key(3, 7, &format!("key {n}")), "1"))
+            .collect();
+        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        test.execute("UPDATE partition_leader_locks SET stored_offset = 11 WHERE partition = 1")
+            .await;
+        let positions = (10..13).zip(&rows);
+        let positions = positions.map(|(offset, row)| position(&row.key, 1, offset));
+        assert_eq!(log.note_positions(positions.collect()).await.unwrap(), 2);
+        let passed = log.find_by_key(rows[0].key.clone()).await.unwrap().unwrap();
+        assert_eq!(passed.position, None);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn noting_a_position_keeps_the_row_on_its_page() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());

@@ -309,9 +309,14 @@ async fn positions_are_noted_by_the_key_at_every_size_even_while_a_table_is_new(
                         .await
                         .unwrap();
                     let size = format!("{size} of {rows} after {knowledge}:\n{plan}");
-                    assert!(plan.contains("balance_change_states_s0_15_pkey"), "{size}");
+                    // What the leaders have passed is sorted out first, by the few rows of leaders.
+                    let (_, look_up) = plan.split_once("CTE Scan on ahead").expect(&size);
+                    assert!(
+                        look_up.contains("balance_change_states_s0_15_pkey"),
+                        "{size}"
+                    );
                     for wrong in ["Seq Scan", "Hash", "Materialize", "Bitmap", "Join Filter"] {
-                        assert!(!plan.contains(wrong), "{size}");
+                        assert!(!look_up.contains(wrong), "{size}");
                     }
                 }
             }

@@ -9,6 +9,7 @@ use crate::usecase::process_partition::fakes::{FakeStore, Trouble, let_others_ru
 use axs_domain::log_status::LogStatus;
 use std::num::NonZeroUsize;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 fn shut(store: &FakeStore) {
@@ -98,6 +99,40 @@ async fn a_lone_record_waits_a_short_time_for_company_and_no_longer() {
     tokio::time::sleep(bench.settings.batch_linger).await;
     let_others_run().await;
     assert_eq!(writes_begun(&bench), 1);
+}
+
+/// Writes two single events and gives the time between the beginnings of their batches, when the
+/// first takes so long.
+async fn spacing_after(first_takes: Duration) -> Duration {
+    let mut bench = Bench::new();
+    bench.settings.batch_interval = Duration::from_millis(100);
+    bench.settings.batch_linger = Duration::ZERO;
+    shut(&bench.store);
+    let _worker = bench.start();
+    bench.submit(&[change(resident(0), "a", "1")]).await;
+    until("the first begins", || writes_begun(&bench) == 1).await;
+    let began = Instant::now();
+    bench.submit(&[change(resident(0), "b", "1")]).await;
+    tokio::time::sleep(first_takes).await;
+    bench.store.gate.add_permits(1);
+    until("the second begins", || writes_begun(&bench) == 2).await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quick_store_is_asked_soon_again_and_a_slow_one_in_larger_batches() {
+    for (first_takes, spacing) in [(0, 0), (10, 30), (33, 99), (50, 100), (250, 250)] {
+        let spaced = spacing_after(Duration::from_millis(first_takes)).await;
+        let lateness = spaced.saturating_sub(Duration::from_millis(spacing));
+        assert!(
+            spaced.as_millis() >= spacing.into(),
+            "{first_takes}: {spaced:?}"
+        );
+        assert!(
+            lateness < Duration::from_millis(10),
+            "{first_takes}: {spaced:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,6 +35,11 @@ use tokio_util::sync::CancellationToken;
 /// be the trace of a predecessor; twice is a second writer.
 const MOVED_RETRIES_MAX: u32 = 1;
 
+/// From the beginning of one batch to that of the next pass so many times what writing the one took,
+/// up to the interval of the settings. So the store spends at most this share of its time on one
+/// partition's small batches; when it is busy, batches take longer, come seldom and grow.
+const PACE: u32 = 3;
+
 /// What every worker of a process shares.
 #[derive(Clone)]
 pub(crate) struct WorkerPorts {
@@ -244,7 +249,6 @@ impl Worker {
         if left_out::cache_before_commit() {
             self.offer_to_cache(&self.draft);
         }
-        self.next_write = Instant::now() + self.ports.settings.batch_interval;
         self.in_flight = Some(InFlight {
             draft: std::mem::take(&mut self.draft),
             writing: tokio::spawn(write_to_the_end(tools, Arc::clone(&batch))),

@@ -1,6 +1,6 @@
 //! What follows from the end of a write.
 
-use super::{MOVED_RETRIES_MAX, Worker};
+use super::{MOVED_RETRIES_MAX, PACE, Worker};
 use crate::port::balance_cache::CommittedBalance;
 use crate::port::batch_writer::{DecidedBatch, FinalResult};
 use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
@@ -24,7 +24,9 @@ impl Worker {
         let Some(flight) = self.in_flight.take() else {
             return Ok(());
         };
-        meter::stage(Stage::Write, flight.began.elapsed());
+        let took = flight.began.elapsed();
+        meter::stage(Stage::Write, took);
+        self.next_write = flight.began + (took * PACE).min(self.ports.settings.batch_interval);
         match end {
             WriteEnd::Committed { decided_at } => self.after_commit(flight, decided_at),
             WriteEnd::Stopped(reason) => return Err(reason),
