@@ -39,7 +39,7 @@ pub struct ClientSettings {
     /// Events of one request, 1 to 10,000: 1,000, the server's default `batch_items_max`. When the
     /// server takes fewer, the client finds out.
     pub request_events_max: usize,
-    /// Requests under way at once, 1 to 64: see the crate's page for the measurement.
+    /// Requests under way at once, 1 to 64: 4. See the crate's page for the measurement.
     pub requests_in_flight_max: usize,
     /// Sent as `authorization: Bearer …` with every request. The API itself asks for none; a proxy
     /// in front of it may.

@@ -23,7 +23,7 @@ pub fn check(servers: &Servers, notebook: &Notebook) {
     nothing_told_is_untrue(servers, notebook);
     refusals_hold(servers, notebook);
     order_is_kept(servers, notebook);
-    cache_has_converged(servers);
+    the_cache_is_not_ahead(servers);
     results_are_told(servers);
 }
 
@@ -311,7 +311,7 @@ fn order_is_kept(servers: &Servers, notebook: &Notebook) {
     }
 }
 
-fn cache_has_converged(servers: &Servers) {
+fn the_cache_is_not_ahead(servers: &Servers) {
     let state = servers.store.state();
     for ((shard, account_id), account) in servers.cache.accounts() {
         for (currency, cached) in account.balances {

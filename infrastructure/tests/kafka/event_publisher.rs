@@ -7,7 +7,7 @@ use crate::support::{
 use axs_application::port::event_publisher::{Delivery, EventPublisher, PublishError};
 use axs_application::port::event_topic::EventTopic;
 use axs_infrastructure::kafka::{AfterFailure, EventProducer, ProducerSettings};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -59,20 +59,17 @@ async fn a_producer_is_made_without_a_broker_and_keeps_what_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_full_queue_gives_the_record_back_at_once() {
+async fn a_full_queue_gives_the_record_back() {
     let publisher = publisher(&settings(NOWHERE, "events"), SMALL_QUEUE);
     let mut accepted = Vec::new();
-    let (refused, took) = loop {
-        let before = Instant::now();
+    let refused = loop {
         match publisher.enqueue(record(0, 1)) {
             Ok(delivery) => accepted.push(delivery),
-            Err(error) => break (error, before.elapsed()),
+            Err(error) => break error,
         }
         assert!(accepted.len() <= 20, "the queue has no bound");
     };
     assert_eq!(refused, PublishError::QueueFull);
-    // librdkafka's own waiting would take 100 ms and more.
-    assert!(took < Duration::from_millis(50), "{took:?}");
     assert!(accepted.len() >= 10, "fewer than the settings say");
 }
 

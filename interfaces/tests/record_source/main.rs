@@ -288,9 +288,7 @@ async fn dropping_the_source_ends_its_channels() {
     topic.write(0, 0..10);
     let source = topic.source();
     let mut read = begin(&source, 0, 0).await;
-    let before = Instant::now();
     drop(source);
-    assert!(before.elapsed() < Duration::from_millis(100));
     read.end().await;
 }
 

@@ -16,20 +16,18 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Events settled by one request.
 const SETTLED_AT_ONCE: usize = 50;
 
-/// Waits until no accepted event is without a result, and says how long it took.
+/// Waits until no accepted event is without a result.
 ///
 /// A partition that will not go on, or a database that stays away, breaks I12.
-pub async fn wait(database: &Database, violations: &mut Violations) -> Duration {
-    let began = Instant::now();
+pub async fn wait(database: &Database, healed: Instant, violations: &mut Violations) {
     loop {
         let seen = match database.pending_events().await {
-            Ok(0) => return began.elapsed(),
+            Ok(0) => return,
             Ok(pending) => format!("{pending} events have no result"),
             Err(error) => format!("{error:#}"),
         };
-        if began.elapsed() > BOUND {
-            violations.add(Invariant::I12, format!("{BOUND:?} after healing {seen}"));
-            return began.elapsed();
+        if healed.elapsed() > BOUND {
+            return violations.add(Invariant::I12, format!("{BOUND:?} after healing {seen}"));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -37,14 +35,18 @@ pub async fn wait(database: &Database, violations: &mut Violations) -> Duration 
 
 /// Sends every event again whose answer was ambiguous, until its answer is definite. Gives how
 /// many there were.
-pub async fn settle(roster: &Roster, journal: &Journal, violations: &mut Violations) -> u64 {
+pub async fn settle(
+    roster: &Roster,
+    journal: &Journal,
+    healed: Instant,
+    violations: &mut Violations,
+) -> u64 {
     let mut open = journal.all();
     open.retain(|sent| matches!(sent.answer, Answer::Unknown(_)));
     let count = open.len() as u64;
-    let began = Instant::now();
     let mut wish = 0;
     while !open.is_empty() {
-        if began.elapsed() > BOUND {
+        if healed.elapsed() > BOUND {
             violations.add(
                 Invariant::I11,
                 format!(

@@ -122,8 +122,9 @@ async fn played(row: &Row, scene: &mut Scene, verdict: &mut Verdict) -> Result<(
         verdict.violations.add(Invariant::I12, what);
     }
     scene.end_load().await;
-    let unknown = quiet::settle(&scene.roster, &scene.journal, &mut verdict.violations).await;
-    quiet::wait(&scene.deployment.database, &mut verdict.violations).await;
+    let violations = &mut verdict.violations;
+    let unknown = quiet::settle(&scene.roster, &scene.journal, healed, violations).await;
+    quiet::wait(&scene.deployment.database, healed, violations).await;
     verdict.quiet = healed.elapsed();
 
     let mut seen = match scene.watch.take() {
@@ -132,6 +133,11 @@ async fn played(row: &Row, scene: &mut Scene, verdict: &mut Verdict) -> Result<(
     };
     // The leases of the start are no take-overs.
     let took_over = take_overs(&std::mem::take(&mut seen.changes), began);
+    if row.proves == Proves::Kept && seen.cache_reads == 0 {
+        verdict
+            .faults
+            .push("no cached balance was compared with a committed one".to_owned());
+    }
     let skipped = scene.skipped().await;
     let evidence = Evidence {
         deployment: &scene.deployment,

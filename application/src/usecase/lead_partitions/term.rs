@@ -11,7 +11,7 @@ use crate::usecase::relay_lost_events::{LostEventRelay, RelayPorts, RelayTerm};
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, PartitionId};
 use axs_domain::layout::Layout;
-use metrics::gauge;
+use metrics::{Gauge, gauge};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// How long the source may take to assign or unassign.
 const SOURCE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long giving up the lease may take; it ends by itself otherwise.
-const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
+pub(super) const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long the last results and cache writes of a term may take. What is left is sent by the
 /// successor.
 const RESULTS_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -182,6 +182,19 @@ async fn died(tasks: &mut JoinSet<()>) {
     std::future::pending().await
 }
 
+/// The lag of a led partition. With the term it ends, and the leader tells of it.
+struct LagGauges {
+    records: Gauge,
+    results: Gauge,
+}
+
+impl Drop for LagGauges {
+    fn drop(&mut self) {
+        self.records.set(0.0);
+        self.results.set(0.0);
+    }
+}
+
 fn fault(term: &Term, what: &str) -> WorkerEnd {
     WorkerEnd {
         reason: StopReason::Fault(what.to_owned()),
@@ -202,15 +215,18 @@ fn not_begun(term: &Term, why: String) -> WorkerEnd {
     reason = "a gauge is a float; a lag is far below 2^53"
 )]
 async fn watch_lag(topic: Arc<dyn EventTopic>, partition: PartitionId, progress: Arc<Progress>) {
-    let gauge = gauge!("axs_partition_lag_records", "partition" => partition.to_string());
-    let results = gauge!("axs_results_lag_records", "partition" => partition.to_string());
+    let lag = LagGauges {
+        records: gauge!("axs_partition_lag_records", "partition" => partition.to_string()),
+        results: gauge!("axs_results_lag_records", "partition" => partition.to_string()),
+    };
     loop {
         // A broker that is away leaves the last figure standing.
         if let Ok(log) = topic.bounds(partition).await {
             progress.note_log_end(log.end);
-            gauge.set(progress.lag().unwrap_or_default() as f64);
+            lag.records.set(progress.lag().unwrap_or_default() as f64);
         }
-        results.set(progress.results_lag().unwrap_or_default() as f64);
+        lag.results
+            .set(progress.results_lag().unwrap_or_default() as f64);
         tokio::time::sleep(LAG_EVERY).await;
     }
 }

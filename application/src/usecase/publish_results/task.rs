@@ -92,6 +92,8 @@ pub(crate) struct ResultTask {
     /// `results_offset` as it is stored, and when it may be stored next.
     stored: Offset,
     store_at: Instant,
+    /// Whether the last write of it went well.
+    stores_well: bool,
     backoff: Backoff,
 }
 
@@ -106,6 +108,7 @@ impl ResultTask {
             deliveries: VecDeque::new(),
             stored: from,
             store_at: Instant::now(),
+            stores_well: true,
             backoff: Backoff::new(),
             ports,
             term,
@@ -120,7 +123,7 @@ impl ResultTask {
             let ending = last.is_cancelled();
             match self.step().await {
                 Ok(more) => {
-                    self.store(ending).await;
+                    self.store(ending && !more).await;
                     if more {
                         continue;
                     }
@@ -243,11 +246,12 @@ impl ResultTask {
         self.backoff.pause().await;
     }
 
-    /// Stores how far results and cache writes are out, if it is time.
-    async fn store(&mut self, ending: bool) {
+    /// Stores how far results and cache writes are out, if it is time or, once nothing more comes,
+    /// in any case.
+    async fn store(&mut self, last: bool) {
         let now = Instant::now();
         let out = self.outlet.out_at(now);
-        if out <= self.stored || (now < self.store_at && !ending) {
+        if out <= self.stored || (now < self.store_at && !(last && self.stores_well)) {
             return;
         }
         self.store_at = now + STORE_EVERY;
@@ -263,9 +267,11 @@ impl ResultTask {
             // Without effect when the claim is over: the successor has its own.
             Ok(_) => {
                 self.stored = out;
+                self.stores_well = true;
                 self.term.progress.note_results(out);
             }
             Err(failure) => {
+                self.stores_well = false;
                 counter!("axs_result_failures_total", "at" => "store").increment(1);
                 tracing::warn!(%partition, %failure, "the results offset is stored later");
             }
@@ -275,16 +281,16 @@ impl ResultTask {
     /// Waits for something to do.
     async fn rest(&self, last: &CancellationToken, ending: bool) {
         let waits_for_cache = !self.outlet.is_empty();
-        let look = if waits_for_cache || ending {
+        let look_at = if waits_for_cache || ending {
             Instant::now() + CACHE_LOOK_EVERY
         } else {
             self.store_at
         };
-        let looks = waits_for_cache || ending || self.stored < self.handed;
+        let must_look = waits_for_cache || ending || self.stored < self.handed;
         tokio::select! {
             () = self.term.feed.changed() => {}
             () = last.cancelled(), if !ending => {}
-            () = tokio::time::sleep_until(look), if looks => {}
+            () = tokio::time::sleep_until(look_at), if must_look => {}
         }
     }
 }

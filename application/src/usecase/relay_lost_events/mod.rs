@@ -111,7 +111,8 @@ pub(crate) struct LostEventRelay {
     ports: RelayPorts,
     term: RelayTerm,
     low_water: LowWater,
-    /// Up to where a cursor over ids alone would have come.
+    /// Up to where a cursor over ids alone would have come: for the deliberate break
+    /// `break.relay_cursor`, without which nobody reads it.
     passed_by_ids: Option<Timestamp>,
     /// Whether the next round need not wait: there is more behind this round's page, and the page
     /// moves on.

@@ -3,7 +3,7 @@
 use super::{Answer, Elector, Led, Question};
 use crate::usecase::lead_partitions::choose::{Seen, choose};
 use crate::usecase::lead_partitions::questions::{Attempt, Look, LookFailure};
-use crate::usecase::lead_partitions::term::{Term, serve};
+use crate::usecase::lead_partitions::term::{RELEASE_WAIT_MAX, Term, serve};
 use crate::usecase::process_partition::{LeaseWatch, Progress, StopReason, WorkerEnd};
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, OwnerId, PartitionId};
@@ -13,6 +13,7 @@ use axs_domain::time::Monotonic;
 use metrics::{counter, gauge, histogram};
 use std::sync::Arc;
 use tokio::task::{self, JoinError};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 impl Elector {
@@ -291,7 +292,9 @@ impl Elector {
             Attempt::Taken { claim, .. } if self.drained_by.is_some() => {
                 let ports = Arc::clone(&self.ports);
                 self.ask(Question::Release, async move {
-                    let _ = ports.leadership.release(partition, claim).await;
+                    // What is not released in time ends by itself.
+                    let released = ports.leadership.release(partition, claim);
+                    let _ = timeout(RELEASE_WAIT_MAX, released).await;
                     Answer::Released
                 });
             }
