@@ -4,7 +4,7 @@ use crate::port::change_log::{ChangeLog, PublishedPosition};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Positions that may wait to be noted. More are dropped and counted: they are a hint for people
@@ -14,17 +14,21 @@ pub(super) const POSITIONS_WAITING_MAX: usize = 50_000;
 /// Positions noted by one statement.
 pub(super) const POSITIONS_NOTED_AT_ONCE_MAX: usize = 1_000;
 
-/// How long positions gather before they are noted together: one statement for many, and still
-/// soon enough for a person who looks.
-const GATHERING: Duration = Duration::from_secs(1);
+/// How old a position is when it is noted. By then the leader has nearly always made its row final,
+/// so that there is nothing to note; and a row that it is writing would make both wait for each
+/// other's lock. Still soon enough for a person who looks.
+const RIPE_AFTER: Duration = Duration::from_secs(1);
+
+/// How long ripe positions gather: one statement for many.
+const GATHERING: Duration = Duration::from_millis(200);
 
 /// Where positions are put to be noted. Never waits.
 #[derive(Clone)]
-pub(super) struct PositionSink(mpsc::Sender<PublishedPosition>);
+pub(super) struct PositionSink(mpsc::Sender<(Instant, PublishedPosition)>);
 
 impl PositionSink {
     pub(super) fn put(&self, position: PublishedPosition) {
-        if self.0.try_send(position).is_err() {
+        if self.0.try_send((Instant::now(), position)).is_err() {
             count_dropped(1);
         }
     }
@@ -33,8 +37,10 @@ impl PositionSink {
 /// The task that notes them.
 pub(super) struct PositionNotes {
     change_log: Arc<dyn ChangeLog>,
-    positions: mpsc::Receiver<PublishedPosition>,
+    positions: mpsc::Receiver<(Instant, PublishedPosition)>,
     closing: CancellationToken,
+    /// Taken from the queue too early: the first of the next batch.
+    unripe: Option<(Instant, PublishedPosition)>,
 }
 
 impl PositionNotes {
@@ -47,6 +53,7 @@ impl PositionNotes {
             change_log,
             positions,
             closing,
+            unripe: None,
         };
         (notes, PositionSink(sink))
     }
@@ -58,30 +65,49 @@ impl PositionNotes {
 
     /// Runs until every sink is gone and what they put is noted.
     pub(super) async fn run(mut self) {
-        loop {
-            let mut batch = Vec::with_capacity(POSITIONS_NOTED_AT_ONCE_MAX);
-            let taken = self
-                .positions
-                .recv_many(&mut batch, POSITIONS_NOTED_AT_ONCE_MAX)
-                .await;
-            if taken == 0 {
-                return;
-            }
+        while let Some(first) = self.next().await {
+            self.ripen(first.0).await;
+            let batch = self.ripe_from(first);
+            let taken = batch.len();
             fail::fail_point!("api.before_position_note");
             if let Err(error) = self.change_log.note_positions(batch).await {
                 tracing::debug!(%error, "positions of published events were not noted");
                 count_dropped(taken);
             }
-            // Under load the next batch is then a full one. The pause also lets many rows become
-            // final first, whose positions need no note.
-            if self.positions.len() < POSITIONS_NOTED_AT_ONCE_MAX {
-                tokio::select! {
-                    biased;
-                    () = sleep(GATHERING) => {}
-                    () = self.closing.cancelled() => {}
-                }
-            }
         }
+    }
+
+    async fn next(&mut self) -> Option<(Instant, PublishedPosition)> {
+        match self.unripe.take() {
+            Some(unripe) => Some(unripe),
+            None => self.positions.recv().await,
+        }
+    }
+
+    /// Waits until what was put then, and what was put soon after it, is ripe, or everything is to
+    /// end.
+    async fn ripen(&self, put_at: Instant) {
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => {}
+            () = sleep_until(put_at + RIPE_AFTER + GATHERING) => {}
+        }
+    }
+
+    /// What is ripe and waits, up to the bound.
+    fn ripe_from(&mut self, first: (Instant, PublishedPosition)) -> Vec<PublishedPosition> {
+        let (ending, now) = (self.closing.is_cancelled(), Instant::now());
+        let mut batch = vec![first.1];
+        while batch.len() < POSITIONS_NOTED_AT_ONCE_MAX
+            && let Ok((put_at, position)) = self.positions.try_recv()
+        {
+            if now < put_at + RIPE_AFTER && !ending {
+                self.unripe = Some((put_at, position));
+                break;
+            }
+            batch.push(position);
+        }
+        batch
     }
 }
 

@@ -215,13 +215,22 @@ async fn positions_are_gathered_and_noted_with_their_offsets() {
     let publishing = publishing(&topic, log);
     for number in 1..=6 {
         publishing.publish(events(&publishing, &[number]).await);
-        sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(100)).await;
     }
+    assert!(noted.lock().unwrap().is_empty(), "none of them is ripe");
+    // Events keep coming: what is ripe does not wait for them.
+    for number in 7..=20 {
+        publishing.publish(events(&publishing, &[number]).await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    let so_far = noted.lock().unwrap().concat();
+    assert!((6..12).contains(&so_far.len()), "{so_far:?}");
     assert!(all_places_are_back(&publishing).await);
+    assert!(publishing.drain(SETTLED).await);
     let noted = noted.lock().unwrap().clone();
-    let expected: Vec<(i64, i64)> = (1..=6).map(|n| (n, n - 1)).collect();
+    let expected: Vec<(i64, i64)> = (1..=20).map(|n| (n, n - 1)).collect();
     assert_eq!(noted.concat(), expected);
-    assert_eq!(noted.len(), 2, "the first at once, the others together");
+    assert!(noted.len() < 12, "gathered: {noted:?}");
 }
 
 #[tokio::test(start_paused = true)]
