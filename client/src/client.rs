@@ -40,7 +40,7 @@ impl Client {
     /// Call it inside the tokio runtime that is to carry its requests; calls may come from others.
     ///
     /// # Errors
-    /// [`ClientError`], which names the setting.
+    /// [`ClientError`], which names the argument or the setting.
     pub fn connect_lazy(
         address: impl Into<String>,
         settings: ClientSettings,
@@ -49,7 +49,11 @@ impl Client {
         let runtime = current_runtime()?;
         let address = address.into();
         let endpoint = Endpoint::from_shared(address.clone())
-            .map_err(|error| ClientError::BadAddress(address, error))?
+            .map_err(|error| ClientError::BadAddress(address.clone(), error))?;
+        if endpoint.uri().scheme().is_none() {
+            return Err(ClientError::NoScheme(address));
+        }
+        let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)

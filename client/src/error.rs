@@ -78,8 +78,8 @@ pub enum Cause {
     /// The server can't tell what became of this event.
     #[error("{0}")]
     Unsettled(String),
-    /// The server did not take the event for now, and the delay that it asked for went beyond the
-    /// deadline.
+    /// The server did not take the event: for now, and the delay that it asked for went beyond the
+    /// deadline; or at all, after an earlier try whose outcome is unknown.
     #[error("{0}")]
     Refused(Refusal),
     /// The event is larger than any that the server takes.
@@ -139,6 +139,9 @@ pub enum ClientError {
     #[error("bearer_token: holds characters that a header can't carry")]
     BadToken,
     /// The address makes no endpoint.
-    #[error("endpoint: {0:?} is no address such as http://127.0.0.1:50051")]
+    #[error("address: {0:?} is no address such as http://127.0.0.1:50051")]
     BadAddress(String, #[source] tonic::transport::Error),
+    /// The address does not say how to connect.
+    #[error("address: {0:?} begins with neither http:// nor https://")]
+    NoScheme(String),
 }

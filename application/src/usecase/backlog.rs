@@ -130,7 +130,16 @@ impl PartitionBacklog {
         let leaders = leaders.map_err(|error| error.to_string())?;
         let mut known = self.known();
         for leader in leaders {
-            known.entry(leader.partition).or_default().stored = Some(leader.stored_offset);
+            let known = known.entry(leader.partition).or_default();
+            // Never by itself: an operator has set it back, maybe for another log. The end that was
+            // known may be of the old one.
+            if known
+                .stored
+                .is_some_and(|stored| leader.stored_offset < stored)
+            {
+                known.end = None;
+            }
+            known.stored = Some(leader.stored_offset);
         }
         Ok(())
     }
@@ -192,7 +201,7 @@ impl Backlog for PartitionBacklog {
         for refreshed in [self.refresh_stored().await, self.ask_for_ends().await] {
             if let Err(reason) = refreshed {
                 metrics::counter!("axs_backlog_refresh_failures_total").increment(1);
-                tracing::debug!(reason, "the backlog was not refreshed");
+                tracing::warn!(reason, "the backlog was not refreshed");
             }
         }
         self.report();
@@ -299,6 +308,28 @@ mod tests {
             backlog.refresh().await;
             assert!(backlog.check(partition(0)).is_err());
         }
+    }
+
+    #[tokio::test]
+    async fn another_log_behind_the_partition_is_asked_for_its_end() {
+        let stored = Arc::new(AtomicI64::new(5_000));
+        let mut topic = MockEventTopic::new();
+        topic.expect_bounds().times(2).returning(|_| {
+            Ok(LogBounds {
+                start: offset(0),
+                end: offset(MAX - 1),
+            })
+        });
+        let backlog = backlog(&stored, topic);
+        for number in [0, 1] {
+            backlog.note_published(partition(number), offset(5_000));
+        }
+        backlog.refresh().await;
+        stored.store(0, Ordering::SeqCst);
+        backlog.refresh().await;
+        assert_eq!(backlog.check(partition(0)), Ok(()));
+        backlog.note_published(partition(0), offset(MAX));
+        assert!(backlog.check(partition(0)).is_err());
     }
 
     #[tokio::test]

@@ -135,7 +135,12 @@ fn print_table(report: &VerifyReport, took: Duration) {
         }
     }
     if report.differences.is_empty() {
-        println!("Everything agrees.");
+        let unchecked = if report.notes.count() == 0 {
+            ""
+        } else {
+            " See the notes for what was not compared."
+        };
+        println!("Everything agrees.{unchecked}");
         return;
     }
     println!();

@@ -2,8 +2,10 @@
 
 use super::lane::{Held, Reply};
 use super::verdict::{Fate, Rest};
+use crate::answer::Answer;
 use crate::backoff;
-use crate::error::SubmitError;
+use crate::error::{Cause, SubmitError};
+use axs_proto::v1::RefusalCode;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -58,7 +60,10 @@ impl Settled {
             });
         }
         let (maybe_logged, cause, rest) = match fate {
-            Fate::Answered(answer) => return self.replies.push((held.reply, Ok(answer))),
+            Fate::Answered(answer) => {
+                let reply = settled_by(answer, held.maybe_logged);
+                return self.replies.push((held.reply, reply));
+            }
             Fate::Failed(cause) => {
                 let error = SubmitError::new(held.maybe_logged, cause);
                 return self.replies.push((held.reply, Err(error)));
@@ -91,5 +96,17 @@ impl Settled {
             flight.rest = flight.rest.max(rest);
             flight.again.push(held);
         }
+    }
+}
+
+/// A refusal speaks of its own try: an earlier one that may still be committed is not settled by it
+/// (a currency may have been made inactive between the two). Only a key that stands under other
+/// content says that no try can be.
+fn settled_by(answer: Answer, maybe_logged: bool) -> Reply {
+    match answer {
+        Answer::Refused(refusal) if maybe_logged && refusal.code != RefusalCode::KeyReused => {
+            Err(SubmitError::Unknown(Cause::Refused(refusal)))
+        }
+        answer => Ok(answer),
     }
 }

@@ -146,6 +146,27 @@ async fn an_earlier_unknown_try_outlives_a_later_definite_one() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_refusal_settles_no_earlier_try_that_may_still_be_committed() -> Result<()> {
+    let settles = [
+        (RefusalCode::InactiveCurrency, false),
+        (RefusalCode::KeyReused, true),
+    ];
+    for (code, settled) in settles {
+        let server = Double::start(move |call| match call.number {
+            0 => Act::LogAndFail(Status::unavailable("lost")),
+            _ => Act::Outcomes(BTreeMap::from([(0, refused(code, 0, 0))])),
+        })?;
+        let client = server.client(|_| {})?;
+        match client.submit(deposit(1, "k")).await {
+            Ok(Answer::Refused(refusal)) => assert!(settled && refusal.code == code),
+            Err(error) => assert!(!settled && error.is_unknown(), "{error}"),
+            Ok(other) => panic!("{other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_deadline_of_a_request_under_way_leaves_it_unknown() -> Result<()> {
     let server = Double::gated(0, |_| Act::Accept)?;
     let client = server.client(|_| {})?;

@@ -36,24 +36,22 @@ pub(super) async fn read_page(
         .map_err(|error| Trouble::new("read", error))?;
     let first = records.first().map_or(until, |record| record.offset);
     if first > from {
-        note_lost(ports, partition, from, first).await?;
+        let log = ports.topic.bounds(partition).await;
+        let log = log.map_err(|error| Trouble::new("read", error))?;
+        // What is committed stood on the topic: a log that ends before it has lost its tail, or does
+        // not tell of it yet.
+        if records.is_empty() && log.end < until {
+            let end = log.end;
+            let what = format!("the events topic ends at {end}, before offset {until}");
+            return Err(Trouble::new("read", what));
+        }
+        note_lost(partition, from, log.start.min(first));
     }
     page_of(ports, partition, records, until).await
 }
 
 /// Offsets without a record are legal; those before the begin of the log were dropped.
-async fn note_lost(
-    ports: &ResultPorts,
-    partition: PartitionId,
-    from: Offset,
-    first: Offset,
-) -> Result<(), Trouble> {
-    let log = ports
-        .topic
-        .bounds(partition)
-        .await
-        .map_err(|error| Trouble::new("read", error))?;
-    let begin = log.start.min(first);
+fn note_lost(partition: PartitionId, from: Offset, begin: Offset) {
     if let Ok(lost @ 1..) = u64::try_from(begin.value() - from.value()) {
         counter!("axs_results_lost_total").increment(lost);
         tracing::error!(
@@ -62,7 +60,6 @@ async fn note_lost(
              results stand in the log. Raise the topic's retention"
         );
     }
-    Ok(())
 }
 
 async fn page_of(

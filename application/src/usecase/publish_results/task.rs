@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 /// Results of one partition that wait for their delivery report.
 const IN_FLIGHT_MAX: usize = 10_000;
 
+/// Batches whose results were handed over and are not known to be acknowledged.
+const STRETCHES_IN_FLIGHT_MAX: usize = 16;
+
 /// The shortest time between two writes of `results_offset`: a successor sends about so much again.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
@@ -147,7 +150,7 @@ impl ResultTask {
                     since: batch.learnt_at,
                 };
                 self.hand_over(stretch, &results).await?;
-                if self.term.feed.is_empty() {
+                if self.term.feed.is_empty() || self.stretches.len() >= STRETCHES_IN_FLIGHT_MAX {
                     self.settle().await?;
                 }
             }

@@ -206,7 +206,7 @@ async fn submit_batch(
         .map(|numbered| (numbered.line, numbered.event))
         .unzip();
     let patience_ends = Instant::now() + FULL_PATIENCE;
-    let mut tries = 0;
+    let (mut tries, mut told) = (0, false);
     let outcomes = loop {
         match submit.submit(events.clone(), AckLevel::Logged, None).await {
             Ok(outcomes) => match unknown_of(&outcomes) {
@@ -221,8 +221,17 @@ async fn submit_batch(
                 None => break outcomes,
             },
             Err(
-                SubmitError::BacklogFull { retry_after, .. } | SubmitError::Paused { retry_after },
+                ref failure @ (SubmitError::BacklogFull { retry_after, .. }
+                | SubmitError::Paused { retry_after }),
             ) if Instant::now() < patience_ends => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        %failure,
+                        "waiting, {} s at most; `bootstrap layout show` tells whether a change of the \
+                         layout stands unfinished",
+                        FULL_PATIENCE.as_secs()
+                    );
+                }
                 tokio::time::sleep(retry_after).await;
             }
             Err(failure @ SubmitError::Unavailable { .. }) => {

@@ -1,7 +1,7 @@
 //! What a dead leader had committed and not sent.
 
 use super::world::{Running, World};
-use crate::usecase::process_partition::fakes::{let_others_run, until};
+use crate::usecase::process_partition::fakes::{let_others_run, offset, until};
 use crate::usecase::publish_results::replay::PAGE_RECORDS_MAX;
 
 #[tokio::test(start_paused = true)]
@@ -42,6 +42,32 @@ async fn a_successor_that_dies_too_is_made_good_and_nothing_is_left_out() {
     all.dedup();
     assert_eq!(all, (0..records).collect::<Vec<_>>());
     assert_eq!(world.stored(), Some(records));
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_whose_records_a_cut_log_lacks_are_waited_for_and_not_passed_over() {
+    let world = World::at(4);
+    for at in 0..4 {
+        let _ = world.commit(at);
+    }
+    let tail = world.with(|state| {
+        state.cut_at = Some(2);
+        state.records.split_off(&offset(2))
+    });
+    let running = Running::start(&world, 0);
+    until("what is there is out", || world.published().len() == 2).await;
+    until("it has looked again", || {
+        world.with(|state| state.readings) > 3
+    })
+    .await;
+    assert!(world.stored().is_none_or(|stored| stored <= 2));
+    world.with(|state| {
+        state.cut_at = None;
+        state.records.extend(tail);
+    });
+    running.finish().await;
+    assert_eq!(world.published(), [0, 1, 2, 3]);
+    assert_eq!(world.stored(), Some(4));
 }
 
 #[tokio::test(start_paused = true)]

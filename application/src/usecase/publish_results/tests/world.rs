@@ -42,6 +42,8 @@ pub(super) struct State {
     /// The events topic.
     pub(super) records: BTreeMap<Offset, InboundRecord>,
     pub(super) log_start: i64,
+    /// Where the topic ends, when it has lost its tail.
+    pub(super) cut_at: Option<i64>,
     pub(super) rows: HashMap<ChangeLogKey, StoredResult>,
     /// The result topic: the offsets of the events, in order.
     pub(super) published: Vec<i64>,
@@ -169,10 +171,10 @@ impl Running {
         let mut topic = MockEventTopic::new();
         let of = Arc::clone(world);
         topic.expect_bounds().returning(move |_| {
-            Ok(LogBounds {
-                start: offset(of.with(|state| state.log_start)),
-                end: offset(1_000_000),
-            })
+            Ok(of.with(|state| LogBounds {
+                start: offset(state.log_start),
+                end: offset(state.cut_at.unwrap_or(1_000_000)),
+            }))
         });
         let mut leadership = MockPartitionLeadership::new();
         let of = Arc::clone(world);
