@@ -164,7 +164,7 @@ impl Topic {
         let mut offsets = Vec::with_capacity(payloads.len());
         for report in futures::future::join_all(reports).await {
             match report {
-                Ok(delivery) => offsets.push(delivery.offset),
+                Ok((_, offset)) => offsets.push(offset),
                 Err((error, _)) => bail!("writing to {}: {error}", self.name),
             }
         }

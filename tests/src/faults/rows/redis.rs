@@ -45,7 +45,8 @@ async fn flushed(scene: &mut Scene) -> Result<()> {
         scene.injected(1).await;
         scene.results(80).await?;
     }
-    Ok(())
+    // So that cached balances are compared again.
+    scene.results(300).await
 }
 
 async fn restarted(scene: &mut Scene) -> Result<()> {
