@@ -40,7 +40,7 @@ async fn a_raise_under_load_loses_and_doubles_nothing_and_clients_are_only_told_
     let script = generate(SessionPlan {
         retail_accounts: 60,
         whale_accounts: 6,
-        ..SessionPlan::new(4_000, 21)
+        ..SessionPlan::new(20_000, 21)
     });
     let deployment = Deployment::builder("raised")
         .apis(2)
@@ -63,7 +63,7 @@ async fn a_raise_under_load_loses_and_doubles_nothing_and_clients_are_only_told_
     assert!(ran.stdout.contains("epoch 2, 6 partitions"), "{ran}");
     deployment.led_by(6, 2).await?;
     let replayed = deployment.compare(&script, submission).await?;
-    assert!(replayed.outcomes.applied > 1_500);
+    assert!(replayed.outcomes.applied > 7_500);
     let after = "SELECT count(DISTINCT partition) FROM balance_change_states WHERE partition >= 3";
     assert!(
         deployment.database.number(after).await? > 0,
