@@ -3,7 +3,7 @@
 //! | property | why |
 //! |---|---|
 //! | `enable.idempotence` | a retry neither doubles a record nor overtakes another |
-//! | `enable.gapless.guarantee` | when a batch is refused for good, nothing after it is published |
+//! | `enable.gapless.guarantee`, of the API's | when a batch is refused for good, nothing after it is published; librdkafka notes once a producer that it is experimental |
 //! | `acks=all` | a record that was reported survives a broker |
 //! | `message.timeout.ms=0` | callers have deadlines, records don't: a timeout would make a gap |
 //! | `retries` at its most | a broker that refuses for long loses no record |
@@ -206,15 +206,14 @@ fn end(producer: &ThreadedProducer<Deliveries>) {
     }
 }
 
+/// Makes a batch that is refused for good a fatal error. Its default is not to.
+pub(super) const GAPLESS: &str = "enable.gapless.guarantee";
+
 /// What the producer sets besides what all clients share.
-pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 12] {
+pub(super) fn producer_properties(settings: ProducerSettings) -> Vec<Property> {
     let room = |asked: u32| asked.saturating_mul(QUEUE_ROOM_FACTOR).to_string();
-    [
+    let mut properties = vec![
         ("enable.idempotence", "true".into()),
-        (
-            "enable.gapless.guarantee",
-            (settings.after_failure == AfterFailure::ClosePartition).to_string(),
-        ),
         ("acks", "all".into()),
         ("message.timeout.ms", "0".into()),
         ("retries", i32::MAX.to_string()),
@@ -237,7 +236,12 @@ pub(super) fn producer_properties(settings: ProducerSettings) -> [Property; 12] 
             room(settings.queue_records_max),
         ),
         ("queue.buffering.max.kbytes", room(settings.queue_kib_max)),
-    ]
+    ];
+    // Where it is set at all, librdkafka warns that it is experimental.
+    if settings.after_failure == AfterFailure::ClosePartition {
+        properties.push((GAPLESS, "true".into()));
+    }
+    properties
 }
 
 impl fmt::Debug for EventProducer {

@@ -3,7 +3,7 @@
 //! Two names of one property in one configuration would leave it to chance which value counts, so
 //! a property that is set here is refused under each of its names.
 
-use super::event_publisher::producer_properties;
+use super::event_publisher::{GAPLESS, producer_properties};
 use super::record_reader::reader_properties;
 use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -23,9 +23,10 @@ const ALIASES: [(&str, &str); 7] = [
     ("request.required.acks", "acks"),
 ];
 
-/// Set by nobody: the level of the log is the binding's to set, and a producer with transactions
-/// sends nothing outside of one.
-const NOBODYS: [&str; 2] = ["log_level", "transactional.id"];
+/// Not the operator's, even where a client leaves them alone: the level of the log is the binding's
+/// to set, a producer with transactions sends nothing outside of one, and what the API's producer must
+/// have the others must not have.
+const NOBODYS: [&str; 3] = ["log_level", "transactional.id", GAPLESS];
 
 /// A property and its value.
 pub(super) type Property = (&'static str, String);
@@ -97,7 +98,11 @@ fn is_among(name: &str, own: &[Property]) -> bool {
 mod tests {
     use super::*;
     use crate::kafka::{EventProducer, KafkaClient};
+    use rdkafka::ClientContext;
+    use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+    use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
     use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
 
     const QUEUE: ProducerSettings = ProducerSettings {
         queue_records_max: 1_000,
@@ -167,6 +172,67 @@ mod tests {
         assert!(KafkaClient::try_new(&right).is_ok());
         assert!(EventProducer::try_new(&right, QUEUE).is_ok());
         assert!(!is_own_property("security.protocol"));
+    }
+
+    /// Each look takes one event of a client, and the line may stand behind others.
+    const LOOKS: u32 = 20;
+    const LOOK: Duration = Duration::from_millis(10);
+
+    /// The lines in which librdkafka warns of a client's configuration.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<Mutex<Vec<String>>>);
+
+    impl ClientContext for Warnings {
+        fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+            if facility == "CONFWARN" {
+                self.0.lock().unwrap().push(line.to_owned());
+            }
+        }
+    }
+
+    impl ConsumerContext for Warnings {}
+
+    impl ProducerContext for Warnings {
+        type DeliveryOpaque = ();
+
+        fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+    }
+
+    #[test]
+    fn librdkafka_warns_of_nothing_but_the_experimental_property_that_order_needs() {
+        let kafka = KafkaSettings {
+            properties: BTreeMap::new(),
+            ..with_property("", "")
+        };
+        let of_consumer = |own: &[Property]| {
+            let seen = Warnings::default();
+            let config = client_config(&kafka, own).unwrap();
+            let consumer: BaseConsumer<Warnings> =
+                config.create_with_context(seen.clone()).unwrap();
+            (0..LOOKS).for_each(|_| drop(consumer.poll(LOOK)));
+            seen.0.lock().unwrap().clone()
+        };
+        let of_producer = |after_failure| {
+            let seen = Warnings::default();
+            let own = producer_properties(ProducerSettings {
+                after_failure,
+                ..QUEUE
+            });
+            let config = client_config(&kafka, &own).unwrap();
+            let producer: BaseProducer<Warnings> =
+                config.create_with_context(seen.clone()).unwrap();
+            (0..LOOKS).for_each(|_| producer.poll(LOOK));
+            seen.0.lock().unwrap().clone()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(of_consumer(&question_properties()), none);
+        assert_eq!(of_consumer(&reader_properties("axs")), none);
+        assert_eq!(of_producer(AfterFailure::GoOn), none);
+        let of_api = of_producer(AfterFailure::ClosePartition);
+        assert!(
+            of_api.len() == 1 && of_api[0].contains(GAPLESS),
+            "{of_api:?}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `record_source.rs` | the port: sends commands to the thread |
 //! | `reader.rs` | the thread: commands, poll rounds, errors |
 //! | `feed.rs` | one partition: its batch, its channel, what is expected next |
+//! | `log_bounds.rs` | where a partition's log begins and ends |
 //! | `fault.rs` | which of librdkafka's errors pass and which break a partition |
 //!
 //! No consumer group takes part: who reads which partition is decided by leadership in
@@ -15,6 +16,7 @@
 mod client_log;
 mod fault;
 mod feed;
+mod log_bounds;
 mod reader;
 mod record_source;
 mod settings;

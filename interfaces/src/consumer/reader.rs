@@ -7,6 +7,7 @@
 use super::client_log::ClientLog;
 use super::fault::{self, Fault};
 use super::feed::{Feed, Fetching, Need};
+use super::log_bounds::log_bounds;
 use axs_application::port::record_source::{SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -291,9 +292,7 @@ impl Reader {
     fn trace_out_of_range(&mut self, error: &KafkaError) {
         let mut found = false;
         for (partition, feed) in self.feeds.iter_mut().filter(|(_, feed)| feed.is_sound()) {
-            let bounds =
-                self.consumer
-                    .fetch_watermarks(&self.topic, partition.value(), BOUNDS_TIMEOUT);
+            let bounds = log_bounds(&self.consumer, &self.topic, *partition, BOUNDS_TIMEOUT);
             let Ok((start, end)) = bounds else {
                 break;
             };

@@ -2,13 +2,13 @@
 
 use super::client_log::ClientLog;
 use super::fault;
+use super::log_bounds::log_bounds;
 use super::reader::{BOUNDS_TIMEOUT, Command, Reader, SharedConsumer};
 use super::settings::{RecordSourceSettings, RecordSourceSettingsError};
 use async_trait::async_trait;
 use axs_application::port::record_source::{RecordSource, SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::BaseConsumer;
 use shaku::Component;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -88,6 +88,11 @@ impl RecordReader {
         tokio::time::timeout(timeout, stopping).await.is_ok()
     }
 
+    /// Resolves when the thread has ended, told to or not. Nothing can be read any more then.
+    pub async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     async fn tell<T>(
         &self,
         partition: PartitionId,
@@ -120,26 +125,6 @@ impl RecordReader {
         .map_err(|error| unreadable(&error))?
         .ok_or_else(|| unreadable(&"the reader has ended"))?
         .map_err(|error| unreadable(&error))
-    }
-}
-
-/// The bounds of a partition's log. What the client library knows of the partition may be older than
-/// a raise or a restart of the broker, and it looks seldom by itself: it looks, and is asked again.
-fn log_bounds<Context: ConsumerContext>(
-    consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: PartitionId,
-    timeout: Duration,
-) -> KafkaResult<(i64, i64)> {
-    let ask = || consumer.fetch_watermarks(topic, partition.value(), timeout);
-    match ask() {
-        Err(KafkaError::MetadataFetch(
-            RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::NotLeaderForPartition,
-        )) => {
-            consumer.fetch_metadata(Some(topic), timeout)?;
-            ask()
-        }
-        answer => answer,
     }
 }
 
