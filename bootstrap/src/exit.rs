@@ -1,6 +1,7 @@
 //! How the process ends, for scripts that look at the exit code.
 
 use crate::settings::SettingsError;
+use axs_application::usecase::vital_tasks::TaskDeath;
 use std::process::ExitCode;
 
 /// Exit code of a command that did its work and found something off.
@@ -9,6 +10,9 @@ pub const OFF: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Exit code when a server is away, too old or refuses.
 pub const UNAVAILABLE: u8 = 3;
+
+/// Exit code of a server process one of whose tasks died: start it again, and report the fault.
+pub const FAULT: u8 = 4;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +39,13 @@ pub fn code_of(ending: Result<Ending, anyhow::Error>) -> ExitCode {
         Ok(Ending::Off) => ExitCode::from(OFF),
         Err(error) => {
             eprintln!("error: {error:#}");
-            let usage = error.is::<SettingsError>() || error.is::<UsageError>();
-            ExitCode::from(if usage { USAGE } else { UNAVAILABLE })
+            ExitCode::from(if error.is::<SettingsError>() || error.is::<UsageError>() {
+                USAGE
+            } else if error.is::<TaskDeath>() {
+                FAULT
+            } else {
+                UNAVAILABLE
+            })
         }
     }
 }

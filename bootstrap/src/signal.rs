@@ -1,15 +1,15 @@
-//! Stopping: the first signal drains, the second one ends the process.
+//! Stopping: the first signal, or the process itself, drains; the second signal ends the process.
 
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// The exit code of a process that a signal ended before it had drained.
+/// The exit code of a process that a signal or the deadline ended before it had drained.
 const CUT_OFF: i32 = 130;
 
-/// Gives a token that the first SIGTERM or SIGINT cancels. A second signal, or the deadline after
-/// the first, ends the process at once: nothing is lost by that, only other processes' time.
+/// Gives a token that the first SIGTERM or SIGINT cancels, or whoever holds it. A second signal, or the
+/// deadline after that, ends the process at once: nothing is lost by that, only other processes' time.
 ///
 /// # Errors
 /// When the system refuses signal handlers.
@@ -21,9 +21,12 @@ pub fn shutdown(deadline: Duration) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
-        let name = signals.next().await;
+        let why = tokio::select! {
+            name = signals.next() => name,
+            () = stop.cancelled() => "a fault",
+        };
         info!(
-            signal = name,
+            why,
             deadline_ms = deadline.as_millis(),
             "stopping: finishing what has begun"
         );

@@ -4,7 +4,7 @@ use super::change_log::ChangeLogRecord;
 use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::fencing::Claim;
-use axs_domain::id::{LayoutEpoch, PartitionId, ShardId};
+use axs_domain::id::{LayoutEpoch, LogId, PartitionId, ShardId};
 use axs_domain::time::Timestamp;
 use shaku::Interface;
 use std::time::Duration;
@@ -36,6 +36,26 @@ pub struct RelayHorizon {
     pub settled_to: Option<Timestamp>,
 }
 
+/// A row's place in the order of the log: by time, and among rows of one moment by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPlace {
+    /// PostgreSQL's time of writing.
+    pub logged_at: Timestamp,
+    /// The row's id.
+    pub log_id: LogId,
+}
+
+impl LogPlace {
+    /// The place of this row.
+    #[must_use]
+    pub const fn of(row: &ChangeLogRecord) -> Self {
+        Self {
+            logged_at: row.logged_at,
+            log_id: row.log_id,
+        }
+    }
+}
+
 /// What one scan asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayScan {
@@ -43,6 +63,8 @@ pub struct RelayScan {
     pub shards: Vec<ShardId>,
     /// Rows written after this time; `None` from the oldest.
     pub after: Option<Timestamp>,
+    /// Of those, only rows behind this place: the page before ended there. `None` for the first page.
+    pub behind: Option<LogPlace>,
     /// Rows written up to this time.
     pub until: Timestamp,
     /// At most this many rows.
@@ -70,7 +92,8 @@ pub struct MarkMove {
 /// - `horizon` is read wholly before the scan that it begins. A row written at or before
 ///   [`RelayHorizon::settled_to`] that the scan does not show never comes, even when COMMITs hang.
 /// - A row whose payload is gone comes with an empty one: it hides no neighbour.
-/// - Rows come in the order (`logged_at`, `log_id`), in which they are published again.
+/// - Rows come in the order (`logged_at`, `log_id`), in which they are published again. A page that
+///   begins behind the last row of the one before leaves none out.
 /// - `move_mark` changes nothing when the claim no longer stands or the generation is another one.
 ///
 /// # Errors

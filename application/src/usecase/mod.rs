@@ -14,6 +14,8 @@ pub mod layout_lookup;
 pub mod lead_partitions;
 mod left_out;
 pub mod log_changes;
+#[cfg(test)]
+mod log_lines;
 pub mod make_layout;
 pub mod open_accounts;
 pub mod process_partition;
@@ -28,3 +30,4 @@ pub mod settle_dead_letters;
 mod snapshot;
 pub mod submit_balance_changes;
 pub mod verify_ledger;
+pub mod vital_tasks;

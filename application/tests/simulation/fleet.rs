@@ -20,6 +20,7 @@ use axs_application::usecase::lead_partitions::{
 use axs_application::usecase::log_changes::{GroupCommit, LogChanges};
 use axs_application::usecase::publish_events::{OrderedPublishing, PublishEvents, PublishHealth};
 use axs_application::usecase::submit_balance_changes::BalanceChangeSubmission;
+use axs_application::usecase::vital_tasks::ProcessTasks;
 use axs_domain::id::OwnerId;
 use axs_domain::rule::BalanceRuleSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +120,7 @@ impl Api {
             producer,
             store.clone(),
             backlog.clone(),
+            Arc::new(ProcessTasks::default()),
             settings::publishing(),
         ));
         let layouts = Arc::new(LayoutSnapshot::new(store.clone()));
@@ -128,6 +130,7 @@ impl Api {
             servers.codec.clone(),
             Arc::new(SimLogIds(Arc::clone(&process))),
             layouts.clone(),
+            Arc::new(ProcessTasks::default()),
             settings::logging(),
         ));
         let submission = BalanceChangeSubmission::new(
@@ -210,6 +213,7 @@ impl Consumer {
             publisher,
             results: Arc::new(results),
             result_source: store,
+            vital_tasks: Arc::new(ProcessTasks::default()),
         };
         let owner = OwnerId::new(log_id(u128::from(process.number)).uuid());
         let elector =

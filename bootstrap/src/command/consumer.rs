@@ -13,6 +13,7 @@ use crate::settings::Settings;
 use crate::signal;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::usecase::lead_partitions::LeadPartitions;
+use axs_application::usecase::vital_tasks::VitalTasks;
 use axs_infrastructure::kafka::{AfterFailure, KafkaProbe, KafkaResultTopicProbe};
 use axs_infrastructure::postgres::probe::PgProbe;
 use axs_infrastructure::redis::RedisProbe;
@@ -28,7 +29,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Leads until a signal.
 ///
 /// # Errors
-/// PostgreSQL is away or of another schema, or an address is taken.
+/// PostgreSQL is away or of another schema, an address is taken, or a task died.
 pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let metrics = serving::install_metrics()?;
     let clients = Clients::default()
@@ -66,10 +67,16 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         dependencies,
         Some(Arc::clone(&election)),
     );
-    serving::serve_ops(layers.config().settings(), board, metrics, stop.clone()).await?;
+    let tasks: Arc<dyn VitalTasks> = layers.service.resolve();
+    serving::serve_ops(layers.config().settings(), board, metrics, &tasks, &stop).await?;
+    if let Some(reader) = reader.clone() {
+        // Without its thread no partition is read ever again.
+        let ended = async move { reader.ended().await };
+        serving::beside(&tasks, "record reader", &stop, ended);
+    }
     info!(owner = %layers.config().owner(), "leading partitions");
 
-    let end = election.run(stop).await;
+    let end = serving::serve(election.run(stop.clone()), &tasks, &stop).await;
     if !end.cut_off.is_empty() {
         warn!(partitions = ?end.cut_off, "cut off at the deadline; a successor goes on");
     }
@@ -80,5 +87,5 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         warn!("some relayed events were not delivered; another leader relays them");
     }
     info!("stopped");
-    Ok(Ending::Fine)
+    serving::ending(&tasks)
 }

@@ -17,6 +17,7 @@ use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use axs_application::usecase::log_changes::LogChanges;
 use axs_application::usecase::publish_events::{PublishEvents, PublishHealth};
 use axs_application::usecase::refresh_lookups::RefreshLookups;
+use axs_application::usecase::vital_tasks::VitalTasks;
 use axs_infrastructure::kafka::{AfterFailure, KafkaClient, KafkaProbe};
 use axs_infrastructure::postgres::probe::PgProbe;
 use axs_infrastructure::redis::RedisProbe;
@@ -38,7 +39,7 @@ const DAYS_AHEAD: u16 = 14;
 /// Serves until a signal.
 ///
 /// # Errors
-/// PostgreSQL is away or of another schema, or an address is taken.
+/// PostgreSQL is away or of another schema, an address is taken, or a task died.
 pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let metrics = serving::install_metrics()?;
     let clients = Clients::default()
@@ -62,20 +63,25 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         None,
     );
     let server = GrpcServer::bind(api.settings().clone())?;
+    let tasks: Arc<dyn VitalTasks> = layers.service.resolve();
     serving::serve_ops(
         layers.config().settings(),
         Arc::clone(&board),
         metrics,
-        stop.clone(),
+        &tasks,
+        &stop,
     )
     .await?;
     let refresh: Arc<dyn RefreshLookups> = layers.service.resolve();
     let refreshing = stop.clone();
-    tokio::spawn(async move { refresh.run(refreshing).await });
-    tokio::spawn(keep_days_ahead(layers.repo.resolve(), stop.clone()));
+    let refresh = async move { refresh.run(refreshing).await };
+    serving::beside(&tasks, "refresh of lookups", &stop, refresh);
+    let days = keep_days_ahead(layers.repo.resolve(), stop.clone());
+    serving::beside(&tasks, "days of the change log", &stop, days);
     info!(address = %server.local_addr(), "serving axs.v1.AccountBalanceService");
 
-    let drained = server.serve(api, board, stop.clone()).await?;
+    let service = server.serve(api, board, stop.clone());
+    let drained = serving::serve(service, &tasks, &stop).await?;
     info!(?drained, "requests are answered");
     // In this order: what the log commits last is still handed over. Neither waits for the other's
     // success.
@@ -86,7 +92,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     } else {
         warn!("stopped: what is logged and not published is left to the relay");
     }
-    Ok(Ending::Fine)
+    serving::ending(&tasks)
 }
 
 fn dependencies(

@@ -1,12 +1,15 @@
 //! What the two long-running commands share: metrics, readiness and the ops server.
 
+use crate::exit::Ending;
 use crate::settings::Settings;
 use anyhow::Context;
 use axs_application::port::readiness_probe::ReadinessProbe;
+use axs_application::usecase::vital_tasks::{VitalTasks, vital};
 use axs_interfaces::ops::leadership::Election;
 use axs_interfaces::ops::readiness::{Dependency, Need, ProbeTiming, ReadinessBoard};
 use axs_interfaces::ops::server::{MetricsText, OpsServer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,19 +38,47 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// When metrics were installed before.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     use metrics_exporter_prometheus::Matcher::Suffix;
-    let handle = PrometheusBuilder::new()
+    PrometheusBuilder::new()
         .set_buckets_for_metric(Suffix("_seconds".into()), &SECONDS_BUCKETS)?
         .set_buckets_for_metric(Suffix("_events".into()), &EVENTS_BUCKETS)?
         .install_recorder()
-        .context("metrics")?;
-    let folding = handle.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UPKEEP_EVERY).await;
-            folding.run_upkeep();
-        }
-    });
-    Ok(handle)
+        .context("metrics")
+}
+
+/// Runs work beside the service until `stop`; see [`vital`].
+pub fn beside(
+    tasks: &Arc<dyn VitalTasks>,
+    task: &'static str,
+    stop: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    tokio::spawn(vital(Arc::clone(tasks), task, stop.clone(), work));
+}
+
+/// Serves to the end. When a vital task dies, the service is told to stop and drains.
+pub async fn serve<T>(
+    service: impl Future<Output = T>,
+    tasks: &Arc<dyn VitalTasks>,
+    stop: &CancellationToken,
+) -> T {
+    let mut service = pin!(service);
+    tokio::select! {
+        biased;
+        served = &mut service => return served,
+        _ = tasks.until_death() => {}
+    }
+    stop.cancel();
+    service.await
+}
+
+/// The ending of a process that has stopped.
+///
+/// # Errors
+/// A vital task had died.
+pub fn ending(tasks: &Arc<dyn VitalTasks>) -> anyhow::Result<Ending> {
+    tasks
+        .first_death()
+        .map_or(Ok(Ending::Fine), |death| Err(death.into()))
 }
 
 /// A dependency without which the process is not ready.
@@ -87,16 +118,60 @@ pub async fn serve_ops(
     settings: &Settings,
     board: Arc<ReadinessBoard>,
     metrics: PrometheusHandle,
-    stop: CancellationToken,
+    tasks: &Arc<dyn VitalTasks>,
+    stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let listen = settings.ops.listen.parse().context("ops.listen")?;
     let server = OpsServer::bind(listen).await?;
     info!(address = %server.local_addr(), "ops: /livez, /readyz, /metrics");
+    let folding = metrics.clone();
+    let upkeep = async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            folding.run_upkeep();
+        }
+    };
+    beside(tasks, "metrics upkeep", stop, upkeep);
     let render: MetricsText = Arc::new(move || metrics.render());
-    tokio::spawn(async move {
-        if let Err(failure) = server.serve(board, render, stop).await {
+    let stopped = stop.clone();
+    let serving = async move {
+        if let Err(failure) = server.serve(board, render, stopped).await {
             error!(%failure, "the ops server ended");
         }
-    });
+    };
+    beside(tasks, "ops server", stop, serving);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axs_application::usecase::vital_tasks::{ProcessTasks, TaskDeath};
+
+    fn tasks() -> Arc<dyn VitalTasks> {
+        Arc::new(ProcessTasks::default())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_dies_stops_the_service_and_the_process_says_so() {
+        let (tasks, stop) = (tasks(), CancellationToken::new());
+        beside(&tasks, "work", &stop, async { panic!("a bug") });
+        // Drains once it is told to.
+        serve(stop.cancelled(), &tasks, &stop).await;
+        let error = ending(&tasks).unwrap_err();
+        assert!(error.to_string().contains("a bug"), "{error}");
+        assert!(error.is::<TaskDeath>());
+    }
+
+    #[tokio::test]
+    async fn a_service_whose_tasks_end_when_told_to_ends_well() {
+        let (tasks, stop) = (tasks(), CancellationToken::new());
+        beside(&tasks, "work", &stop, stop.clone().cancelled_owned());
+        let service = async {
+            stop.cancel();
+            tokio::task::yield_now().await;
+        };
+        serve(service, &tasks, &stop).await;
+        assert_eq!(ending(&tasks).unwrap(), Ending::Fine);
+    }
 }

@@ -63,6 +63,7 @@ use axs_application::usecase::submit_balance_changes::{
     BalanceChangeSubmission, BalanceChangeSubmissionParameters, SubmitSettings,
 };
 use axs_application::usecase::verify_ledger::{VerifyLedgerService, VerifyLedgerServiceParameters};
+use axs_application::usecase::vital_tasks::ProcessTasks;
 use axs_domain::lease::LeaseTimes;
 use shaku::{HasComponent, module};
 use std::num::NonZeroUsize;
@@ -91,6 +92,7 @@ module! {
             #[lazy] PartitionElector,
             #[lazy] PartitionRaising,
             #[lazy] PeriodicRefresh,
+            #[lazy] ProcessTasks,
             #[lazy] RememberedAccounts,
             #[lazy] TopicAdoption,
             #[lazy] VerifyLedgerService

@@ -92,6 +92,7 @@ async fn scan_states(
     shards: Vec<i32>,
     after: Option<DateTime<Utc>>,
     until: DateTime<Utc>,
+    behind: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<StateRow>, sqlx::Error> {
     let mut transaction = pool
@@ -107,6 +108,8 @@ async fn scan_states(
         .bind(after)
         .bind(until)
         .bind(limit)
+        .bind(behind.map(|(logged_at, _)| logged_at))
+        .bind(behind.map(|(_, log_id)| log_id))
         .fetch_all(&mut *transaction)
         .await?;
     transaction.commit().await?;
@@ -134,10 +137,14 @@ impl RelaySource for PgRelaySource {
         let shards: Vec<i32> = scan.shards.iter().copied().map(ShardId::value).collect();
         let after = scan.after.map(|after| name.time(after)).transpose()?;
         let until = name.time(scan.until)?;
+        let behind = scan
+            .behind
+            .map(|place| Ok((name.time(place.logged_at)?, place.log_id.uuid())))
+            .transpose()?;
         let pool = self.database.queries().clone();
         // A task of its own: a relay that is dropped must not leave a transaction open.
         let states = tokio::spawn(async move {
-            scan_states(&pool, shards, after, until, i64::from(scan.limit)).await
+            scan_states(&pool, shards, after, until, behind, i64::from(scan.limit)).await
         })
         .await
         .map_err(|ended| name.unavailable(ended))?

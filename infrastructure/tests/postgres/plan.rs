@@ -205,22 +205,34 @@ async fn the_relays_scan_starts_at_its_mark_by_brin_and_reads_no_other_index() {
             .begin_with(include_str!("../../src/postgres/sql/relay/begin_rows.sql"))
             .await
             .unwrap();
-        let scan = with_values(
-            include_str!("../../src/postgres/sql/relay/still_init.sql"),
-            &[
-                "ARRAY[0, 1, 2]".to_owned(),
-                moment(&test, "10 minutes").await,
-                moment(&test, "1 minute").await,
-                "1000".to_owned(),
+        let last_of_page = moment(&test, "5 minutes").await;
+        let pages = [
+            ["NULL".to_owned(), "NULL".to_owned()],
+            [
+                last_of_page,
+                "'01920000-0000-7000-8000-000000000000'".to_owned(),
             ],
-        );
-        let plan = plan(&mut connection, &scan).await;
-        assert!(
-            plan.contains("Bitmap Index Scan on balance_change_states_s0_15_logged_at_idx"),
-            "{plan}"
-        );
-        for other in ["s16_19", "pkey", "Gather"] {
-            assert!(!plan.contains(other), "{plan}");
+        ];
+        for [last_at, last_id] in pages {
+            let scan = with_values(
+                include_str!("../../src/postgres/sql/relay/still_init.sql"),
+                &[
+                    "ARRAY[0, 1, 2]".to_owned(),
+                    moment(&test, "10 minutes").await,
+                    moment(&test, "1 minute").await,
+                    "1000".to_owned(),
+                    last_at,
+                    last_id,
+                ],
+            );
+            let plan = plan(&mut connection, &scan).await;
+            assert!(
+                plan.contains("Bitmap Index Scan on balance_change_states_s0_15_logged_at_idx"),
+                "{plan}"
+            );
+            for other in ["s16_19", "pkey", "Gather"] {
+                assert!(!plan.contains(other), "{plan}");
+            }
         }
     })
     .await;

@@ -48,6 +48,7 @@ async fn scan_after(
     let scan = RelayScan {
         shards: shards.into_iter().map(shard).collect::<Vec<ShardId>>(),
         after,
+        behind: None,
         until: horizon.until,
         limit,
     };

@@ -2,7 +2,7 @@
 
 use super::{Decider, RowToDecide, Stores, new_owner, partition, resident};
 use crate::port::change_log::ChangeLogRecord;
-use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope};
+use crate::port::relay_source::{LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope};
 use crate::testkit::stored_layout;
 use axs_domain::id::LogId;
 use axs_domain::time::Timestamp;
@@ -21,9 +21,19 @@ async fn horizon(stores: &Stores) -> RelayHorizon {
 }
 
 async fn scan(stores: &Stores, after: Option<Timestamp>, limit: u32) -> Vec<ChangeLogRecord> {
+    page(stores, after, None, limit).await
+}
+
+async fn page(
+    stores: &Stores,
+    after: Option<Timestamp>,
+    behind: Option<LogPlace>,
+    limit: u32,
+) -> Vec<ChangeLogRecord> {
     let scan = RelayScan {
         shards: stored_layout().layout.shards_of(partition(HERE)),
         after,
+        behind,
         until: horizon(stores).await.until,
         limit,
     };
@@ -63,6 +73,21 @@ pub async fn a_scan_begins_after_the_mark_and_ends_at_its_limit(stores: Stores) 
     assert_eq!(ids(&scan(&stores, None, 2).await), all[..2]);
     let after = Some(rows[0].logged_at);
     assert_eq!(ids(&scan(&stores, after, 10).await), all[1..]);
+}
+
+/// Rows that stay INIT, since nobody can publish them, must not hide those behind them.
+pub async fn the_pages_of_a_scan_leave_no_row_out_and_repeat_none(stores: Stores) {
+    let rows = three_rows(&stores).await;
+    let all: Vec<_> = rows.iter().map(|row| row.log_id).collect();
+    for after in [None, Some(rows[0].logged_at)] {
+        let expected = if after.is_some() { &all[1..] } else { &all[..] };
+        let (mut found, mut behind) = (Vec::new(), None);
+        while let [row] = page(&stores, after, behind, 1).await.as_slice() {
+            found.push(row.log_id);
+            behind = Some(LogPlace::of(row));
+        }
+        assert_eq!(found, expected);
+    }
 }
 
 /// Between the scan and the publishing, a batch may finish any of them.

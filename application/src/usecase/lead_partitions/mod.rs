@@ -19,6 +19,7 @@
 //!   before it is another than the one processed, is refused with what to do, and looked at again
 //!   slowly. A process that can't read the topic does not enter the
 //!   registry, so that no partitions are kept free for it.
+//! - A partition of which nothing can be read from here is given up, see `reading_watch`.
 //! - A partition that was stopped for a reason that a person must look at is tried again after a
 //!   pause; it never spins.
 
@@ -26,6 +27,7 @@ mod choose;
 mod elector;
 mod guard;
 mod questions;
+mod reading_watch;
 mod settings;
 mod status;
 mod term;
@@ -39,6 +41,7 @@ pub use status::{LeadershipStatus, LedPartition, RefusedPartition};
 use super::process_partition::{CacheFeed, WorkerPorts};
 use super::publish_results::ResultPorts;
 use super::relay_lost_events::RelayPorts;
+use super::vital_tasks::{VitalTasks, vital};
 use crate::port::balance_cache::BalanceCache;
 use crate::port::balance_store::BalanceStore;
 use crate::port::batch_writer::BatchWriter;
@@ -125,6 +128,8 @@ pub struct PartitionElector {
     results: Arc<dyn ResultPublisher>,
     #[shaku(inject)]
     result_source: Arc<dyn ResultSource>,
+    #[shaku(inject)]
+    vital_tasks: Arc<dyn VitalTasks>,
     /// The random id of this run of the process.
     #[shaku(default = unreachable!("bootstrap gives the owner's id"))]
     owner: OwnerId,
@@ -145,7 +150,9 @@ impl LeadPartitions for PartitionElector {
         let stop_feed = CancellationToken::new();
         let feeding = {
             let (feed, stop) = (Arc::clone(&feed), stop_feed.clone());
-            tokio::spawn(async move { feed.run(stop).await })
+            let feeding = async move { feed.run(stop).await };
+            let tasks = Arc::clone(&self.vital_tasks);
+            tokio::spawn(vital(tasks, "cache feed", stop_feed.clone(), feeding))
         };
         let end = Elector::new(self.elector_ports(Arc::clone(&feed)))
             .run(shutdown)
@@ -182,6 +189,7 @@ pub struct LeadPorts {
     pub publisher: Arc<dyn EventPublisher>,
     pub results: Arc<dyn ResultPublisher>,
     pub result_source: Arc<dyn ResultSource>,
+    pub vital_tasks: Arc<dyn VitalTasks>,
 }
 
 impl PartitionElector {
@@ -210,6 +218,7 @@ impl PartitionElector {
             publisher,
             results,
             result_source,
+            vital_tasks,
         } = ports;
         Self {
             clock,
@@ -228,6 +237,7 @@ impl PartitionElector {
             publisher,
             results,
             result_source,
+            vital_tasks,
             owner,
             rules,
             settings,

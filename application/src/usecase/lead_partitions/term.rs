@@ -1,5 +1,6 @@
 //! One term of leading one partition, from the assignment to the release.
 
+use super::reading_watch::ReadingWatch;
 use crate::port::event_topic::EventTopic;
 use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::record_source::{RecordSource, SourceEvent};
@@ -11,7 +12,6 @@ use crate::usecase::relay_lost_events::{LostEventRelay, RelayPorts, RelayTerm};
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, PartitionId};
 use axs_domain::layout::Layout;
-use metrics::{Gauge, gauge};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,8 +26,6 @@ pub(super) const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long the last results and cache writes of a term may take. What is left is sent by the
 /// successor.
 const RESULTS_WAIT_MAX: Duration = Duration::from_secs(2);
-/// How often the end of the log is looked at.
-const LAG_EVERY: Duration = Duration::from_secs(5);
 
 /// What every term of a process shares.
 #[derive(Clone)]
@@ -113,8 +111,15 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
             () = relay.run() => {}
         }
     });
-    let topic = Arc::clone(&ports.topic);
-    beside.spawn(watch_lag(topic, term.partition, Arc::clone(&term.progress)));
+    let watch = ReadingWatch {
+        partition: term.partition,
+        topic: Arc::clone(&ports.topic),
+        reader: Arc::clone(&ports.relay.reader),
+        clock: Arc::clone(&ports.worker.clock),
+        progress: Arc::clone(&term.progress),
+    };
+    let mut watching = JoinSet::new();
+    watching.spawn(watch.run());
 
     let feed = Arc::new(ResultFeed::new(from));
     let results = ResultTask::new(
@@ -142,18 +147,34 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
     };
     // A task of its own, so that a panic ends the worker and not the term.
     let mut working = JoinSet::new();
-    working.spawn(Worker::new(ports.worker.clone(), worker).run(records, term.drain.clone()));
-    let end = tokio::select! {
-        biased;
-        worked = working.join_next() => match worked {
-            Some(Ok(end)) => end,
-            _ => fault(term, "the worker panicked"),
-        },
-        // None of these ends before the worker, but by a panic. A term without one of them would
-        // go on and leave its work undone; the next term does it.
-        () = died(&mut publishing) => fault(term, "the result task panicked"),
-        () = died(&mut beside) => fault(term, "the relay or the watch of the lag panicked"),
+    let drain = term.drain.child_token();
+    working.spawn(Worker::new(ports.worker.clone(), worker).run(records, drain.clone()));
+    let mut lost = None;
+    let mut end = loop {
+        tokio::select! {
+            biased;
+            worked = working.join_next() => break match worked {
+                Some(Ok(end)) => end,
+                _ => fault(term, "the worker panicked"),
+            },
+            Some(watched) = watching.join_next() => match watched {
+                Ok(why) => {
+                    tracing::warn!(partition = %term.partition, why, "giving the partition up");
+                    lost = Some(why);
+                    // It only waits, so it ends at once.
+                    drain.cancel();
+                }
+                Err(_) => break fault(term, "the watch of the reading panicked"),
+            },
+            // None of these ends before the worker, but by a panic. A term without one of them would
+            // go on and leave its work undone; the next term does it.
+            () = died(&mut publishing) => break fault(term, "the result task panicked"),
+            () = died(&mut beside) => break fault(term, "the relay panicked"),
+        }
     };
+    if let (Some(why), StopReason::Drained) = (lost, &end.reason) {
+        end.reason = StopReason::ReadingLost(why);
+    }
     // Once another leads, what is left is the other's to send.
     if !matches!(end.reason, StopReason::Fenced | StopReason::LeaseUnsure) {
         last_result.cancel();
@@ -182,19 +203,6 @@ async fn died(tasks: &mut JoinSet<()>) {
     std::future::pending().await
 }
 
-/// The lag of a led partition. With the term it ends, and the leader tells of it.
-struct LagGauges {
-    records: Gauge,
-    results: Gauge,
-}
-
-impl Drop for LagGauges {
-    fn drop(&mut self) {
-        self.records.set(0.0);
-        self.results.set(0.0);
-    }
-}
-
 fn fault(term: &Term, what: &str) -> WorkerEnd {
     WorkerEnd {
         reason: StopReason::Fault(what.to_owned()),
@@ -207,26 +215,5 @@ fn not_begun(term: &Term, why: String) -> WorkerEnd {
     WorkerEnd {
         reason: StopReason::SourceBroken(why),
         poison_run: term.poison_run,
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a gauge is a float; a lag is far below 2^53"
-)]
-async fn watch_lag(topic: Arc<dyn EventTopic>, partition: PartitionId, progress: Arc<Progress>) {
-    let lag = LagGauges {
-        records: gauge!("axs_partition_lag_records", "partition" => partition.to_string()),
-        results: gauge!("axs_results_lag_records", "partition" => partition.to_string()),
-    };
-    loop {
-        // A broker that is away leaves the last figure standing.
-        if let Ok(log) = topic.bounds(partition).await {
-            progress.note_log_end(log.end);
-            lag.records.set(progress.lag().unwrap_or_default() as f64);
-        }
-        lag.results
-            .set(progress.results_lag().unwrap_or_default() as f64);
-        tokio::time::sleep(LAG_EVERY).await;
     }
 }

@@ -27,6 +27,7 @@ mod placing;
 use super::ack_level::AckLevel;
 use super::layout_lookup::LayoutLookup;
 use super::publish_events::{Publication, PublishEvents, ReserveError, WindowPlaces};
+use super::vital_tasks::{VitalTasks, vital};
 use crate::port::change_log::{ChangeLog, ChangeLogKey, ChangeLogRecord};
 use crate::port::event_codec::EventCodec;
 use crate::port::log_id_generator::LogIdGenerator;
@@ -172,6 +173,8 @@ pub struct GroupCommit {
     log_ids: Arc<dyn LogIdGenerator>,
     #[shaku(inject)]
     layouts: Arc<dyn LayoutLookup>,
+    #[shaku(inject)]
+    vital_tasks: Arc<dyn VitalTasks>,
     /// The bounds of the group commit.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: LogSettings,
@@ -204,6 +207,7 @@ impl GroupCommit {
         codec: Arc<dyn EventCodec>,
         log_ids: Arc<dyn LogIdGenerator>,
         layouts: Arc<dyn LayoutLookup>,
+        vital_tasks: Arc<dyn VitalTasks>,
         settings: LogSettings,
     ) -> Self {
         Self {
@@ -212,6 +216,7 @@ impl GroupCommit {
             codec,
             log_ids,
             layouts,
+            vital_tasks,
             settings,
             running: Running::default(),
         }
@@ -234,7 +239,12 @@ impl GroupCommit {
                 closing: self.running.closing.clone(),
                 handed_over: LruCache::new(HANDED_OVER_MAX),
             };
-            self.running.tasks.spawn(commits.run());
+            self.running.tasks.spawn(vital(
+                Arc::clone(&self.vital_tasks),
+                "group commit",
+                self.running.closing.clone(),
+                commits.run(),
+            ));
             intake
         })
     }

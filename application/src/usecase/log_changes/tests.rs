@@ -2,6 +2,7 @@ use super::*;
 use crate::port::change_log::{AppendError, AppendOutcome, ChangeLogRecord, MockChangeLog};
 use crate::port::event_publisher::EventPublisher;
 use crate::port::layout_store::StoredLayout;
+use crate::port::log_id_generator::MockLogIdGenerator;
 use crate::testkit::{
     CountingLogIds, EventBuilder, MemoryChangeLog, MemoryTopic, TableCodec, account, log_id,
     stored_layout,
@@ -9,6 +10,7 @@ use crate::testkit::{
 use crate::usecase::backlog::MockBacklog;
 use crate::usecase::layout_lookup::MockLayoutLookup;
 use crate::usecase::publish_events::{MockPublishEvents, OrderedPublishing, PublishSettings};
+use crate::usecase::vital_tasks::{ProcessTasks, VitalTasks};
 use axs_domain::layout_raise::raise;
 use axs_domain::log_status::LogStatus;
 use std::sync::Mutex;
@@ -71,6 +73,7 @@ impl Bench {
             publisher,
             log.clone(),
             Arc::new(backlog),
+            Arc::new(ProcessTasks::default()),
             settings,
         ));
         let codec = Arc::new(TableCodec::default());
@@ -80,6 +83,7 @@ impl Bench {
             codec.clone(),
             Arc::new(CountingLogIds::default()),
             layouts(),
+            Arc::new(ProcessTasks::default()),
             LogSettings {
                 commit_events_max,
                 retry_after: RETRY_AFTER,
@@ -327,6 +331,7 @@ async fn one_row_that_can_not_be_read_is_unknown_and_no_neighbour_is() {
         bench.codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        Arc::new(ProcessTasks::default()),
         settings(),
     );
     let of = |keys: &[&str]| keys.iter().map(|key| change(&bench.codec, key)).collect();
@@ -493,6 +498,7 @@ fn over(change_log: MockChangeLog) -> (GroupCommit, Arc<TableCodec>) {
         codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        Arc::new(ProcessTasks::default()),
         settings(),
     );
     (commits, codec)
@@ -558,6 +564,7 @@ async fn events_are_handed_to_publishing_before_their_request_is_answered() {
         codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        Arc::new(ProcessTasks::default()),
         settings(),
     );
     let request = commits.log(vec![change(&codec, "a")], AckLevel::Logged);
@@ -622,4 +629,51 @@ async fn a_layout_that_moves_again_and_again_is_given_up_without_logging() {
         .log(vec![change(&codec, "a")], AckLevel::Logged)
         .await;
     assert!(matches!(refused, Err(LogError::Paused { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_panics_is_told_as_a_death_and_nobody_waits_for_it() {
+    let mut log_ids = MockLogIdGenerator::new();
+    log_ids.expect_next_id().returning(|| panic!("a bug"));
+    let tasks = Arc::new(ProcessTasks::default());
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let commits = GroupCommit::new(
+        bench.log.clone(),
+        bench.publishing.clone(),
+        bench.codec.clone(),
+        Arc::new(log_ids),
+        layouts(),
+        tasks.clone(),
+        settings(),
+    );
+    for key in ["a", "b"] {
+        let logged = commits
+            .log(vec![change(&bench.codec, key)], AckLevel::Logged)
+            .await;
+        assert!(matches!(logged, Err(LogError::Unavailable(_))));
+    }
+    let death = tasks.until_death().await;
+    assert_eq!(death.task, "group commit");
+    assert!(death.reason.contains("a bug"), "{death}");
+    assert!(bench.all_places_are_back().await);
+    assert!(commits.drain(SETTLED).await, "nothing is left to wait for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_no_death() {
+    let tasks = Arc::new(ProcessTasks::default());
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    let commits = GroupCommit::new(
+        bench.log.clone(),
+        bench.publishing.clone(),
+        bench.codec.clone(),
+        Arc::new(CountingLogIds::default()),
+        layouts(),
+        tasks.clone(),
+        settings(),
+    );
+    let request = commits.log(vec![change(&bench.codec, "a")], AckLevel::Logged);
+    request.await.unwrap();
+    assert!(commits.drain(SETTLED).await);
+    assert_eq!(tasks.first_death(), None);
 }

@@ -9,7 +9,9 @@ use crate::port::batch_writer::{
 };
 use crate::port::change_log::{ChangeLogKey, ChangeLogRecord, PARKED_REASON_CODE};
 use crate::port::clock::Clock;
-use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource};
+use crate::port::relay_source::{
+    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+};
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
@@ -20,6 +22,7 @@ use axs_domain::log_status::LogStatus;
 use axs_domain::time::{Monotonic, Timestamp};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -372,6 +375,7 @@ impl RelaySource for FakeStore {
             })
             .map(|(key, row)| record(key, row))
             .filter(|row| scan.after.is_none_or(|after| row.logged_at > after))
+            .filter(|row| scan.behind.is_none_or(|behind| LogPlace::of(row) > behind))
             .collect();
         rows.sort_by_key(|row| (row.logged_at, row.log_id));
         rows.truncate(scan.limit as usize);
@@ -439,6 +443,8 @@ impl Clock for TokioClock {
 pub(crate) struct FakeCache {
     pub(crate) balances: Mutex<HashMap<BalanceKey, VersionedBalance>>,
     pub(crate) failures: Mutex<usize>,
+    /// The next write ends its task.
+    pub(crate) panics: AtomicBool,
 }
 
 #[async_trait]
@@ -451,6 +457,7 @@ impl BalanceCache for FakeCache {
     }
 
     async fn write(&self, balances: Vec<CommittedBalance>) -> Result<(), CacheError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants");
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
             *failures -= 1;

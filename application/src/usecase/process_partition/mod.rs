@@ -44,6 +44,7 @@ mod meter;
 mod progress;
 mod reason;
 mod redo;
+mod set_aside;
 mod settings;
 mod stop;
 mod worker;

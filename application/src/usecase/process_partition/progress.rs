@@ -11,6 +11,7 @@ pub(crate) struct Progress {
     stored_offset: watch::Sender<Offset>,
     log_end: Mutex<Option<Offset>>,
     results_offset: Mutex<Option<Offset>>,
+    waits_for: Mutex<Option<Offset>>,
 }
 
 impl Progress {
@@ -19,6 +20,7 @@ impl Progress {
             stored_offset: watch::Sender::new(stored_offset),
             log_end: Mutex::new(None),
             results_offset: Mutex::new(None),
+            waits_for: Mutex::new(None),
         }
     }
 
@@ -40,6 +42,22 @@ impl Progress {
             .subscribe()
             .wait_for(|stored| *stored >= offset)
             .await;
+    }
+
+    /// Notes that the worker has nothing to do but wait for the record at this offset, or that it has.
+    pub(crate) fn note_waiting(&self, offset: Option<Offset>) {
+        *self
+            .waits_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = offset;
+    }
+
+    /// The offset of the record for which the worker waits, if it has nothing else to do.
+    pub(crate) fn waits_for(&self) -> Option<Offset> {
+        *self
+            .waits_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes the end of the partition's log.

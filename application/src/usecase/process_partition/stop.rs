@@ -17,6 +17,9 @@ pub enum StopReason {
     /// The source can't read on.
     #[error("the partition can't be read on: {0}")]
     SourceBroken(String),
+    /// Nothing is read from here, although the source says of no fault: another consumer may.
+    #[error("nothing can be read of the partition from here: {0}")]
+    ReadingLost(String),
     /// The topic holds records of a newer release.
     #[error(
         "the record at offset {offset} has schema version {found}, this build reads up to \
@@ -77,6 +80,7 @@ impl StopReason {
             Self::Fenced => "fenced",
             Self::LeaseUnsure => "lease_unsure",
             Self::SourceBroken(_) => "source_broken",
+            Self::ReadingLost(_) => "reading_lost",
             Self::NewerVersion { .. } => "newer_version",
             Self::Poison { .. } => "poison",
             Self::Moved(_) => "moved",

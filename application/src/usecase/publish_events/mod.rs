@@ -36,6 +36,7 @@ pub use window::{WindowPlace, WindowPlaces};
 use crate::port::change_log::{ChangeLog, ChangeLogKey};
 use crate::port::event_publisher::{EventPublisher, OutboundRecord};
 use crate::usecase::backlog::Backlog;
+use crate::usecase::vital_tasks::{VitalTasks, vital};
 use async_trait::async_trait;
 use health_board::HealthBoard;
 use position_notes::PositionNotes;
@@ -160,6 +161,8 @@ pub struct OrderedPublishing {
     change_log: Arc<dyn ChangeLog>,
     #[shaku(inject)]
     backlog: Arc<dyn Backlog>,
+    #[shaku(inject)]
+    vital_tasks: Arc<dyn VitalTasks>,
     /// The bounds of publishing.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: PublishSettings,
@@ -184,12 +187,14 @@ impl OrderedPublishing {
         publisher: Arc<dyn EventPublisher>,
         change_log: Arc<dyn ChangeLog>,
         backlog: Arc<dyn Backlog>,
+        vital_tasks: Arc<dyn VitalTasks>,
         settings: PublishSettings,
     ) -> Self {
         Self {
             publisher,
             change_log,
             backlog,
+            vital_tasks,
             settings,
             running: Running::default(),
         }
@@ -208,7 +213,15 @@ impl OrderedPublishing {
             let running = &self.running;
             let (notes, positions) =
                 PositionNotes::new(Arc::clone(&self.change_log), running.closing.clone());
-            running.tasks.spawn(notes.run());
+            // It ends after the publishing, however that ends.
+            let may_end = CancellationToken::new();
+            may_end.cancel();
+            running.tasks.spawn(vital(
+                Arc::clone(&self.vital_tasks),
+                "position notes",
+                may_end,
+                notes.run(),
+            ));
             let publishing = PublishLoop::new(
                 Arc::clone(&self.publisher),
                 Arc::clone(self.window()),
@@ -219,10 +232,16 @@ impl OrderedPublishing {
                 running.closing.clone(),
             );
             let health = Arc::clone(&running.health);
+            let run = vital(
+                Arc::clone(&self.vital_tasks),
+                "publishing",
+                running.closing.clone(),
+                publishing.run(),
+            );
             running.tasks.spawn(async move {
-                // An adapter that panics must not leave a process that looks well.
-                if let Err(died) = tokio::spawn(publishing.run()).await {
-                    health.broken(died.to_string());
+                // Until the process has ended, nobody may think that it publishes.
+                if let Err(death) = run.await {
+                    health.broken(death.to_string());
                 }
             });
             intake

@@ -4,6 +4,7 @@ use crate::port::change_log::MockChangeLog;
 use crate::port::event_publisher::{MockEventPublisher, OutboundRecord};
 use crate::testkit::{MemoryTopic, account, account_id, away};
 use crate::usecase::backlog::MockBacklog;
+use crate::usecase::vital_tasks::{ProcessTasks, VitalTasks};
 use axs_domain::id::PartitionId;
 use axs_domain::text::IdempotencyKey;
 use bytes::Bytes;
@@ -28,6 +29,7 @@ pub(super) fn publishing(topic: &Arc<MemoryTopic>, change_log: MockChangeLog) ->
         topic.clone(),
         Arc::new(change_log),
         Arc::new(no_backlog()),
+        Arc::new(ProcessTasks::default()),
         settings(),
     )
 }
@@ -161,14 +163,17 @@ async fn a_record_that_finds_the_queue_full_is_enqueued_before_any_later_one() {
 async fn a_producer_that_panics_does_not_leave_a_process_that_looks_well() {
     let mut producer = MockEventPublisher::new();
     producer.expect_enqueue().returning(|_| panic!("a bug"));
+    let tasks = Arc::new(ProcessTasks::default());
     let publishing = OrderedPublishing::new(
         Arc::new(producer),
         Arc::new(noting()),
         Arc::new(no_backlog()),
+        tasks.clone(),
         settings(),
     );
     publishing.publish(events(&publishing, &[1]).await);
     assert!(all_places_are_back(&publishing).await);
+    assert_eq!(tasks.first_death().unwrap().task, "publishing");
     assert!(matches!(publishing.health(), PublishHealth::Broken(_)));
 }
 

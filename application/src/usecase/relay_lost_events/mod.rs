@@ -20,19 +20,27 @@
 //! one, so whoever of the two comes first with a later event, the earlier one is on the topic
 //! before it. What two API processes accepted has no order before it is on the topic.
 //!
+//! # Unsound rows
+//! A row whose payload is not what its key and fingerprint say would come back as a dead letter for
+//! ever, so it is not published. It is passed over, whole pages of them too, so that it hides no row
+//! behind it; it is counted and told. The mark stays below it: mended, it is found again.
+//!
 //! # Bounds
 //! | what | bound |
 //! |---|---|
-//! | rows of a scan, of a round, on their way at once | [`RelaySettings::rows_max`] |
+//! | rows of a page, of a round, on their way at once | [`RelaySettings::rows_max`] |
+//! | pages of a round, while unsound rows leave room in it | [`PAGES_MAX`]; the next round goes on there |
 //! | what a scan reads | rows written since the low-water mark; everything when there is none |
 //! | moves of the stored mark | one in [`low_water::MOVE_EVERY`] |
 //! | the wait for H | the backlog; what is behind it without a record is looked at each [`END_LOOK_EVERY`] |
 
 mod low_water;
 mod under_way;
+mod unsound;
 
 use low_water::LowWater;
 use under_way::UnderWay;
+use unsound::UnsoundRows;
 
 use super::left_out;
 use super::process_partition::{LeaseWatch, Progress};
@@ -42,7 +50,9 @@ use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::event_publisher::{EventPublisher, OutboundRecord, PublishError};
 use crate::port::event_topic::{BrokerError, EventTopic};
 use crate::port::record_reader::RecordReader;
-use crate::port::relay_source::{MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource};
+use crate::port::relay_source::{
+    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+};
 use crate::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
@@ -57,6 +67,8 @@ use tokio::time::{Instant, timeout};
 /// How long the stored offset may take to reach the end of the log until it is looked whether any
 /// record is left before that end: its last offsets may hold none, as transaction markers do.
 const END_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The most pages that one round reads.
+const PAGES_MAX: usize = 10;
 /// How long to wait for room in the producer when none of this relay's records is on its way.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -106,11 +118,25 @@ pub(crate) struct RelayTerm {
     pub(crate) progress: Arc<Progress>,
 }
 
+/// What the scan of a round found.
+#[derive(Debug, Default)]
+struct Found {
+    /// Sound rows, oldest first.
+    rows: Vec<ChangeLogRecord>,
+    /// Whether there may be more behind them.
+    more: bool,
+    /// The last row read, when unsound ones filled all pages: the next round goes on behind it.
+    read_to: Option<LogPlace>,
+}
+
 /// The relay of one led partition.
 pub(crate) struct LostEventRelay {
     ports: RelayPorts,
     term: RelayTerm,
     low_water: LowWater,
+    /// Up to where the rounds before have read, when unsound rows filled their pages.
+    behind: Option<LogPlace>,
+    unsound: UnsoundRows,
     /// Up to where a cursor over ids alone would have come: for the deliberate break
     /// `break.relay_cursor`, without which nobody reads it.
     passed_by_ids: Option<Timestamp>,
@@ -125,6 +151,8 @@ impl LostEventRelay {
             ports,
             term,
             low_water: LowWater::default(),
+            behind: None,
+            unsound: UnsoundRows::default(),
             passed_by_ids: None,
             goes_on: false,
         }
@@ -144,11 +172,17 @@ impl LostEventRelay {
     }
 
     /// One round; gives how many events were published again. Waits for as long as the backlog
-    /// takes.
+    /// takes. After one that failed, the next begins at the mark.
     pub(crate) async fn round(&mut self) -> Result<usize, RelayError> {
         self.goes_on = false;
-        let rows = self.scan().await?;
+        let Found {
+            rows,
+            more,
+            read_to,
+        } = self.scan().await?;
         if rows.is_empty() {
+            self.behind = read_to;
+            self.goes_on = read_to.is_some();
             return Ok(0);
         }
         let found = rows.len();
@@ -158,16 +192,14 @@ impl LostEventRelay {
         let lost = self.ports.source.keep_init(rows).await?;
         let some_are_final = lost.len() < found;
         let published = self.publish(lost).await?;
-        let page_was_full =
-            usize::try_from(self.ports.settings.rows_max).is_ok_and(|max| found >= max);
-        self.goes_on = page_was_full && (some_are_final || published > 0);
+        self.behind = read_to;
+        self.goes_on = read_to.is_some() || (more && (some_are_final || published > 0));
         Ok(published)
     }
 
-    async fn scan(&mut self) -> Result<Vec<ChangeLogRecord>, RelayError> {
-        let RelaySettings {
-            grace, rows_max, ..
-        } = self.ports.settings;
+    /// The oldest sound rows, from the mark on or from where the round before has read to.
+    async fn scan(&mut self) -> Result<Found, RelayError> {
+        let grace = self.ports.settings.grace;
         let horizon = self
             .ports
             .source
@@ -177,21 +209,58 @@ impl LostEventRelay {
                 grace,
             })
             .await?;
+        let after = self.low_water.begin(&horizon);
+        let passed = left_out::relay_cursor()
+            .then(|| self.passed_by_ids.replace(horizon.until))
+            .flatten();
+        let rows_max = usize::try_from(self.ports.settings.rows_max).unwrap_or(usize::MAX);
+        let mut behind = self.behind.take();
+        let mut from_mark = behind.is_none();
+        let mut found = Found::default();
+        for _ in 0..PAGES_MAX {
+            let mut rows = self.page(after, behind, horizon.until).await?;
+            found.more = rows.len() >= rows_max;
+            behind = rows.last().map(LogPlace::of);
+            rows.retain(|row| passed.is_none_or(|passed| made_after(row.log_id, passed)));
+            if std::mem::take(&mut from_mark) {
+                self.low_water
+                    .pass(&horizon, rows.first().map(|row| row.logged_at));
+                self.keep_mark(&horizon).await;
+            }
+            for row in rows {
+                if self.is_sound(&row) {
+                    found.rows.push(row);
+                } else {
+                    self.unsound.note(row.log_id);
+                }
+            }
+            if !found.more || found.rows.len() >= rows_max {
+                break;
+            }
+        }
+        self.unsound.say(self.term.partition, Instant::now());
+        if found.more && found.rows.len() < rows_max {
+            found.read_to = behind;
+        }
+        // The others come in the next round.
+        found.rows.truncate(rows_max);
+        Ok(found)
+    }
+
+    async fn page(
+        &self,
+        after: Option<Timestamp>,
+        behind: Option<LogPlace>,
+        until: Timestamp,
+    ) -> Result<Vec<ChangeLogRecord>, RelayError> {
         let scan = RelayScan {
             shards: self.term.layout.shards_of(self.term.partition),
-            after: self.low_water.begin(&horizon),
-            until: horizon.until,
-            limit: rows_max,
+            after,
+            behind,
+            until,
+            limit: self.ports.settings.rows_max,
         };
-        let mut rows = self.ports.source.still_init(scan).await?;
-        if left_out::relay_cursor() {
-            let passed = self.passed_by_ids.replace(horizon.until);
-            rows.retain(|row| passed.is_none_or(|passed| made_after(row.log_id, passed)));
-        }
-        self.low_water
-            .pass(&horizon, rows.first().map(|row| row.logged_at));
-        self.keep_mark(&horizon).await;
-        Ok(rows)
+        Ok(self.ports.source.still_init(scan).await?)
     }
 
     /// Stores the mark when it is worth it. A failure costs the next leader a longer scan.
@@ -239,9 +308,7 @@ impl LostEventRelay {
     async fn publish(&self, rows: Vec<ChangeLogRecord>) -> Result<usize, RelayError> {
         let mut under_way = UnderWay::default();
         for row in rows {
-            let Some(record) = self.outbound(row) else {
-                continue;
-            };
+            let record = self.outbound(row);
             if let Err(failure) = self.publish_one(record, &mut under_way).await {
                 // Nothing may still be on its way when the next round begins anew.
                 under_way.rest().await;
@@ -282,24 +349,18 @@ impl LostEventRelay {
         }
     }
 
-    /// The row as a record, with its original header under the layout of today. `None` for a row
-    /// whose payload is not what its fingerprint says: published, it would come back as a dead
-    /// letter for ever.
-    fn outbound(&self, row: ChangeLogRecord) -> Option<OutboundRecord> {
+    /// Whether the row's payload is what its key and fingerprint say.
+    fn is_sound(&self, row: &ChangeLogRecord) -> bool {
         let decoded = self.ports.codec.decode_payload(row.payload.clone());
-        let sound = decoded.as_ref().is_ok_and(|event| {
-            Fingerprint::of(event) == row.fingerprint
+        decoded.is_ok_and(|event| {
+            Fingerprint::of(&event) == row.fingerprint
                 && event.account_id() == row.key.account_id
                 && self.term.layout.partition_of(row.key.shard_id) == Some(self.term.partition)
-        });
-        if !sound {
-            counter!("axs_relay_unsound_rows_total").increment(1);
-            tracing::error!(
-                log_id = %row.log_id,
-                "the log row's payload is not what its key and fingerprint say; it is not relayed"
-            );
-            return None;
-        }
+        })
+    }
+
+    /// The row as a record, with its original header under the layout of today.
+    fn outbound(&self, row: ChangeLogRecord) -> OutboundRecord {
         let header = EnvelopeHeader {
             log_id: row.log_id,
             shard_id: row.key.shard_id,
@@ -308,11 +369,11 @@ impl LostEventRelay {
             // The request's trace ended long ago.
             traceparent: None,
         };
-        Some(OutboundRecord {
+        OutboundRecord {
             partition: self.term.partition,
             account_id: row.key.account_id,
             payload: self.ports.codec.encode_envelope(header, row.payload),
-        })
+        }
     }
 }
 

@@ -441,3 +441,57 @@ async fn a_row_whose_payload_is_not_what_it_says_is_left_alone() {
     assert_eq!(relay.round().await, Ok(1));
     assert_eq!(bench.published(), ["sound"]);
 }
+
+impl Bench {
+    /// Damages the payload of a row.
+    fn damage(&self, key: &ChangeLogKey) {
+        let mut state = self.store.state.lock().unwrap();
+        state.rows.get_mut(key).unwrap().payload = Bytes::from_static(b"?");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_full_of_unsound_rows_hides_no_row_behind_it_and_the_mark_stays_below_them() {
+    let (bench, mut relay) = bench(0, 0);
+    relay.ports.settings.rows_max = 2;
+    for n in 0..5 {
+        bench.damage(&bench.log(&format!("damaged {n}"), 10 + n));
+    }
+    for n in 0..3 {
+        bench.log(&format!("sound {n}"), 20 + n);
+    }
+    assert_eq!(relay.round().await, Ok(2), "as many as one round takes");
+    assert_eq!(bench.published(), ["sound 0", "sound 1"]);
+    let keys: Vec<ChangeLogKey> = {
+        let state = bench.store.state.lock().unwrap();
+        let named =
+            |key: &&ChangeLogKey| ["sound 0", "sound 1"].contains(&key.idempotency_key.as_str());
+        state.rows.keys().filter(named).cloned().collect()
+    };
+    keys.iter().for_each(|key| bench.finish(key));
+    assert_eq!(relay.round().await, Ok(1));
+    assert_eq!(bench.published()[2..], ["sound 2"]);
+    let mark = bench.store.state.lock().unwrap().relay_mark;
+    assert_eq!(mark, Some(Timestamp::from_unix_micros(9)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_unsound_rows_than_a_round_reads_are_passed_in_several_without_a_pause() {
+    let (bench, mut relay) = bench(0, 0);
+    relay.ports.settings.rows_max = 2;
+    let pages = i64::try_from(PAGES_MAX).unwrap();
+    for n in 0..3 * 2 * pages {
+        bench.damage(&bench.log(&format!("damaged {n}"), 10 + n));
+    }
+    bench.log("sound", 500);
+    let (published, store) = (bench.producer.clone(), bench.store.clone());
+    let running = tokio::spawn(relay.run());
+    tokio::time::sleep(settings().every + Duration::from_millis(1)).await;
+    assert_eq!(published.records.lock().unwrap().len(), 1);
+    // At the end of the log it rests.
+    let scans = || store.state.lock().unwrap().relay_scans.len();
+    let before = scans();
+    tokio::time::sleep(settings().every / 2).await;
+    assert_eq!(scans(), before);
+    running.abort();
+}

@@ -4,7 +4,7 @@ use super::{StoreClient, away};
 use async_trait::async_trait;
 use axs_application::port::change_log::ChangeLogRecord;
 use axs_application::port::relay_source::{
-    MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
 };
 use axs_application::port::store_error::StoreError;
 use axs_domain::log_status::LogStatus;
@@ -41,6 +41,7 @@ impl RelaySource for StoreClient {
                 .filter(|row| row.status == LogStatus::Init && row.logged_at <= scan.until)
                 .filter(|row| scan.shards.contains(&row.key.shard_id))
                 .filter(|row| scan.after.is_none_or(|after| row.logged_at > after))
+                .filter(|row| scan.behind.is_none_or(|behind| LogPlace::of(row) > behind))
                 .cloned()
                 .collect();
             rows.sort_by_key(|row| (row.logged_at, row.log_id));

@@ -288,6 +288,9 @@ impl Elector {
         attempt: Attempt,
         now: Monotonic,
     ) {
+        if !matches!(attempt, Attempt::Unavailable(_)) {
+            self.tries.remove(&partition);
+        }
         match attempt {
             Attempt::Taken { claim, .. } if self.drained_by.is_some() => {
                 let ports = Arc::clone(&self.ports);
@@ -321,7 +324,10 @@ impl Elector {
             }
             Attempt::Unavailable(reason) => {
                 tracing::warn!(%partition, reason, "can't lead yet");
-                self.rest(partition, reason, now.plus(self.heartbeat()));
+                let tries = self.tries.entry(partition).or_default();
+                let pause = self.ports.settings.retry_pause(*tries);
+                *tries = tries.saturating_add(1);
+                self.rest(partition, reason, now.plus(pause));
             }
         }
     }
@@ -402,11 +408,12 @@ impl Elector {
         if end.reason.is_ordinary() {
             self.look_at = self.look_at.min(now.plus(self.ports.settings.beat_every()));
         } else {
-            self.rest(
-                partition,
-                end.reason.to_string(),
-                now.plus(self.ports.settings.refusal_pause),
-            );
+            let settings = &self.ports.settings;
+            let pause = match end.reason {
+                StopReason::ReadingLost(_) => settings.out_of_reach_pause(),
+                _ => settings.refusal_pause,
+            };
+            self.rest(partition, end.reason.to_string(), now.plus(pause));
         }
     }
 

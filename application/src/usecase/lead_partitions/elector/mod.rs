@@ -83,6 +83,8 @@ pub(super) struct Elector {
     taking: BTreeSet<PartitionId>,
     /// Partitions that rest, and until when.
     resting: BTreeMap<PartitionId, Monotonic>,
+    /// Tries in a row to lead a partition that a server's silence ended.
+    tries: HashMap<PartitionId, u32>,
     /// Runs of poison, with the stored offset at which each ended.
     poison_runs: HashMap<PartitionId, (Offset, usize)>,
     /// Partitions that others lead, as last seen.
@@ -117,6 +119,7 @@ impl Elector {
             led: BTreeMap::new(),
             taking: BTreeSet::new(),
             resting: BTreeMap::new(),
+            tries: HashMap::new(),
             poison_runs: HashMap::new(),
             led_by_others: Vec::new(),
             free_since: BTreeMap::new(),

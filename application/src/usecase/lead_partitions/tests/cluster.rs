@@ -24,6 +24,7 @@ use crate::usecase::lead_partitions::{
     LeadPartitions, LeadPorts, LeadershipEnd, LeadershipStatus, PartitionElector,
 };
 use crate::usecase::process_partition::fakes::{FakeCache, TokioClock, offset, owner};
+use crate::usecase::vital_tasks::ProcessTasks;
 use async_trait::async_trait;
 use axs_domain::balance::VersionedBalance;
 use axs_domain::fencing::{Claim, Fence};
@@ -73,6 +74,8 @@ pub(super) struct State {
     pub(super) broker_away: bool,
     /// Who alone can't reach the broker.
     pub(super) cut_off_from_broker: Vec<OwnerId>,
+    /// Who can't reach the broker that leads which partition's log, and reaches the others.
+    pub(super) cut_off_from_log: Vec<(OwnerId, PartitionId)>,
     pub(super) redis_away: bool,
     pub(super) results_away: bool,
     /// The next result that is enqueued ends its task.
@@ -135,6 +138,7 @@ impl Cluster {
                 database_away: false,
                 broker_away: false,
                 cut_off_from_broker: Vec::new(),
+                cut_off_from_log: Vec::new(),
                 redis_away: false,
                 results_away: false,
                 result_panics: false,
@@ -210,6 +214,18 @@ impl Cluster {
             state.assigned[&key].try_send(event)
         })
         .unwrap();
+    }
+
+    /// Writes a record that no source gives.
+    pub(super) fn write_unseen(&self, partition: i32, at: i64) {
+        let SourceEvent::Records(records) = self.record(partition, at) else {
+            return;
+        };
+        let partition = PartitionId::try_new(partition).unwrap();
+        self.with(|state| {
+            let log = &mut state.leads.get_mut(&partition).unwrap().records;
+            log.extend(records.into_iter().map(|record| (record.offset, record)));
+        });
     }
 
     pub(super) fn writes(&self) -> usize {
@@ -447,6 +463,13 @@ impl EventTopic for Topic {
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError> {
         self.reach().await;
+        let from_here = (self.owner, partition);
+        if self
+            .cluster
+            .with(|state| state.cut_off_from_log.contains(&from_here))
+        {
+            std::future::pending::<()>().await;
+        }
         self.cluster.bounds(partition).await
     }
 
@@ -576,6 +599,8 @@ pub(super) struct Process {
     pub(super) elector: Arc<PartitionElector>,
     pub(super) shutdown: CancellationToken,
     pub(super) running: JoinHandle<LeadershipEnd>,
+    pub(super) vital_tasks: Arc<ProcessTasks>,
+    pub(super) cache: Arc<FakeCache>,
 }
 
 impl Process {
@@ -595,6 +620,8 @@ impl Process {
             })
         });
         relay.expect_still_init().returning(|_| Ok(Vec::new()));
+        let cache = Arc::new(FakeCache::default());
+        let vital_tasks = Arc::new(ProcessTasks::default());
         let ports = LeadPorts {
             clock: Arc::new(TokioClock::new()),
             layouts: cluster.clone(),
@@ -613,11 +640,12 @@ impl Process {
             codec: cluster.codec.clone(),
             balances: Arc::new(balances),
             writer: cluster.clone(),
-            cache: Arc::new(FakeCache::default()),
+            cache: cache.clone(),
             relay: Arc::new(relay),
             publisher: Arc::new(MockEventPublisher::new()),
             results: cluster.clone(),
             result_source: cluster.clone(),
+            vital_tasks: vital_tasks.clone(),
         };
         let rules = BalanceRuleSet::non_negative();
         let elector = Arc::new(PartitionElector::new(ports, owner, rules, settings()));
@@ -628,6 +656,8 @@ impl Process {
             elector,
             shutdown,
             running: tokio::spawn(async move { runs.run(stop).await }),
+            vital_tasks,
+            cache,
         }
     }
 

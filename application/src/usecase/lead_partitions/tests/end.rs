@@ -2,7 +2,9 @@
 
 use super::cluster::{Cluster, Process};
 use crate::usecase::process_partition::fakes::{let_others_run, offset, owner, until};
+use crate::usecase::vital_tasks::VitalTasks;
 use axs_domain::id::PartitionId;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -81,4 +83,20 @@ async fn a_successor_leads_right_after_an_orderly_end() {
         asked.elapsed()
     );
     assert!(!cluster.with(|state| state.consumers.contains_key(&owner(1))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_feed_that_panics_is_told_as_a_death_and_an_orderly_end_is_none() {
+    let cluster = Cluster::new();
+    let process = Process::start(&cluster, 1);
+    until("leads", || process.leads().len() == 4).await;
+    let_others_run().await;
+    process.cache.panics.store(true, Ordering::SeqCst);
+    cluster.say(&process, 0, cluster.record(0, 0));
+    let death = process.vital_tasks.until_death().await;
+    assert_eq!(death.task, "cache feed");
+    let healthy = Process::start(&cluster, 2);
+    healthy.shutdown.cancel();
+    healthy.running.await.unwrap();
+    assert_eq!(healthy.vital_tasks.first_death(), None);
 }

@@ -4,5 +4,6 @@ mod bench;
 mod culprits;
 mod pipeline;
 mod results;
+mod set_aside;
 mod simulation;
 mod trouble;

@@ -17,6 +17,7 @@ use crate::usecase::process_partition::lease_watch::LeaseWatch;
 use crate::usecase::process_partition::memory::BalanceMemory;
 use crate::usecase::process_partition::meter::{self, Stage};
 use crate::usecase::process_partition::progress::Progress;
+use crate::usecase::process_partition::set_aside::SetAside;
 use crate::usecase::process_partition::settings::ProcessSettings;
 use crate::usecase::process_partition::stop::StopReason;
 use crate::usecase::process_partition::write::{WriteTools, write_to_the_end};
@@ -99,6 +100,7 @@ pub(crate) struct Worker {
     /// The smallest offset that the source may give next.
     next_read: Offset,
     moved_in_a_row: u32,
+    set_aside: SetAside,
     /// Why to end once everything taken in is written.
     ending: Option<StopReason>,
 }
@@ -120,6 +122,7 @@ impl Worker {
             inbox: VecDeque::new(),
             next_read: committed,
             moved_in_a_row: 0,
+            set_aside: SetAside::new(term.partition),
             ending: None,
             ports,
             term,
@@ -140,6 +143,7 @@ impl Worker {
                 reason
             }
         };
+        self.set_aside.tell_rest();
         meter::stopped(self.term.partition, &reason);
         WorkerEnd {
             reason,
@@ -171,6 +175,10 @@ impl Worker {
             let wants_records = !draining && self.wants_records();
             let lingering = !draining && self.in_flight.is_none() && !self.draft.is_empty();
             let linger_ends = self.write_due();
+            let waits = wants_records && self.is_idle();
+            self.term
+                .progress
+                .note_waiting(waits.then_some(self.next_read));
             tokio::select! {
                 biased;
                 () = drain.cancelled(), if !draining => {}

@@ -95,6 +95,7 @@ impl Worker {
         self.term.progress.advance(self.committed);
         let cache = self.offer_to_cache(&draft);
         meter::committed(&draft, &batch);
+        self.set_aside.tell(&batch, Instant::now());
         let (from, to) = (batch.offset_before, batch.offset_after);
         self.term.results.offer(CommittedBatch {
             from,

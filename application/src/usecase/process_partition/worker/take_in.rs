@@ -21,6 +21,7 @@ impl Worker {
     }
 
     pub(super) fn take_event(&mut self, event: Option<SourceEvent>) {
+        self.term.progress.note_waiting(None);
         let records = match event {
             Some(SourceEvent::Records(records)) => records,
             Some(SourceEvent::Broken(why)) => {
