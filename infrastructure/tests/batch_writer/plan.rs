@@ -114,6 +114,38 @@ async fn balances_and_states_are_reached_by_their_key_at_every_batch_size() {
 }
 
 #[tokio::test]
+async fn the_plan_that_a_connection_keeps_from_an_empty_database_is_right_for_every_size() {
+    on_partitions(async |test| {
+        on_prepared_session(&test, async |mut connection| {
+            let prepare = format!("PREPARE kept (integer) AS {APPLY}");
+            connection
+                .execute(sqlx::raw_sql(AssertSqlSafe(prepare)))
+                .await
+                .unwrap();
+            for (filled, events) in [(false, 1), (true, 200), (false, 20_000)] {
+                if filled {
+                    // Not analysed, or the plan would be made anew.
+                    let rows = TABLES.replace("$rows", "40000");
+                    for insert in rows.split(';').filter(|s| s.contains("INSERT")) {
+                        test.execute(insert).await;
+                    }
+                }
+                stage(&mut connection, events).await;
+                let plan = explain(&mut connection, "EXECUTE kept (0)").await;
+                assert_reached_by_key(
+                    &plan,
+                    events,
+                    &["account_balances_s", "balance_change_states_s"],
+                );
+                connection.execute("ROLLBACK").await.unwrap();
+            }
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nor_does_the_search_for_culprits_read_whole_tables() {
     on_partitions(async |test| {
         fill_tables(&test, 40_000).await;
