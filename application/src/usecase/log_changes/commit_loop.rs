@@ -18,8 +18,9 @@ use axs_domain::time::Timestamp;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Gathers, commits, hands over, answers; again and again.
@@ -36,6 +37,15 @@ pub(super) struct CommitLoop {
     pub(super) closing: CancellationToken,
     /// What this process handed to publishing lately: retries of it need no second record.
     pub(super) handed_over: LruCache<LogId, ()>,
+    pub(super) last_commit: LastCommit,
+}
+
+/// What the next commit learns from the one before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LastCommit {
+    /// The requests that it answered, and those that waited at its end.
+    callers: usize,
+    took: Duration,
 }
 
 /// Log ids that are remembered as handed over. An older one that is sent again is published once
@@ -44,6 +54,11 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
     Some(max) => max,
     None => NonZeroUsize::MIN,
 };
+
+/// For what part of a commit's time the next one waits for the callers that it answered: they often
+/// send again at once. Beginning without them would split the callers for good into two halves that
+/// take turns, in twice as many commits.
+const GATHERING_PART: u32 = 2;
 
 /// How often one commit is placed by a newer layout. Raises are rare: more than one during a commit
 /// means that something else is wrong.
@@ -54,8 +69,14 @@ impl CommitLoop {
     /// store end nothing: whoever waits is told, and the next commit is tried.
     pub(super) async fn run(mut self) {
         while let Some(first) = self.next().await {
-            let requests = self.gather(first);
+            let requests = self.gather(first).await;
+            let began = Instant::now();
+            let gathered = requests.len();
             self.commit(requests).await;
+            self.last_commit = LastCommit {
+                callers: gathered + self.intake.len(),
+                took: began.elapsed(),
+            };
         }
     }
 
@@ -73,11 +94,13 @@ impl CommitLoop {
         self.intake.recv().await
     }
 
-    /// What waits now, in the order of arrival, up to the bound.
-    fn gather(&mut self, first: LogRequest) -> Vec<LogRequest> {
+    /// What waits now, and what comes soon while there are callers that may send, in the order of
+    /// arrival, up to the bound. A lone caller is never kept waiting.
+    async fn gather(&mut self, first: LogRequest) -> Vec<LogRequest> {
+        let until = Instant::now() + self.last_commit.took / GATHERING_PART;
         let mut events = first.changes.len();
         let mut requests = vec![first];
-        while let Ok(request) = self.intake.try_recv() {
+        while let Some(request) = self.next_of(requests.len(), until).await {
             events += request.changes.len();
             if events > self.settings.commit_events_max {
                 self.carried = Some(request);
@@ -86,6 +109,17 @@ impl CommitLoop {
             requests.push(request);
         }
         requests
+    }
+
+    /// The next request of a commit that has so many.
+    async fn next_of(&mut self, gathered: usize, until: Instant) -> Option<LogRequest> {
+        match self.intake.try_recv() {
+            Ok(request) => Some(request),
+            Err(_) if gathered < self.last_commit.callers => {
+                timeout_at(until, self.intake.recv()).await.ok().flatten()
+            }
+            Err(_) => None,
+        }
     }
 
     async fn commit(&mut self, mut requests: Vec<LogRequest>) {

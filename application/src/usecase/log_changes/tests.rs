@@ -191,6 +191,31 @@ async fn requests_that_come_during_a_commit_are_gathered_into_the_next_in_order(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_answered_and_sends_again_at_once_comes_into_the_next_commit() {
+    let bench = Arc::new(Bench::new(MemoryTopic::delivering(), 100));
+    bench.log.hold();
+    let mut callers = Vec::new();
+    for keys in [["a", "c"], ["b", "d"]] {
+        let bench = Arc::clone(&bench);
+        callers.push(tokio::spawn(async move {
+            for key in keys {
+                bench.log(&[key]).await.unwrap();
+            }
+        }));
+        sleep(SETTLED).await;
+    }
+    bench.log.let_commit(100);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    // The last one waited in vain for the caller that had no more to send.
+    let sizes: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 2, 1]);
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_holds_no_more_events_than_its_bound_unless_one_request_is_larger() {
     let bench = Bench::new(MemoryTopic::delivering(), 2);
     bench.log.hold();
