@@ -184,6 +184,16 @@ impl Stage {
         .await
     }
 
+    /// Starts one consumer with settings of its own, and waits until it leads every partition.
+    ///
+    /// # Errors
+    /// It does not start, or does not lead.
+    pub async fn start_consumer(&mut self, settings: &[(&str, &str)]) -> Result<()> {
+        let consumer = self.deployment.spawn_consumer(settings)?;
+        self.deployment.consumers.push(consumer);
+        self.deployment.led_by(self.plan.partitions, 1).await
+    }
+
     /// Ends every consumer in order.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod factors;
 mod latency;
 mod reads;
 mod run;
+mod settings;
 mod take_over;
 
 use crate::options::Effort;
@@ -17,12 +18,13 @@ use crate::screen::Screen;
 use anyhow::Result;
 
 /// Names of all scenarios, in the order in which they run.
-pub const SCENARIOS: [&str; 9] = [
+pub const SCENARIOS: [&str; 10] = [
     "end_to_end",
     "accept",
     "drain",
     "latency",
     "factors",
+    "settings",
     "reads",
     "take_over",
     "decide",
@@ -57,6 +59,7 @@ pub async fn run(name: &str, bench: &mut Bench) -> Result<()> {
         "decide" => decide::run(bench).await,
         "baseline" => baseline::run(bench).await,
         "factors" => factors::run(bench).await,
+        "settings" => settings::run(bench).await,
         other => anyhow::bail!("no scenario {other}"),
     }
 }
