@@ -3,6 +3,30 @@
 use axs_proto::v1::{BalanceChange, BalanceChangeEvent, BalanceChangeFallback};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What is added to the two parts of a balance of one currency, as exact decimal texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deltas {
+    currency: String,
+    available: String,
+    frozen: String,
+}
+
+impl Deltas {
+    /// `available` and `frozen` are added; `"0"` where a part stays.
+    #[must_use]
+    pub fn new(
+        currency: impl Into<String>,
+        available: impl Into<String>,
+        frozen: impl Into<String>,
+    ) -> Self {
+        Self {
+            currency: currency.into(),
+            available: available.into(),
+            frozen: frozen.into(),
+        }
+    }
+}
+
 /// A balance change event that is being put together.
 ///
 /// Nothing is checked here: the server names every field that is wrong, see
@@ -72,37 +96,34 @@ impl EventBuilder {
     /// the balance, `"0"` where a part stays. Its label is its number in the event, from 1.
     #[must_use]
     pub fn change(
-        mut self,
+        self,
         currency: impl Into<String>,
         available: impl Into<String>,
         frozen: impl Into<String>,
     ) -> Self {
-        self.event.changes.push(BalanceChange {
-            change_id: (self.event.changes.len() + 1).to_string(),
-            currency_code: currency.into(),
-            available_delta: available.into(),
-            frozen_delta: frozen.into(),
-            fallback: None,
-        });
-        self
+        self.push(Deltas::new(currency, available, frozen), None)
     }
 
-    /// Gives the last change a second choice, tried when it lacks available funds. Without a change
-    /// before it, nothing is added.
+    /// Adds a change as [`change`](Self::change) does, with a fallback: another currency and its
+    /// deltas, tried when the first lacks available funds. Both are given at once, so that there is
+    /// no fallback without its change.
     #[must_use]
-    pub fn or_else(
-        mut self,
-        currency: impl Into<String>,
-        available: impl Into<String>,
-        frozen: impl Into<String>,
-    ) -> Self {
-        if let Some(change) = self.event.changes.last_mut() {
-            change.fallback = Some(BalanceChangeFallback {
-                currency_code: currency.into(),
-                available_delta: available.into(),
-                frozen_delta: frozen.into(),
-            });
-        }
+    pub fn change_with_fallback(self, primary: Deltas, fallback: Deltas) -> Self {
+        self.push(primary, Some(fallback))
+    }
+
+    fn push(mut self, primary: Deltas, fallback: Option<Deltas>) -> Self {
+        self.event.changes.push(BalanceChange {
+            change_id: (self.event.changes.len() + 1).to_string(),
+            currency_code: primary.currency,
+            available_delta: primary.available,
+            frozen_delta: primary.frozen,
+            fallback: fallback.map(|fallback| BalanceChangeFallback {
+                currency_code: fallback.currency,
+                available_delta: fallback.available,
+                frozen_delta: fallback.frozen,
+            }),
+        });
         self
     }
 
@@ -138,8 +159,10 @@ mod tests {
             .source_service("matching")
             .related_order_id("o9")
             .created_msec(5)
-            .change("BNB", "-0.10", "0")
-            .or_else("USDT", "-3.000", "0")
+            .change_with_fallback(
+                Deltas::new("BNB", "-0.10", "0"),
+                Deltas::new("USDT", "-3.000", "0"),
+            )
             .change("BTC", "0", "-1")
             .build();
         assert_eq!((event.account_id, event.user_id), (7, 70));
@@ -147,8 +170,10 @@ mod tests {
         assert_eq!(event.created_msec, 5);
         let labels: Vec<&str> = event.changes.iter().map(|c| c.change_id.as_str()).collect();
         assert_eq!(labels, ["1", "2"]);
+        assert_eq!(event.changes[0].currency_code, "BNB");
         assert_eq!(event.changes[0].available_delta, "-0.10");
         let fallback = event.changes[0].fallback.as_ref().unwrap();
+        assert_eq!(fallback.currency_code, "USDT");
         assert_eq!(fallback.available_delta, "-3.000");
         assert_eq!(event.changes[1].fallback, None);
     }

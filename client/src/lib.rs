@@ -66,6 +66,6 @@ pub use axs_proto::v1::{
 };
 pub use client::Client;
 pub use error::{Cause, ClientError, StatusCause, SubmitError};
-pub use event::EventBuilder;
+pub use event::{Deltas, EventBuilder};
 pub use gatherer::Activity;
 pub use settings::{ClientSettings, EVENT_BYTES_MAX};
