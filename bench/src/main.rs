@@ -66,6 +66,7 @@ async fn measure(options: &Options, screen: Screen) -> Result<bool> {
         .filter(|name| options.wants(name))
         .collect();
     ensure!(!wanted.is_empty(), "the scenarios are {SCENARIOS:?}");
+    options.prepare_folder()?;
     let machine = Machine::here(check_durability().await?);
     let file = if options.quick { "quick" } else { "latest" };
     let path = options.folder.join(format!("{file}.json"));

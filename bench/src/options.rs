@@ -1,6 +1,7 @@
 //! What the command line asks for.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,19 @@ impl Options {
                 .only
                 .iter()
                 .any(|part| scenario.contains(part.as_str()))
+    }
+
+    /// Makes the folder where it is missing and tries to write there, before an hour is spent on
+    /// figures that could not be kept.
+    ///
+    /// # Errors
+    /// The folder, and why nothing can be written there.
+    pub fn prepare_folder(&self) -> Result<()> {
+        let tried = self.folder.join(".axs-bench");
+        fs::create_dir_all(&self.folder)
+            .and_then(|()| fs::write(&tried, ""))
+            .and_then(|()| fs::remove_file(&tried))
+            .with_context(|| format!("--folder {}", self.folder.display()))
     }
 
     /// How the run is called by a person.
@@ -143,6 +157,24 @@ mod tests {
         assert!(!options.wants("accept"));
         assert_eq!(options.command(), "BENCH=end,drain make bench-quick");
         assert!(parse(&[]).expect("understood").wants("accept"));
+    }
+
+    #[test]
+    fn a_missing_folder_is_made_and_one_that_can_not_be_made_is_refused_by_its_name() {
+        let place = tempfile::tempdir().expect("a folder");
+        let missing = place.path().join("a/b");
+        let folder = missing.to_str().expect("a text");
+        let options = parse(&["--folder", folder]).expect("understood");
+        options.prepare_folder().expect("made");
+        assert_eq!(std::fs::read_dir(&missing).expect("a folder").count(), 0);
+
+        let file = place.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        let inside = file.join("folder");
+        let folder = inside.to_str().expect("a text");
+        let options = parse(&["--folder", folder]).expect("understood");
+        let refused = options.prepare_folder().expect_err("refused").to_string();
+        assert_eq!(refused, format!("--folder {folder}"));
     }
 
     #[test]
