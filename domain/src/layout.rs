@@ -59,6 +59,11 @@ impl Layout {
         let mut shards = Vec::new();
         let mut first_partition = 0;
         for (index, pool) in pools.iter().enumerate() {
+            if !is_plain(pool.name.as_str()) {
+                return Err(LayoutError::NameOfPool {
+                    pool: pool.name.clone(),
+                });
+            }
             if pools[..index]
                 .iter()
                 .any(|earlier| earlier.name == pool.name)
@@ -197,6 +202,15 @@ impl Layout {
     }
 }
 
+/// Whether a pool may be called so. Accounts are opened by this name for ever, so what is likely a
+/// slip of the keyboard is refused while it can be.
+fn is_plain(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, '-' | '_'))
+}
+
 /// Whether stored shards, sorted by number, keep every promise of a layout.
 fn is_sound(partition_count: usize, shards: &[Shard]) -> bool {
     if shards.is_empty() || shards.len() > SHARDS_MAX || partition_count > PARTITIONS_MAX {
@@ -246,6 +260,15 @@ pub enum LayoutError {
     /// Nothing to lay out.
     #[error("a layout needs at least one pool")]
     NoPools,
+    /// A name that nobody would type twice.
+    #[error(
+        "pool {pool:?}: a name begins with a lower-case letter, and lower-case letters, digits, - \
+         and _ follow", pool = .pool.as_str()
+    )]
+    NameOfPool {
+        /// The name.
+        pool: PoolName,
+    },
     /// Two pools share a name.
     #[error("pool {pool} is named twice")]
     RepeatedPool {

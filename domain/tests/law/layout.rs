@@ -59,8 +59,13 @@ fn a_layout_that_cannot_be_is_refused_with_the_pool_and_the_numbers() {
         shards,
         partitions,
     };
+    let misnamed = |name: &str| LayoutError::NameOfPool { pool: pool(name) };
     let rows = [
         (vec![], LayoutError::NoPools),
+        (vec![spec("Retail", 1, 1)], misnamed("Retail")),
+        (vec![spec("a", 1, 1), spec("b,c", 1, 1)], misnamed("b,c")),
+        (vec![spec("--pool", 1, 1)], misnamed("--pool")),
+        (vec![spec("1", 1, 1)], misnamed("1")),
         (vec![spec("a", 0, 0)], wrong("a", 0, 0)),
         (vec![spec("a", 4, 0)], wrong("a", 4, 0)),
         (vec![spec("a", 4, 5)], wrong("a", 4, 5)),
