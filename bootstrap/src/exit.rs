@@ -6,13 +6,16 @@ use std::process::ExitCode;
 
 /// Exit code of a command that did its work and found something off.
 pub const OFF: u8 = 1;
-/// Exit code of wrong usage or settings (clap uses the same).
+/// Exit code of wrong arguments or settings (clap uses the same): trying again as it is never helps.
 pub const USAGE: u8 = 2;
-/// Exit code when a server is away, too old or refuses.
+/// Exit code of what could not be done now: a server is away or refuses, or the state of the system
+/// does not allow it.
 pub const UNAVAILABLE: u8 = 3;
-
 /// Exit code of a server process one of whose tasks died: start it again, and report the fault.
 pub const FAULT: u8 = 4;
+/// Exit code of a process that a signal, or the deadline after it, ended before it was done, as shells
+/// give it.
+pub const CUT_OFF: u8 = 130;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +24,29 @@ pub enum Ending {
     Fine,
     /// The work was done, and something is off: differences found, items refused.
     Off,
+    /// A signal came before the work was done; what was done was told.
+    Interrupted,
 }
 
 /// The user asked for something that can't be.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// What is wrong with the arguments or the settings stands somewhere among the causes, with or
+/// without words around it.
+fn error_code(error: &anyhow::Error) -> u8 {
+    let usage = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<SettingsError>() || cause.is::<UsageError>()
+    };
+    if error.chain().any(usage) {
+        USAGE
+    } else if error.is::<TaskDeath>() {
+        FAULT
+    } else {
+        UNAVAILABLE
+    }
+}
 
 /// Turns an ending into an exit code and prints errors with their causes.
 #[expect(
@@ -37,15 +57,31 @@ pub fn code_of(ending: Result<Ending, anyhow::Error>) -> ExitCode {
     match ending {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Off) => ExitCode::from(OFF),
+        Ok(Ending::Interrupted) => ExitCode::from(CUT_OFF),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<SettingsError>() || error.is::<UsageError>() {
-                USAGE
-            } else if error.is::<TaskDeath>() {
-                FAULT
-            } else {
-                UNAVAILABLE
-            })
+            ExitCode::from(error_code(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn what_the_operator_has_to_change_is_told_from_what_may_pass() {
+        let wrong = || UsageError("--pool x".to_owned());
+        let around: anyhow::Result<()> = Err(wrong()).context("the layout");
+        let rows = [
+            (wrong().into(), USAGE),
+            (around.unwrap_err(), USAGE),
+            (SettingsError::at("database.url")("no").into(), USAGE),
+            (anyhow!("PostgreSQL is away"), UNAVAILABLE),
+        ];
+        for (error, code) in rows {
+            assert_eq!(error_code(&error), code, "{error:#}");
         }
     }
 }

@@ -29,8 +29,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &cli::Cli) -> Result<exit::Ending, anyhow::Error> {
-    let settings = settings::Settings::load(cli.config.as_deref())?;
+    let strays = settings::Strays::here().map_err(settings::SettingsError::from)?;
+    let settings = settings::Settings::load(cli.config.as_deref(), &strays)?;
     logging::start(&settings.log)?;
+    for stray in &strays.unknown {
+        tracing::warn!("{stray}");
+    }
     failpoint::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,12 +1,10 @@
 //! Stopping: the first signal, or the process itself, drains; the second signal ends the process.
 
+use crate::exit::CUT_OFF;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-
-/// The exit code of a process that a signal or the deadline ended before it had drained.
-const CUT_OFF: i32 = 130;
 
 /// Gives a token that the first SIGTERM or SIGINT cancels, or whoever holds it. A second signal, or the
 /// deadline after that, ends the process at once: nothing is lost by that, only other processes' time.
@@ -35,7 +33,7 @@ pub fn shutdown(deadline: Duration) -> std::io::Result<CancellationToken> {
             name = signals.next() => warn!(signal = name, "second signal: ending at once"),
             () = tokio::time::sleep(deadline) => warn!("the deadline for stopping has passed: ending"),
         }
-        std::process::exit(CUT_OFF);
+        std::process::exit(CUT_OFF.into());
     });
     Ok(token)
 }

@@ -1,7 +1,7 @@
 //! What the two long-running commands share: metrics, readiness and the ops server.
 
 use crate::exit::Ending;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 use anyhow::Context;
 use axs_application::port::readiness_probe::ReadinessProbe;
 use axs_application::usecase::vital_tasks::{VitalTasks, vital};
@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Upper bounds of the buckets of every histogram in seconds: from a round trip on one host to a
 /// client's patience.
@@ -121,9 +121,14 @@ pub async fn serve_ops(
     tasks: &Arc<dyn VitalTasks>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let listen = settings.ops.listen.parse().context("ops.listen")?;
+    let listen = settings
+        .ops
+        .listen
+        .parse()
+        .map_err(SettingsError::at("ops.listen"))?;
     let server = OpsServer::bind(listen).await?;
     info!(address = %server.local_addr(), "ops: /livez, /readyz, /metrics");
+    tokio::spawn(tell_what_is_away(Arc::clone(&board)));
     let folding = metrics.clone();
     let upkeep = async move {
         loop {
@@ -141,6 +146,32 @@ pub async fn serve_ops(
     };
     beside(tasks, "ops server", stop, serving);
     Ok(())
+}
+
+/// Says once, at the start, what does not answer or refuses, and by which setting it was looked for.
+/// The process goes on; `/readyz` tells from then on.
+async fn tell_what_is_away(board: Arc<ReadinessBoard>) {
+    for dependency in &board.report().await.dependencies {
+        if let Some(reason) = &dependency.reason {
+            warn!(
+                dependency = dependency.name,
+                address = dependency.address,
+                setting = setting_of(dependency.name),
+                reason,
+                "not there at the start"
+            );
+        }
+    }
+}
+
+/// The setting that says where a dependency is.
+fn setting_of(dependency: &str) -> &'static str {
+    match dependency {
+        "postgresql" => "database.url",
+        "redis" => "cache.url",
+        "result_topic" => "kafka.results_topic",
+        _ => "kafka.brokers",
+    }
 }
 
 #[cfg(test)]

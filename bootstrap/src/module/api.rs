@@ -2,7 +2,7 @@
 
 use super::config::{ConfigModule, ProcessConfig};
 use super::service::ServiceModule;
-use anyhow::Context;
+use crate::settings::SettingsError;
 use axs_application::usecase::find_event::FindEvent;
 use axs_application::usecase::open_accounts::OpenAccounts;
 use axs_application::usecase::read_balances::ReadBalances;
@@ -39,7 +39,10 @@ pub fn api_module(
     let config: &dyn ProcessConfig = HasComponent::resolve_ref(config.as_ref());
     let section = &config.settings().grpc;
     let settings = GrpcSettings {
-        listen: section.listen.parse().context("grpc.listen")?,
+        listen: section
+            .listen
+            .parse()
+            .map_err(SettingsError::at("grpc.listen"))?,
         batch_items_max: config.settings().write_side.batch_items_max,
         request_bytes_max: section.message_bytes_max,
         response_bytes_max: section.message_bytes_max,

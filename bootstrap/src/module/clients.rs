@@ -1,8 +1,7 @@
 //! What must exist before the graph: client libraries whose making can fail or starts a thread.
 //! None of them contacts a server here.
 
-use crate::settings::Settings;
-use anyhow::Context;
+use crate::settings::{Settings, SettingsError};
 use axs_infrastructure::kafka::{
     AfterFailure, EventProducer, KafkaClient, KafkaSettings, ProducerSettings, ReadingClient,
 };
@@ -10,6 +9,7 @@ use axs_infrastructure::postgres::pool::{DatabaseSettings, PgPools};
 use axs_infrastructure::redis::{RedisConnections, RedisConnectionsParameters, RedisSettings};
 use axs_interfaces::consumer::{RecordReader, RecordSourceSettings};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// How long a transaction of a frozen process may hold its locks.
@@ -64,7 +64,7 @@ impl Clients {
             idle_in_transaction_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
             max_lifetime: CONNECTION_LIFETIME_MAX,
         })
-        .context("database.url")?;
+        .map_err(SettingsError::at("database.url"))?;
         self.database = Some(pools);
         Ok(self)
     }
@@ -81,14 +81,14 @@ impl Clients {
             checkout_timeout: timeout,
             response_timeout: timeout,
         })
-        .context("cache.url")?;
+        .map_err(SettingsError::at("cache.url"))?;
         self.cache = Some(connections.into_parameters());
         Ok(self)
     }
 
     /// Adds Kafka for questions about the topic.
     pub fn with_kafka(mut self, settings: &Settings) -> anyhow::Result<Self> {
-        self.kafka = Some(KafkaClient::try_new(&kafka_settings(settings))?);
+        self.kafka = Some(KafkaClient::try_new(&kafka_settings(settings)).map_err(wrong_kafka())?);
         Ok(self)
     }
 
@@ -104,7 +104,8 @@ impl Clients {
             queue_kib_max: records.saturating_mul(PRODUCER_RECORD_KIB),
             after_failure,
         };
-        self.producer = Some(EventProducer::try_new(&kafka_settings(settings), queue)?);
+        self.producer =
+            Some(EventProducer::try_new(&kafka_settings(settings), queue).map_err(wrong_kafka())?);
         Ok(self)
     }
 
@@ -120,30 +121,40 @@ impl Clients {
             // Whoever publishes results begins again from the one that failed.
             after_failure: AfterFailure::GoOn,
         };
-        self.results = Some(EventProducer::try_new(&kafka, queue)?);
+        self.results = Some(EventProducer::try_new(&kafka, queue).map_err(wrong_kafka())?);
         Ok(self)
     }
 
     /// Adds the reader of the events topic.
     pub fn with_reader(mut self, settings: &Settings) -> anyhow::Result<Self> {
         let section = &settings.kafka;
-        self.reader = Some(RecordReader::start(&RecordSourceSettings {
-            brokers: section.brokers.clone(),
-            events_topic: section.events_topic.clone(),
-            client_id: section.client_id.clone(),
-            group_id: section.group_id.clone(),
-            properties: properties(settings),
-            waiting_batches_max: settings.processing.read_ahead_batches_max,
-        })?);
+        self.reader = Some(
+            RecordReader::start(&RecordSourceSettings {
+                brokers: section.brokers.clone(),
+                events_topic: section.events_topic.clone(),
+                client_id: section.client_id.clone(),
+                group_id: section.group_id.clone(),
+                properties: properties(settings),
+                waiting_batches_max: settings.processing.read_ahead_batches_max,
+            })
+            .map_err(wrong_kafka())?,
+        );
         Ok(self)
     }
 
     /// Adds the client that reads stretches of the events topic again.
     pub fn with_reading(mut self, settings: &Settings) -> anyhow::Result<Self> {
         let group_id = &settings.kafka.group_id;
-        self.reading = Some(ReadingClient::try_new(&kafka_settings(settings), group_id)?);
+        self.reading = Some(
+            ReadingClient::try_new(&kafka_settings(settings), group_id).map_err(wrong_kafka())?,
+        );
         Ok(self)
     }
+}
+
+/// librdkafka looks at all properties at once; its own words, and ours, name the one.
+fn wrong_kafka<E: Display>() -> impl FnOnce(E) -> SettingsError {
+    SettingsError::at("kafka")
 }
 
 fn kafka_settings(settings: &Settings) -> KafkaSettings {

@@ -4,7 +4,7 @@
 use super::clients::Clients;
 use super::layers::Layers;
 use super::rules::rule_set;
-use crate::settings::{RulesSection, Settings};
+use crate::settings::{RulesSection, Settings, Strays};
 use axs_application::port::balance_cache::BalanceCache;
 use axs_application::port::change_log_partitions::ChangeLogPartitions;
 use axs_application::port::currency_registry::CurrencyRegistry;
@@ -37,7 +37,7 @@ use axs_interfaces::grpc::api::AccountBalanceApi;
 use shaku::{HasComponent, Interface};
 
 fn settings() -> Settings {
-    Settings::load(None).unwrap()
+    Settings::load(None, &Strays::default()).unwrap()
 }
 
 fn resolves<I: Interface + ?Sized>(module: &impl HasComponent<I>) {

@@ -7,10 +7,12 @@
 //! | environment | `AXS__SECTION__KEY`, e.g. `AXS__DATABASE__URL` |
 //!
 //! A later layer wins key by key. A key that nobody knows is an error, and so is a value out of
-//! bounds: the message names the key. Secrets are never printed.
+//! bounds: the message names the key. So is a variable that would be a setting with the right
+//! underscores; see [`Strays`]. Secrets are never printed.
 
 mod cache;
 mod database;
+mod environment;
 mod grpc;
 mod kafka;
 mod lease;
@@ -24,6 +26,7 @@ mod write_side;
 
 pub use cache::CacheSection;
 pub use database::DatabaseSection;
+pub use environment::Strays;
 pub use grpc::GrpcSection;
 pub use kafka::KafkaSection;
 pub use lease::LeaseSection;
@@ -85,13 +88,30 @@ pub enum SettingsError {
     Invalid(Vec<String>),
 }
 
+impl SettingsError {
+    /// What makes an error about the value of a key one of the settings, for the ending of the
+    /// process.
+    pub fn at<E: std::fmt::Display>(key: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Invalid(vec![format!("{key}: {error}")])
+    }
+}
+
+impl From<ConfigError> for SettingsError {
+    fn from(error: ConfigError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
 impl Settings {
     /// Reads all layers and checks every value.
     ///
     /// # Errors
-    /// [`SettingsError`] names the key.
-    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        Self::from_layers(file.map(Path::to_path_buf), environment())
+    /// [`SettingsError`] names the key, or the variable that is none.
+    pub fn load(file: Option<&Path>, strays: &Strays) -> Result<Self, SettingsError> {
+        if !strays.meant_as_settings.is_empty() {
+            return Err(SettingsError::Invalid(strays.meant_as_settings.clone()));
+        }
+        Self::from_layers(file.map(Path::to_path_buf), environment::layer())
     }
 
     fn from_layers(file: Option<PathBuf>, environment: Environment) -> Result<Self, SettingsError> {
@@ -99,10 +119,7 @@ impl Settings {
         if let Some(path) = file {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
-        let layers = builder
-            .add_source(environment)
-            .build()
-            .map_err(unreadable)?;
+        let layers = builder.add_source(environment).build()?;
         let settings: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
             let path = error.path().to_string();
             SettingsError::Unreadable(format!("{path}: {}", error.into_inner()))
@@ -154,18 +171,6 @@ impl Settings {
             Err(SettingsError::Invalid(problems))
         }
     }
-}
-
-/// The environment's layer. Values stay texts until a key asks for something else, so that a
-/// password such as 007 keeps its zeros.
-fn environment() -> Environment {
-    Environment::with_prefix(ENVIRONMENT_PREFIX)
-        .prefix_separator("__")
-        .separator("__")
-}
-
-fn unreadable(error: ConfigError) -> SettingsError {
-    SettingsError::Unreadable(error.to_string())
 }
 
 /// One line for each value out of bounds: the key, the value and the bounds.

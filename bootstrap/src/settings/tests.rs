@@ -11,7 +11,7 @@ fn load(environment: &[(&str, &str)], file: Option<&str>) -> Result<Settings, Se
     on_disk
         .write_all(file.unwrap_or_default().as_bytes())
         .unwrap();
-    let source = super::environment().source(Some(variables));
+    let source = super::environment::layer().source(Some(variables));
     Settings::from_layers(file.map(|_| on_disk.path().to_path_buf()), source)
 }
 
