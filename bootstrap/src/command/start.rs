@@ -2,24 +2,31 @@
 
 use crate::exit::UsageError;
 use crate::module::layers::Layers;
+use crate::settings::SettingsError;
 use anyhow::{Context, bail};
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::schema_store::{SchemaStatus, SchemaStore};
-use axs_infrastructure::postgres::pool::Database;
+use axs_infrastructure::postgres::pool::{Database, VerifyError};
 use shaku::HasComponent;
 use std::time::Duration;
 
 /// Waits for PostgreSQL, at most `database.start_wait_ms`.
 ///
 /// # Errors
-/// The address and the last reason.
+/// The address and the last reason; at once and as a wrong setting where the server refuses the
+/// role, its password or the database.
 pub async fn wait_for_database(layers: &Layers) -> anyhow::Result<()> {
     let database: &dyn Database = layers.infra.resolve_ref();
     let wait = Duration::from_millis(layers.config().settings().database.start_wait_ms);
-    database
-        .verify(wait)
-        .await
-        .context("PostgreSQL is needed to start")
+    match database.verify(wait).await {
+        Err(refused @ VerifyError::Refused { .. }) => {
+            Err(SettingsError::at("database.url")(refused).into())
+        }
+        waited => waited.context(
+            "PostgreSQL is needed to start (database.url), and was waited for \
+             (database.start_wait_ms)",
+        ),
+    }
 }
 
 /// Waits for PostgreSQL and refuses a schema of another version than this build's.

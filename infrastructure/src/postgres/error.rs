@@ -23,6 +23,17 @@ use std::time::Duration;
 /// | 58 | an error of the operating system |
 const TRY_LATER: [&str; 9] = ["08", "25P03", "28", "3D000", "40", "53", "55", "57", "58"];
 
+/// SQLSTATE classes and codes by which a server refuses a connection as it is asked for. Once a
+/// process runs they are tried again like the others, since a person may be about to mend them; at
+/// its start they are said at once.
+///
+/// | prefix | meaning |
+/// |---|---|
+/// | 28 | the role, its password, or where it comes from |
+/// | 3D000 | no such database |
+/// | 42501 | the role may not connect to the database |
+const REFUSED: [&str; 3] = ["28", "3D000", "42501"];
+
 /// Names one database in errors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreName<'a> {
@@ -138,6 +149,12 @@ impl fmt::Display for StoreName<'_> {
 
 fn passes_by_itself(refusal: &dyn DatabaseError) -> bool {
     refusal.code().is_some_and(|code| may_pass(&code))
+}
+
+/// Whether the server refuses the connection that was asked for, and always will.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refusal)
+        if refusal.code().is_some_and(|code| REFUSED.iter().any(|prefix| code.starts_with(prefix))))
 }
 
 fn may_pass(code: &str) -> bool {

@@ -6,7 +6,7 @@
 //! | queries | logging, reads, whatever people ask for | a rush of requests must not delay a batch |
 //! | operations | leases, heartbeats, the registry, migrations | a slow batch or a rush must not cost a lease |
 
-use super::error::StoreName;
+use super::error::{StoreName, is_refusal};
 use super::socket;
 use async_trait::async_trait;
 use axs_application::port::store_error::StoreError;
@@ -23,6 +23,9 @@ const PATIENCE_MARGIN: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts of [`Database::verify`].
 const VERIFY_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long [`Database::verify`] waits in silence while the reason stays the same.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How a database URL may begin.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -110,8 +113,25 @@ pub trait Database: Interface {
     /// Waits until the server lets us in, at most `within`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] with the address and the last reason.
-    async fn verify(&self, within: Duration) -> Result<(), StoreError>;
+    /// [`VerifyError`], with the address and the last reason.
+    async fn verify(&self, within: Duration) -> Result<(), VerifyError>;
+}
+
+/// Why the server did not let us in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The server is there and refuses the role, its password or the database: until a person
+    /// changes something it always will, so nothing was waited for.
+    #[error("{store} refuses the connection: {reason}")]
+    Refused {
+        /// Which server, without the password.
+        store: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// It did not answer in time, or something else went wrong until then.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
 }
 
 /// The pools, lazily connected: making them reaches for no server.
@@ -225,11 +245,12 @@ impl Database for PgDatabase {
         self.pools.patience
     }
 
-    async fn verify(&self, within: Duration) -> Result<(), StoreError> {
+    async fn verify(&self, within: Duration) -> Result<(), VerifyError> {
         let name = StoreName {
             address: self.address(),
         };
         let until = Instant::now() + within;
+        let mut told: Option<(Instant, String)> = None;
         loop {
             // A pool's own wait hides the reason behind "timed out": connect without it.
             let left = until.saturating_duration_since(Instant::now());
@@ -241,13 +262,26 @@ impl Database for PgDatabase {
             let bound = self.pools.connect_timeout.min(left);
             let reason = match tokio::time::timeout(bound, attempt).await {
                 Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if is_refusal(&error) => {
+                    return Err(VerifyError::Refused {
+                        store: name.to_string(),
+                        reason: error.to_string(),
+                    });
+                }
                 Ok(Err(error)) => name.sqlx(&error),
                 Err(_) => name.unavailable(format_args!("no answer within {bound:?}")),
             };
             if Instant::now() + VERIFY_PAUSE >= until {
-                return Err(reason);
+                return Err(reason.into());
             }
-            tracing::warn!(%reason, "waiting for the database");
+            let reason = reason.to_string();
+            let known = told.as_ref().is_some_and(|(told_at, told_reason)| {
+                *told_reason == reason && told_at.elapsed() < TELL_AGAIN_AFTER
+            });
+            if !known {
+                tracing::warn!(reason, "waiting for the database");
+                told = Some((Instant::now(), reason));
+            }
             tokio::time::sleep(VERIFY_PAUSE).await;
         }
     }

@@ -1,8 +1,9 @@
 //! The connections.
 
 use crate::support::{DATABASE_URL, on_database, on_empty_database};
-use axs_application::port::store_error::StoreError;
-use axs_infrastructure::postgres::pool::{Database, DatabaseSettings, PgDatabase, PgPools};
+use axs_infrastructure::postgres::pool::{
+    Database, DatabaseSettings, PgDatabase, PgPools, VerifyError,
+};
 use std::time::Duration;
 
 #[tokio::test]
@@ -15,30 +16,52 @@ async fn a_server_that_is_there_is_verified() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_named_with_the_servers_own_reason() {
-    let mut url = url::Url::parse(&std::env::var(DATABASE_URL).unwrap()).unwrap();
-    url.set_path("axs_missing");
-    let pools = PgPools::try_new(&DatabaseSettings {
-        url: url.into(),
-        writer_connections: 1,
-        query_connections: 1,
-        operations_connections: 1,
-        connect_timeout: Duration::from_secs(5),
-        acquire_timeout: Duration::from_secs(5),
-        statement_timeout: Duration::from_secs(5),
-        idle_in_transaction_timeout: Duration::from_secs(5),
-        max_lifetime: Duration::from_secs(60),
-    })
-    .unwrap();
-    let refused = PgDatabase::new(pools)
-        .verify(Duration::from_millis(300))
-        .await
-        .unwrap_err();
-    let StoreError::Unavailable { store, reason } = &refused else {
-        panic!("{refused:?}");
-    };
-    assert!(store.contains("/axs_missing"), "{store}");
-    assert!(reason.contains("does not exist"), "{reason}");
+async fn a_database_or_a_role_that_is_not_there_is_refused_at_once_in_the_servers_own_words() {
+    const SECRET: &str = "correct-horse-battery";
+    type Change = fn(&mut url::Url);
+    let rows: [(Change, &str, &str); 2] = [
+        (
+            |url| url.set_path("axs_missing"),
+            "/axs_missing",
+            "does not exist",
+        ),
+        // Whether the server asks for a password or not.
+        (
+            |url| url.set_username("axs_nobody").unwrap(),
+            "axs_nobody@",
+            "axs_nobody",
+        ),
+    ];
+    for (change, named, said) in rows {
+        let mut url = url::Url::parse(&std::env::var(DATABASE_URL).unwrap()).unwrap();
+        change(&mut url);
+        if url.username() == "axs_nobody" {
+            url.set_password(Some(SECRET)).unwrap();
+        }
+        let pools = PgPools::try_new(&DatabaseSettings {
+            url: url.into(),
+            writer_connections: 1,
+            query_connections: 1,
+            operations_connections: 1,
+            connect_timeout: Duration::from_secs(5),
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(5),
+            max_lifetime: Duration::from_secs(60),
+        })
+        .unwrap();
+        // Waited for in vain, it would be `Unavailable` in the end.
+        let refused = PgDatabase::new(pools)
+            .verify(Duration::from_secs(2))
+            .await
+            .unwrap_err();
+        let VerifyError::Refused { store, reason } = &refused else {
+            panic!("{refused:?}");
+        };
+        assert!(store.contains(named), "{store}");
+        assert!(reason.contains(said), "{reason}");
+        assert!(!refused.to_string().contains(SECRET), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ async fn a_wrong_setting_ends_the_process_with_its_name_and_without_other_values
         ("AXS__LEASE__TTL_MS", "1", "lease.ttl_ms"),
         ("AXS__LEASE__TTL", "9000", "lease.ttl"),
         ("AXS__GRPC__LISTEN", "everywhere", "grpc.listen"),
+        ("AXS_LEASE_TTL_MS", "9000", "AXS__LEASE__TTL_MS"),
         (
             "AXS__DATABASE__URL",
             "mysql://axs:correct-horse-battery@h/axs",
@@ -102,6 +103,30 @@ async fn a_wrong_setting_ends_the_process_with_its_name_and_without_other_values
             "{name}={value} does not name {key}: {ran}"
         );
         assert!(!ran.to_string().contains(SECRET), "{name}={value}: {ran}");
+    }
+    deployment.abandon();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_or_database_that_postgresql_refuses_ends_the_process_with_the_settings_name()
+-> Result<()> {
+    let deployment = Deployment::builder("refused").prepare().await?;
+    let mut role = deployment.database.url.clone();
+    role.set_username("axs_nobody").ok().context("a user")?;
+    role.set_password(Some(SECRET)).ok().context("a password")?;
+    let mut database = deployment.database.url.clone();
+    database.set_path("axs_missing");
+    for (url, named) in [(role, "axs_nobody"), (database, "axs_missing")] {
+        for command in ["grpc", "migrate"] {
+            let settings = [("AXS__DATABASE__URL", url.as_str())];
+            let ran = deployment.run_with(&[command], &settings).await?;
+            assert_eq!(ran.code, Some(2), "{command}: {ran}");
+            assert!(ran.stderr.contains("database.url"), "{command}: {ran}");
+            assert!(ran.stderr.contains(named), "{command}: {ran}");
+            assert!(!ran.to_string().contains(SECRET), "{command}: {ran}");
+            assert!(!ran.stderr.contains("waiting for"), "{command}: {ran}");
+        }
     }
     deployment.abandon();
     Ok(())
