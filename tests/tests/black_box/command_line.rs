@@ -2,7 +2,9 @@
 
 use crate::stage::{balance, deployment, deposit};
 use anyhow::{Context, Result};
+use axs_tests::deadline::{Look, Patience, until};
 use axs_tests::deployment::{Deployment, Ran};
+use rustix::process::Signal;
 use std::fs;
 
 async fn run(deployment: &Deployment, line: &str) -> Result<Ran> {
@@ -32,9 +34,9 @@ async fn the_layout_is_shown_and_is_made_once(deployment: &Deployment) -> Result
         .number("SELECT count(*) FROM shards")
         .await?;
     let other = run(deployment, "layout init --pool retail=9/3 --pool whale=2/1").await?;
-    assert_ne!(
+    assert_eq!(
         other.code,
-        Some(0),
+        Some(2),
         "another layout must not replace the first: {other}"
     );
     assert_eq!(
@@ -44,8 +46,17 @@ async fn the_layout_is_shown_and_is_made_once(deployment: &Deployment) -> Result
             .await?,
         before
     );
-    let wrong = run(deployment, "layout init --pool retail").await?;
-    assert_eq!(wrong.code, Some(2), "{wrong}");
+    for pools in [
+        "--pool retail",
+        "--pool Retail=2/1",
+        "--pool retail=2/3",
+        "--pool retail=2/1 --pool retail=2/1",
+    ] {
+        let wrong = run(deployment, &format!("layout init {pools}")).await?;
+        assert_eq!(wrong.code, Some(2), "{pools}: {wrong}");
+        assert!(wrong.stderr.contains("--pool"), "{pools}: {wrong}");
+        assert!(wrong.stderr.to_lowercase().contains("retail"), "{wrong}");
+    }
     Ok(())
 }
 
@@ -104,8 +115,16 @@ async fn a_file_is_submitted_and_faulty_lines_are_counted(deployment: &Deploymen
         .await?;
     assert_eq!(ran.code, Some(1), "{ran}");
     assert_eq!(balance(deployment, 1, "JPY").await?, ["212", "0"]);
+    let poor = deployment.folder().join("poor.jsonl");
+    fs::write(&poor, ["".to_owned(), line(300, "-9999")].join("\n"))?;
+    let ran = deployment
+        .run(&["submit", poor.to_str().context("a path")?])
+        .await?;
+    assert_eq!(ran.code, Some(0), "a rejection is a result: {ran}");
+    let told = "line 2: rejected, INSUFFICIENT_AVAILABLE (1): asked for 9999 JPY";
+    assert!(ran.stdout.contains(told), "{ran}");
     let missing = deployment.run(&["submit", "/nowhere/at/all.jsonl"]).await?;
-    assert!(missing.code.is_some_and(|code| code != 0), "{missing}");
+    assert_eq!(missing.code, Some(2), "{missing}");
     assert!(
         missing.stderr.contains("/nowhere/at/all.jsonl"),
         "{missing}"
@@ -133,5 +152,42 @@ async fn verify_names_a_balance_that_somebody_has_touched(deployment: &Deploymen
     );
     touch("10").await?;
     deployment.verify().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_that_is_interrupted_tells_what_it_has_done() -> Result<()> {
+    // Nobody decides, so the command waits for results.
+    let deployment = deployment("interrupted", 1, 0).await?;
+    let user = axs_tests::script::user_of(1);
+    let line = |number: usize| {
+        format!(
+            r#"{{"event_id":"f{number}","event_type":"deposit","account_id":1,"user_id":{user},"source_service":"file","idempotency_key":"file-{number}","changes":[{{"change_id":"c","currency_code":"JPY","available_delta":"2","frozen_delta":"0"}}]}}"#
+        )
+    };
+    let file = deployment.folder().join("waiting.jsonl");
+    fs::write(&file, [line(1), line(2), line(3)].join("\n"))?;
+    let path = file.to_str().context("a path")?;
+    let mut submitting = deployment.spawn_command(&["submit", path, "--wait-seconds", "3600"])?;
+    let logged = "SELECT count(*) FROM balance_change_states";
+    until("three events in the log", Patience::PROCESS, async || {
+        let found = deployment.database.number(logged).await?;
+        Ok(match found {
+            3 => Look::There(()),
+            other => Look::NotYet(other.to_string()),
+        })
+    })
+    .await?;
+    submitting.signal(Signal::INT)?;
+    let ended = submitting.end(Patience::PROCESS).await?;
+    let said = submitting.log();
+    assert_eq!(ended.code(), Some(130), "{said}");
+    for (what, count) in [("accepted", "3"), ("not decided yet", "3")] {
+        let told = said
+            .lines()
+            .any(|line| line.trim_start().starts_with(what) && line.ends_with(count));
+        assert!(told, "{what} {count}: {said}");
+    }
+    deployment.abandon();
     Ok(())
 }

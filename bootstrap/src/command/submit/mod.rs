@@ -2,7 +2,8 @@
 //!
 //! The file is read once, in order, a bounded batch at a time. Lines that are no events are
 //! named and left out; the others go on. A batch whose outcome is unknown is sent again with the
-//! same keys, which settles it.
+//! same keys, which settles it. However it ends, by a signal or a failure too, the summary is
+//! printed.
 
 mod line;
 mod results;
@@ -14,6 +15,7 @@ use crate::exit::{Ending, UsageError};
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
+use crate::signal;
 use anyhow::{Context, anyhow};
 use axs_application::usecase::ack_level::AckLevel;
 use axs_application::usecase::find_event::FindEvent;
@@ -32,6 +34,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use summary::Summary;
+use tokio_util::sync::CancellationToken;
 
 /// Tries of one batch whose outcome is unknown.
 const UNKNOWN_TRIES_MAX: u32 = 10;
@@ -45,13 +48,16 @@ const FULL_PATIENCE: Duration = Duration::from_secs(120);
 /// How long the last events may take to be published.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the command may take after a signal: its batch, its two drains and the summary.
+const STOP_GRACE: Duration = Duration::from_secs(75);
+
 /// Submits the file.
 ///
 /// # Errors
 /// The file can't be read, or a server stays away: what was logged before stays logged, and
 /// running the command again goes on without doubling anything.
 pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending> {
-    let mut input = Input::open(&args.file)?;
+    let input = Input::open(&args.file)?;
     let clients = Clients::default()
         .with_database(&settings)?
         .with_kafka(&settings)?
@@ -59,45 +65,82 @@ pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
     check_topic(&layers).await?;
+    let stop = signal::shutdown(STOP_GRACE)?;
     let submit: Arc<dyn SubmitBalanceChanges> = layers.service.resolve();
     let batch_max = layers.config().settings().write_side.batch_items_max;
 
     let mut summary = Summary::default();
-    let bar = input.progress();
-    loop {
-        let batch = input.next_batch(batch_max, &mut summary)?;
-        if batch.is_empty() {
-            break;
-        }
-        submit_batch(submit.as_ref(), batch, &mut summary).await?;
-        bar.set_position(input.bytes_read);
-        bar.set_message(format!("{} accepted", summary.accepted));
-    }
-    bar.finish_and_clear();
-
+    let submitted = submit_file(input, submit.as_ref(), batch_max, &stop, &mut summary).await;
     let log: &dyn LogChanges = layers.service.resolve_ref();
     let publishing: &dyn PublishEvents = layers.service.resolve_ref();
     let logged = log.drain(DRAIN_TIMEOUT).await;
     let published = publishing.drain(DRAIN_TIMEOUT).await;
     summary.left_to_relay = !(logged && published);
-    if !args.no_wait {
-        let find: Arc<dyn FindEvent> = layers.service.resolve();
-        let until = Instant::now() + Duration::from_secs(args.wait_seconds);
-        results::wait_for(find, until, &mut summary).await?;
-    }
+    let ended = match submitted {
+        Ok(()) if !args.no_wait => {
+            let find: Arc<dyn FindEvent> = layers.service.resolve();
+            let until = Instant::now() + Duration::from_secs(args.wait_seconds);
+            results::wait_for(find, until, &stop, &mut summary).await
+        }
+        ended => ended,
+    };
     summary.print();
-    Ok(summary.ending(args.no_wait))
+    ended?;
+    Ok(summary.ending(args.no_wait, stop.is_cancelled()))
 }
 
-/// One event and the line it stood on.
-struct NumberedEvent {
-    line: u64,
-    event: BalanceChangeEvent,
+/// Submits line by line until the end of the file, or until `stop`.
+async fn submit_file(
+    mut input: Input,
+    submit: &dyn SubmitBalanceChanges,
+    batch_max: usize,
+    stop: &CancellationToken,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let bar = input.progress();
+    loop {
+        // A thread of its own: nobody knows when the next line of standard input comes.
+        let next_line = input.line + 1;
+        let reading = tokio::task::spawn_blocking(move || {
+            let batch = input.next_batch(batch_max);
+            (input, batch)
+        });
+        let (back, batch) = tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                summary.left_from = Some(next_line);
+                break;
+            }
+            read = reading => read.context("reading")?,
+        };
+        input = back;
+        let batch = batch.inspect_err(|_| summary.left_from = Some(next_line))?;
+        let Some(first) = batch.first().map(|line| line.number) else {
+            break;
+        };
+        let submitted = submit_batch(submit, batch, stop, summary).await;
+        if !matches!(submitted, Ok(true)) {
+            summary.left_from = Some(first);
+        }
+        if !submitted? {
+            break;
+        }
+        bar.set_position(input.bytes_read);
+        bar.set_message(format!("{} accepted", summary.accepted));
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// A line that is not blank: the event on it, or why it is none.
+struct NumberedLine {
+    number: u64,
+    event: Result<BalanceChangeEvent, String>,
 }
 
 /// A file or standard input, read line by line.
 struct Input {
-    lines: Box<dyn BufRead>,
+    lines: Box<dyn BufRead + Send>,
     bytes: Option<u64>,
     bytes_read: u64,
     line: u64,
@@ -105,7 +148,7 @@ struct Input {
 
 impl Input {
     fn open(path: &Path) -> anyhow::Result<Self> {
-        let (lines, bytes): (Box<dyn BufRead>, _) = if path.as_os_str() == "-" {
+        let (lines, bytes): (Box<dyn BufRead + Send>, _) = if path.as_os_str() == "-" {
             (Box::new(BufReader::new(io::stdin())), None)
         } else {
             let file = File::open(path)
@@ -135,27 +178,18 @@ impl Input {
         bar
     }
 
-    /// The next events, at most `max`; none at the end. Lines that are no events are noted in the
-    /// summary; blank lines are passed over.
-    fn next_batch(
-        &mut self,
-        max: usize,
-        summary: &mut Summary,
-    ) -> anyhow::Result<Vec<NumberedEvent>> {
+    /// The next lines, at most `max`; none at the end. Blank lines are passed over.
+    fn next_batch(&mut self, max: usize) -> anyhow::Result<Vec<NumberedLine>> {
         let mut batch = Vec::new();
         while batch.len() < max {
             let Some(text) = self.next_line()? else { break };
             if text.trim().is_empty() {
                 continue;
             }
-            summary.lines += 1;
-            match line::parse(text.trim_end_matches(['\r', '\n'])) {
-                Ok(event) => batch.push(NumberedEvent {
-                    line: self.line,
-                    event,
-                }),
-                Err(problem) => summary.refuse(self.line, &problem),
-            }
+            batch.push(NumberedLine {
+                number: self.line,
+                event: line::parse(text.trim_end_matches(['\r', '\n'])),
+            });
         }
         Ok(batch)
     }
@@ -196,29 +230,69 @@ impl Input {
     }
 }
 
+/// Submits the events among these lines and notes what became of each line; `false` when `stop`
+/// came before their outcomes were known.
 async fn submit_batch(
     submit: &dyn SubmitBalanceChanges,
-    batch: Vec<NumberedEvent>,
+    batch: Vec<NumberedLine>,
+    stop: &CancellationToken,
     summary: &mut Summary,
-) -> anyhow::Result<()> {
-    let (lines, events): (Vec<u64>, Vec<BalanceChangeEvent>) = batch
-        .into_iter()
-        .map(|numbered| (numbered.line, numbered.event))
-        .unzip();
+) -> anyhow::Result<bool> {
+    let (mut lines, mut events, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
+    for NumberedLine { number, event } in batch {
+        match event {
+            Ok(event) => {
+                lines.push(number);
+                events.push(event);
+            }
+            Err(problem) => faulty.push((number, problem)),
+        }
+    }
+    let outcomes = if events.is_empty() {
+        Vec::new()
+    } else {
+        match outcomes_of(submit, events, stop)
+            .await
+            .with_context(|| at_line(&lines))?
+        {
+            Some(outcomes) => outcomes,
+            None => return Ok(false),
+        }
+    };
+    summary.lines += (lines.len() + faulty.len()) as u64;
+    for (line, problem) in faulty {
+        summary.refuse(line, &problem);
+    }
+    for (line, outcome) in lines.into_iter().zip(outcomes) {
+        match outcome {
+            SubmitOutcome::Accepted(accepted) => summary.accept(line, &accepted),
+            SubmitOutcome::Refused(refusal) => summary.refuse(line, &refusal.message),
+            SubmitOutcome::Unknown(reason) => summary.refuse(line, &reason),
+        }
+    }
+    Ok(true)
+}
+
+/// Submits events until what became of each is known; `None` when `stop` came first.
+async fn outcomes_of(
+    submit: &dyn SubmitBalanceChanges,
+    events: Vec<BalanceChangeEvent>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Vec<SubmitOutcome>>> {
     let patience_ends = Instant::now() + FULL_PATIENCE;
     let (mut tries, mut told) = (0, false);
-    let outcomes = loop {
-        match submit.submit(events.clone(), AckLevel::Logged, None).await {
+    loop {
+        let pause = match submit.submit(events.clone(), AckLevel::Logged, None).await {
             Ok(outcomes) => match unknown_of(&outcomes) {
                 Some(reason) => {
                     tries += 1;
                     if tries >= UNKNOWN_TRIES_MAX {
-                        return Err(anyhow!("{reason}")).context(at_line(&lines));
+                        return Err(anyhow!("{reason}"));
                     }
                     tracing::warn!(reason, "sending the same keys again");
-                    tokio::time::sleep(UNKNOWN_PAUSE).await;
+                    UNKNOWN_PAUSE
                 }
-                None => break outcomes,
+                None => return Ok(Some(outcomes)),
             },
             Err(
                 ref failure @ (SubmitError::BacklogFull { retry_after, .. }
@@ -232,27 +306,24 @@ async fn submit_batch(
                         FULL_PATIENCE.as_secs()
                     );
                 }
-                tokio::time::sleep(retry_after).await;
+                retry_after
             }
             Err(failure @ SubmitError::Unavailable { .. }) => {
                 tries += 1;
                 if tries >= UNKNOWN_TRIES_MAX {
-                    return Err(failure).context(at_line(&lines));
+                    return Err(failure.into());
                 }
                 tracing::warn!(%failure, "sending the same keys again");
-                tokio::time::sleep(UNKNOWN_PAUSE).await;
+                UNKNOWN_PAUSE
             }
-            Err(failure) => return Err(failure).context(at_line(&lines)),
-        }
-    };
-    for (line, outcome) in lines.into_iter().zip(outcomes) {
-        match outcome {
-            SubmitOutcome::Accepted(accepted) => summary.accept(&accepted),
-            SubmitOutcome::Refused(refusal) => summary.refuse(line, &refusal.message),
-            SubmitOutcome::Unknown(reason) => summary.refuse(line, &reason),
+            Err(failure) => return Err(failure.into()),
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pause) => {}
         }
     }
-    Ok(())
 }
 
 /// Why the outcome of one of them is unknown.

@@ -1,13 +1,15 @@
 //! Waiting for results.
 
-use super::summary::Summary;
+use super::summary::{Summary, Waiting};
 use anyhow::anyhow;
+use axs_application::usecase::event_state::EventState;
 use axs_application::usecase::find_event::{EventLookup, FindEvent};
 use axs_domain::id::LogId;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Events looked up at once.
 const LOOK_UPS_MAX: usize = 8;
@@ -15,62 +17,73 @@ const LOOK_UPS_MAX: usize = 8;
 /// The pause between two rounds of looking.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
-/// Looks events up until each has its result, or until the time ends.
+/// Looks events up until each has its result, until the time ends, or until `stop`.
 ///
 /// # Errors
 /// A server is away.
 pub async fn wait_for(
     find: Arc<dyn FindEvent>,
     until: Instant,
+    stop: &CancellationToken,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let bar = ProgressBar::new(summary.waiting.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("results {wide_bar} {pos}/{len}") {
         bar.set_style(style);
     }
-    while !summary.waiting.is_empty() && Instant::now() < until {
-        let waiting = std::mem::take(&mut summary.waiting);
+    while let Some(first) = summary.waiting.first().copied()
+        && Instant::now() < until
+        && !stop.is_cancelled()
+    {
         // The oldest is decided first: while it waits, the others need not be asked.
-        let first = waiting.first().copied();
-        let pending_first = match first {
-            Some(log_id) => !look(find.as_ref(), log_id, summary).await?,
-            None => false,
-        };
-        if pending_first {
-            summary.waiting = waiting;
-            tokio::time::sleep(ROUND_PAUSE).await;
+        let found = look(find.as_ref(), first).await?;
+        if !summary.note_result(first.line, &found) {
+            pause(stop).await;
             continue;
         }
         bar.inc(1);
-        let rest: Vec<LogId> = waiting.into_iter().skip(1).collect();
-        let mut looks = futures::stream::iter(rest)
-            .map(|log_id| {
-                let find = Arc::clone(&find);
-                async move { (log_id, find.find(EventLookup::LogId(log_id)).await) }
-            })
+        let rest = summary.waiting.split_off(1);
+        summary.waiting.clear();
+        let mut looks = futures::stream::iter(rest.clone())
+            .map(|waiting| look(find.as_ref(), waiting))
             .buffered(LOOK_UPS_MAX);
-        while let Some((log_id, found)) = looks.next().await {
-            let found = found?.ok_or_else(|| vanished(log_id))?;
-            if summary.note_result(&found.state) {
+        for (index, waiting) in rest.iter().enumerate() {
+            // What was not looked at stays in the summary, whatever ends the looking.
+            let found = match looks.next().await {
+                Some(Ok(found)) if !stop.is_cancelled() => found,
+                Some(Err(failure)) => {
+                    summary.waiting.extend_from_slice(&rest[index..]);
+                    return Err(failure);
+                }
+                Some(Ok(_)) | None => {
+                    summary.waiting.extend_from_slice(&rest[index..]);
+                    break;
+                }
+            };
+            if summary.note_result(waiting.line, &found) {
                 bar.inc(1);
             } else {
-                summary.waiting.push(log_id);
+                summary.waiting.push(*waiting);
             }
         }
         if !summary.waiting.is_empty() {
-            tokio::time::sleep(ROUND_PAUSE).await;
+            pause(stop).await;
         }
     }
     bar.finish_and_clear();
     Ok(())
 }
 
-async fn look(find: &dyn FindEvent, log_id: LogId, summary: &mut Summary) -> anyhow::Result<bool> {
-    let found = find
-        .find(EventLookup::LogId(log_id))
-        .await?
-        .ok_or_else(|| vanished(log_id))?;
-    Ok(summary.note_result(&found.state))
+async fn pause(stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(ROUND_PAUSE) => {}
+    }
+}
+
+async fn look(find: &dyn FindEvent, waiting: Waiting) -> anyhow::Result<EventState> {
+    let found = find.find(EventLookup::LogId(waiting.log_id)).await?;
+    Ok(found.ok_or_else(|| vanished(waiting.log_id))?.state)
 }
 
 fn vanished(log_id: LogId) -> anyhow::Error {
