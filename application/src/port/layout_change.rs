@@ -6,6 +6,7 @@ use axs_domain::id::{LayoutChangeId, LayoutEpoch, Offset, PartitionId};
 use axs_domain::layout::Layout;
 use axs_domain::time::Timestamp;
 use shaku::Interface;
+use std::time::Duration;
 
 /// What is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct StandingChange {
     pub kind: LayoutChangeKind,
     /// Since when nothing is logged, by PostgreSQL's clock.
     pub paused_since: Timestamp,
+    /// For how long its command has not been heard of. It says that it lives with every look at what
+    /// is left, about once a second, and not while it grows topics or switches.
+    pub silent_for: Duration,
 }
 
 /// What an attempt to pause came to.

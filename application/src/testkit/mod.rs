@@ -80,7 +80,7 @@ pub fn stored_layout() -> StoredLayout {
         layout: Layout::lay_out(&[pool]).unwrap(),
         events_topic: "axs.events".to_owned(),
         cluster_id: Some("cluster-1".to_owned()),
-        raising_to: None,
+        grown_to: None,
     }
 }
 

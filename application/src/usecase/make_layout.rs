@@ -208,7 +208,7 @@ impl MakeLayout for LayoutMaking {
             layout: Layout::lay_out(&plan.pools)?,
             events_topic: plan.events_topic,
             cluster_id: None,
-            raising_to: None,
+            grown_to: None,
         };
         if let Some(standing) = self.layouts.load().await? {
             return self.check_standing(standing, &planned).await;

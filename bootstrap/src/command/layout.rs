@@ -8,12 +8,19 @@ use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
 use anyhow::bail;
+use axs_application::port::layout_change::{LayoutChangeKind, StandingChange};
+use axs_application::port::layout_change_watch::LayoutChangeWatch;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership};
-use axs_application::usecase::make_layout::{LayoutPlan, MakeLayout};
+use axs_application::usecase::make_layout::{LayoutPlan, MakeLayout, MakeLayoutError};
 use axs_domain::layout::PoolSpec;
 use axs_domain::text::PoolName;
 use shaku::HasComponent;
+use std::time::Duration;
+
+/// How long the command of a change may be silent before it counts as ended: far longer than it
+/// takes between two looks, or to grow the topics and switch.
+const SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// Makes or shows the layout.
 ///
@@ -39,7 +46,8 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                     pools,
                     events_topic,
                 })
-                .await?;
+                .await
+                .map_err(usage_or_failure)?;
             let said = |new: bool| if new { "made" } else { "stood already" };
             println!(
                 "topic {}: {}",
@@ -85,11 +93,26 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                 bail!("there is no layout yet; run `bootstrap layout init`");
             };
             let leadership: &dyn PartitionLeadership = layers.repo.resolve_ref();
+            let watch: &dyn LayoutChangeWatch = layers.repo.resolve_ref();
             print_pools(&stored);
+            println!("{}", state_of(&stored, watch.standing().await?));
             print_leaders(&leadership.leaders().await?);
         }
     }
     Ok(Ending::Fine)
+}
+
+/// Pools that can't be laid out, or are not those that stand, are wrong usage: the same arguments
+/// never help.
+fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
+    match error {
+        MakeLayoutError::Plan(_)
+        | MakeLayoutError::OtherLayoutStands { .. }
+        | MakeLayoutError::PartitionCountDiffers { .. } => {
+            UsageError(format!("--pool: {error}")).into()
+        }
+        other => other.into(),
+    }
 }
 
 /// Reads `name=shards/partitions`.
@@ -129,9 +152,47 @@ pub(super) fn print_pools(stored: &StoredLayout) {
             ranges(&partitions)
         );
     }
-    if let Some(count) = stored.raising_to {
-        println!("a raise to {count} partitions was begun and not finished");
+}
+
+/// Whether writing goes on, and what of a change of the layout stands unfinished.
+pub(super) fn state_of(stored: &StoredLayout, standing: Option<StandingChange>) -> String {
+    let grown = grown_of(stored);
+    let Some(standing) = standing else {
+        return format!("writing goes on{}", grown.unwrap_or_default());
+    };
+    let change = name_of(standing.kind);
+    let silent = standing.silent_for.as_secs();
+    let advice = if standing.silent_for < SILENT_MAX {
+        "it is under way"
+    } else {
+        "it seems to have ended without its work done. Run it again to finish it, or take it back by \
+         `bootstrap layout resume`"
+    };
+    format!(
+        "writing is paused since {} by {change}, whose command was last heard of {silent} s ago: \
+         {advice}{}",
+        standing.paused_since,
+        grown.unwrap_or_default()
+    )
+}
+
+/// A change, as people call it.
+pub(super) fn name_of(kind: LayoutChangeKind) -> String {
+    match kind {
+        LayoutChangeKind::Raise { partition_count } => {
+            format!("`layout raise {partition_count}`")
+        }
+        LayoutChangeKind::Adopt => "`layout adopt-topic`".to_owned(),
     }
+}
+
+/// What a raise that was not finished left of itself, behind another sentence.
+pub(super) fn grown_of(stored: &StoredLayout) -> Option<String> {
+    let count = stored.grown_to?;
+    Some(format!(
+        "; a raise that was not finished may have given the topics {count} partitions, which is \
+         harmless: `layout raise {count}` finishes it"
+    ))
 }
 
 /// Numbers in order, e.g. `0-3,6`. After a raise the partitions of a pool have gaps.
@@ -162,6 +223,7 @@ fn print_leaders(leaders: &[LeaderView]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axs_domain::time::Timestamp;
 
     #[test]
     fn a_pool_is_read_from_its_three_parts() {
@@ -170,6 +232,63 @@ mod tests {
             (pool.name.as_str(), pool.shards, pool.partitions),
             ("retail", 36, 9)
         );
+    }
+
+    #[test]
+    fn a_change_under_way_is_told_from_one_that_ended_and_from_one_that_was_taken_back() {
+        let stored = axs_application::testkit::stored_layout();
+        let grown = StoredLayout {
+            grown_to: Some(6),
+            ..stored.clone()
+        };
+        let raise = |silent_s| StandingChange {
+            kind: LayoutChangeKind::Raise { partition_count: 6 },
+            paused_since: Timestamp::from_unix_micros(0),
+            silent_for: Duration::from_secs(silent_s),
+        };
+        let adopt = StandingChange {
+            kind: LayoutChangeKind::Adopt,
+            ..raise(0)
+        };
+        type Row<'a> = (&'a StoredLayout, Option<StandingChange>, &'a [&'a str]);
+        let rows: [Row<'_>; 5] = [
+            (&stored, None, &["writing goes on"]),
+            (
+                &stored,
+                Some(raise(1)),
+                &["paused since", "`layout raise 6`", "1 s ago", "under way"],
+            ),
+            (
+                &stored,
+                Some(raise(900)),
+                &[
+                    "paused since",
+                    "`layout raise 6`",
+                    "900 s ago",
+                    "layout resume",
+                ],
+            ),
+            (&stored, Some(adopt), &["paused since", "adopt-topic"]),
+            (
+                &grown,
+                None,
+                &[
+                    "writing goes on",
+                    "not finished",
+                    "`layout raise 6` finishes",
+                ],
+            ),
+        ];
+        for (stored, standing, words) in rows {
+            let text = state_of(stored, standing);
+            for word in words {
+                assert!(text.contains(word), "{text:?} lacks {word:?}");
+            }
+            assert_eq!(text.contains("paused"), standing.is_some(), "{text}");
+            let finishes = text.contains("finishes it");
+            assert_eq!(finishes, stored.grown_to.is_some(), "{text}");
+        }
+        assert!(!state_of(&stored, Some(raise(1))).contains("resume"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `bootstrap layout raise`, `adopt-topic` and `resume`: changes of the layout under load.
 
-use super::layout::print_pools;
+use super::layout::{grown_of, name_of, print_pools};
 use super::start::wait_for_schema;
 use crate::exit::{Ending, UsageError};
 use crate::module::clients::Clients;
@@ -8,6 +8,8 @@ use crate::module::layers::Layers;
 use crate::settings::Settings;
 use crate::signal;
 use axs_application::port::layout_change::LayoutChange;
+use axs_application::port::layout_change_watch::LayoutChangeWatch;
+use axs_application::port::layout_store::LayoutStore;
 use axs_application::usecase::change_layout::{
     AdoptOrder, AdoptPreview, AdoptTopic, ChangeLayoutError, ChangeProgress, RaiseOrder,
     RaisePartitions,
@@ -116,11 +118,19 @@ pub async fn resume(settings: Settings) -> anyhow::Result<Ending> {
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
     let changes: &dyn LayoutChange = layers.repo.resolve_ref();
-    if changes.resume(None).await? {
-        println!("writing goes on; the change that paused it was taken back");
-    } else {
-        println!("writing was not paused");
-    }
+    let watch: &dyn LayoutChangeWatch = layers.repo.resolve_ref();
+    let layouts: &dyn LayoutStore = layers.repo.resolve_ref();
+    let standing = watch.standing().await?;
+    let resumed = changes.resume(None).await?;
+    let what = match standing {
+        Some(standing) if resumed => {
+            format!("writing goes on; {} is taken back", name_of(standing.kind))
+        }
+        None if resumed => "writing goes on; the change that paused it is taken back".to_owned(),
+        _ => "writing was not paused".to_owned(),
+    };
+    let left = layouts.load().await?.as_ref().and_then(grown_of);
+    println!("{what}{}", left.unwrap_or_default());
     Ok(Ending::Fine)
 }
 
@@ -143,9 +153,9 @@ fn drain_max(seconds: Option<u64>, settings: &Settings) -> Duration {
 /// Numbers that an operator typed wrong are wrong usage.
 fn usage_or_failure(error: ChangeLayoutError) -> anyhow::Error {
     match error {
-        ChangeLayoutError::Raise(_) | ChangeLayoutError::NoPartition { .. } => {
-            UsageError(error.to_string()).into()
-        }
+        ChangeLayoutError::Raise(_)
+        | ChangeLayoutError::TopicHasMore { .. }
+        | ChangeLayoutError::NoPartition { .. } => UsageError(error.to_string()).into(),
         other => other.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::config::{ConfigModule, ProcessConfig};
 use super::infra::InfraModule;
-use anyhow::Context;
+use crate::settings::SettingsError;
 use axs_infrastructure::postgres::account_directory::PgAccountDirectory;
 use axs_infrastructure::postgres::balance_store::PgBalanceStore;
 use axs_infrastructure::postgres::batch::PgBatchWriter;
@@ -11,6 +11,7 @@ use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
 use axs_infrastructure::postgres::dead_letters::{PgDeadLetters, PgParkedEvents};
 use axs_infrastructure::postgres::layout_change::PgLayoutChange;
+use axs_infrastructure::postgres::layout_change_watch::PgLayoutChangeWatch;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
 use axs_infrastructure::postgres::leadership::{PgConsumerRegistry, PgPartitionLeadership};
 use axs_infrastructure::postgres::ledger_audit::PgLedgerAudit;
@@ -42,6 +43,7 @@ module! {
             #[lazy] PgCurrencyRegistry,
             #[lazy] PgDeadLetters,
             #[lazy] PgLayoutChange,
+            #[lazy] PgLayoutChangeWatch,
             #[lazy] PgLayoutStore,
             #[lazy] PgLedgerAudit,
             #[lazy] PgParkedEvents,
@@ -67,7 +69,8 @@ pub fn repo_module(
 ) -> anyhow::Result<RepoModule> {
     let config: &dyn ProcessConfig = HasComponent::resolve_ref(config.as_ref());
     let cache = &config.settings().cache;
-    let key_prefix = KeyPrefix::parse(&cache.key_prefix).context("cache.key_prefix")?;
+    let key_prefix =
+        KeyPrefix::parse(&cache.key_prefix).map_err(SettingsError::at("cache.key_prefix"))?;
     let fill_ttl = Duration::from_secs(cache.fill_ttl_s);
     let settings = BalanceCacheSettings {
         key_prefix: key_prefix.clone(),

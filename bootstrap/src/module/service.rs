@@ -4,7 +4,7 @@ use super::config::{ConfigModule, ProcessConfig};
 use super::infra::InfraModule;
 use super::repo::RepoModule;
 use super::rules::rule_set;
-use anyhow::Context;
+use crate::settings::SettingsError;
 use axs_application::port::account_directory::AccountDirectory;
 use axs_application::port::balance_cache::BalanceCache;
 use axs_application::port::balance_store::BalanceStore;
@@ -18,6 +18,7 @@ use axs_application::port::event_codec::EventCodec;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::event_topic::EventTopic;
 use axs_application::port::layout_change::LayoutChange;
+use axs_application::port::layout_change_watch::LayoutChangeWatch;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::leader_beat::LeaderBeat;
 use axs_application::port::ledger_audit::LedgerAudit;
@@ -102,7 +103,7 @@ module! {
             components = [
                 dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
                 dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn DeadLetters,
-                dyn LayoutChange, dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit,
+                dyn LayoutChange, dyn LayoutChangeWatch, dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit,
                 dyn ParkedEvents, dyn PartitionLeadership, dyn RelaySource, dyn ResultSource
             ],
             providers = []
@@ -134,7 +135,8 @@ pub fn service_module(
     let at_least_one = |value: usize| NonZeroUsize::new(value).unwrap_or(NonZeroUsize::MIN);
     let retry_after = millis(write.retry_after_ms);
     let leading = LeadSettings {
-        lease: LeaseTimes::try_new(millis(settings.lease.ttl_ms)).context("lease.ttl_ms")?,
+        lease: LeaseTimes::try_new(millis(settings.lease.ttl_ms))
+            .map_err(SettingsError::at("lease.ttl_ms"))?,
         drain_max: millis(processing.drain_ms),
         refusal_pause: millis(settings.lease.retry_after_refusal_ms),
         process: ProcessSettings {

@@ -17,16 +17,15 @@
 
 use super::batch::millis;
 use super::error::StoreName;
+use super::layout_change_watch::standing;
 use super::pool::Database;
-use super::stored::timestamp;
 use async_trait::async_trait;
 use axs_application::port::layout_change::{
-    LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing, StandingChange,
+    LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
 };
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::{LayoutChangeId, LayoutEpoch};
 use axs_domain::layout::Layout;
-use chrono::{DateTime, Utc};
 use shaku::Component;
 use sqlx::postgres::PgTransaction;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
@@ -89,22 +88,6 @@ impl PgLayoutChange {
         wait.await.map_err(|error| self.name().sqlx(&error))
     }
 
-    async fn standing(&self) -> Result<Option<StandingChange>, StoreError> {
-        type Row = (String, Option<i32>, DateTime<Utc>);
-        let row: Option<Row> = sqlx::query_as(include_str!("sql/layout/standing_change.sql"))
-            .fetch_optional(self.pool())
-            .await
-            .map_err(|error| self.name().sqlx(&error))?;
-        row.map(|(kind, count, paused_at)| {
-            Ok(StandingChange {
-                kind: kind_of(&kind, count)
-                    .ok_or_else(|| self.name().invalid("change_kind", &kind, "is no change"))?,
-                paused_since: timestamp(paused_at),
-            })
-        })
-        .transpose()
-    }
-
     /// Begins the switch: the change is still the caller's, and every leader is fenced, under
     /// `epoch` or the epoch that stands.
     async fn begin_switch(
@@ -155,7 +138,7 @@ impl PgLayoutChange {
 impl LayoutChange for PgLayoutChange {
     async fn pause(&self, kind: LayoutChangeKind) -> Result<Pausing, StoreError> {
         let Some(change) = self.mark(kind).await? else {
-            return Ok(match self.standing().await? {
+            return Ok(match standing(&*self.database).await? {
                 Some(standing) => Pausing::OtherUnderWay(standing),
                 None => Pausing::NotLaidOut,
             });
@@ -292,7 +275,7 @@ fn columns(
     })
 }
 
-fn kind_of(kind: &str, count: Option<i32>) -> Option<LayoutChangeKind> {
+pub(super) fn kind_of(kind: &str, count: Option<i32>) -> Option<LayoutChangeKind> {
     match (kind, count) {
         (RAISE, Some(count)) => Some(LayoutChangeKind::Raise {
             partition_count: usize::try_from(count).ok()?,

@@ -112,7 +112,7 @@ async fn insert_layout(
         partition_count: ActiveValue::Set(numbers.partition_count),
         events_topic: ActiveValue::Set(stored.events_topic.clone()),
         cluster_id: ActiveValue::Set(stored.cluster_id.clone()),
-        target_partition_count: ActiveValue::NotSet,
+        grown_partition_count: ActiveValue::NotSet,
     })
     .on_conflict(
         OnConflict::column(layout::Column::OnlyRow)
@@ -216,11 +216,11 @@ fn restore(
             .map_err(|error| name.corrupt(error))?,
         events_topic: layout.events_topic,
         cluster_id: layout.cluster_id,
-        raising_to: layout
-            .target_partition_count
+        grown_to: layout
+            .grown_partition_count
             .map(|count| {
                 usize::try_from(count)
-                    .map_err(|error| name.invalid("target_partition_count", count, error))
+                    .map_err(|error| name.invalid("grown_partition_count", count, error))
             })
             .transpose()?,
     })

@@ -34,6 +34,6 @@ pub fn layout() -> StoredLayout {
         layout: Layout::lay_out(&[pool("retail", 20, 2), pool("whale", 4, 1)]).expect("a layout"),
         events_topic: "axs.events".to_owned(),
         cluster_id: Some("a-cluster".to_owned()),
-        raising_to: None,
+        grown_to: None,
     }
 }

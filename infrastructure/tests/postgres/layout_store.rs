@@ -62,7 +62,7 @@ async fn of_two_that_make_the_layout_at_once_one_does_and_its_layout_stands() {
             .unwrap(),
             events_topic: "axs.other".to_owned(),
             cluster_id: None,
-            raising_to: None,
+            grown_to: None,
         };
         let (first, second) = tokio::join!(here.create(layout()), there.create(other.clone()));
         let (first, second) = (first.unwrap(), second.unwrap());

@@ -99,6 +99,14 @@ async fn a_raise_that_is_killed_while_it_drains_is_finished_by_the_same_command(
     let logged = "SELECT count(*) FROM balance_change_states";
     assert_eq!(deployment.database.number(logged).await?, 2);
 
+    let shown = deployment.run(&["layout", "show"]).await?;
+    for words in [
+        "writing is paused since",
+        "`layout raise 6`",
+        "last heard of",
+    ] {
+        assert!(shown.stdout.contains(words), "{shown}");
+    }
     let other = deployment
         .run(&["layout", "raise", "4", "--pool", "retail=3"])
         .await?;
@@ -141,6 +149,8 @@ async fn a_raise_that_is_taken_back_leaves_the_layout_as_it_was() -> Result<()> 
         .await?;
     let not_paused = deployment.run(&["layout", "resume"]).await?;
     assert!(not_paused.stdout.contains("was not paused"), "{not_paused}");
+    let shown = deployment.run(&["layout", "show"]).await?;
+    assert!(shown.stdout.contains("writing goes on\n"), "{shown}");
     for (arguments, words) in [
         (&["layout", "raise", "3"][..], "3 partitions already"),
         (&["layout", "raise", "6"][..], "several pools"),

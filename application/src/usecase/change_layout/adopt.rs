@@ -9,6 +9,7 @@ use super::drain::Drain;
 use super::{ChangeLayoutError, ChangeProgress, check_name, take_back};
 use crate::port::event_topic::{EventTopic, TopicDescription};
 use crate::port::layout_change::{LayoutChange, LayoutChangeKind, PartitionStart, Pausing};
+use crate::port::layout_change_watch::LayoutChangeWatch;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::partition_leadership::PartitionLeadership;
 use async_trait::async_trait;
@@ -94,6 +95,8 @@ pub struct TopicAdoption {
     #[shaku(inject)]
     changes: Arc<dyn LayoutChange>,
     #[shaku(inject)]
+    watch: Arc<dyn LayoutChangeWatch>,
+    #[shaku(inject)]
     leadership: Arc<dyn PartitionLeadership>,
     #[shaku(inject)]
     topic: Arc<dyn EventTopic>,
@@ -105,12 +108,14 @@ impl TopicAdoption {
     pub fn new(
         layouts: Arc<dyn LayoutStore>,
         changes: Arc<dyn LayoutChange>,
+        watch: Arc<dyn LayoutChangeWatch>,
         leadership: Arc<dyn PartitionLeadership>,
         topic: Arc<dyn EventTopic>,
     ) -> Self {
         Self {
             layouts,
             changes,
+            watch,
             leadership,
             topic,
         }
@@ -207,6 +212,8 @@ impl AdoptTopic for TopicAdoption {
         };
         if let Some(drain_max) = order.drain_max {
             let drain = Drain {
+                change,
+                watch: Arc::clone(&self.watch),
                 changes: Arc::clone(&self.changes),
                 leadership: Arc::clone(&self.leadership),
                 topic: Arc::clone(&self.topic),
@@ -240,8 +247,7 @@ fn check(
     let expected = stored.layout.partition_count();
     let topic = &found.topic;
     if let Some(count) = found.partition_count
-        && count != expected
-        && stored.raising_to != Some(count)
+        && !stored.allows_topic_of(count)
     {
         return Err(ChangeLayoutError::Topic(format!(
             "topic {topic} has {count} partitions and the layout {expected}: make it with \

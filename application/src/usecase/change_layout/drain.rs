@@ -2,9 +2,11 @@
 
 use super::{ChangeLayoutError, ChangeProgress};
 use crate::port::event_topic::{BrokerError, EventTopic};
-use crate::port::layout_change::LayoutChange;
+use crate::port::layout_change::{LayoutChange, LayoutChangeError};
+use crate::port::layout_change_watch::{LayoutChangeStep, LayoutChangeWatch};
 use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::store_error::StoreError;
+use axs_domain::id::LayoutChangeId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,9 +24,19 @@ pub(super) const UNDECIDED_COUNT_MAX: u32 = 100_000;
 
 /// What a drain looks at.
 pub(super) struct Drain {
+    pub(super) change: LayoutChangeId,
+    pub(super) watch: Arc<dyn LayoutChangeWatch>,
     pub(super) changes: Arc<dyn LayoutChange>,
     pub(super) leadership: Arc<dyn PartitionLeadership>,
     pub(super) topic: Arc<dyn EventTopic>,
+}
+
+/// What a look found.
+enum Look {
+    /// Records that are not written and, once there are none, events that are undecided.
+    Left(u64, Option<u32>),
+    /// The pause is not this change's any more.
+    TakenOver,
 }
 
 /// What a look that went wrong says.
@@ -37,10 +49,12 @@ enum LookError {
 }
 
 impl Drain {
-    /// Waits until nothing is undecided. Servers that are away are waited for as long.
+    /// Waits until nothing is undecided, and says with each look that the command lives. Servers
+    /// that are away are waited for as long.
     ///
     /// # Errors
-    /// [`ChangeLayoutError::NotDrained`] and [`ChangeLayoutError::Stopped`].
+    /// [`ChangeLayoutError::NotDrained`], [`ChangeLayoutError::Stopped`] and, for a change that was
+    /// taken back or over, [`LayoutChangeError::TakenOver`].
     pub(super) async fn until_all_is_final(
         &self,
         wait_max: Duration,
@@ -57,8 +71,9 @@ impl Drain {
                 looked = tokio::time::timeout_at(ends_at, self.look()) => looked,
             };
             match looked {
-                Ok(Ok((0, Some(0)))) => return Ok(()),
-                Ok(Ok((records_left, undecided))) => {
+                Ok(Ok(Look::TakenOver)) => return Err(LayoutChangeError::TakenOver.into()),
+                Ok(Ok(Look::Left(0, Some(0)))) => return Ok(()),
+                Ok(Ok(Look::Left(records_left, undecided))) => {
                     left = match undecided {
                         Some(count) => format!("{count} events are undecided"),
                         None => format!("{records_left} records are not written"),
@@ -87,8 +102,11 @@ impl Drain {
         }
     }
 
-    /// Records that are not written and, once there are none, events that are undecided.
-    async fn look(&self) -> Result<(u64, Option<u32>), LookError> {
+    async fn look(&self) -> Result<Look, LookError> {
+        let step = LayoutChangeStep::Draining;
+        if !self.watch.note(self.change, step).await? {
+            return Ok(Look::TakenOver);
+        }
         let mut records_left = 0;
         for leader in self.leadership.leaders().await? {
             let end = self.topic.bounds(leader.partition).await?.end.value();
@@ -96,10 +114,10 @@ impl Drain {
             records_left += u64::try_from(left).unwrap_or(0);
         }
         if records_left > 0 {
-            return Ok((records_left, None));
+            return Ok(Look::Left(records_left, None));
         }
         let undecided = self.changes.undecided(UNDECIDED_COUNT_MAX).await?;
-        Ok((0, Some(undecided)))
+        Ok(Look::Left(0, Some(undecided)))
     }
 }
 

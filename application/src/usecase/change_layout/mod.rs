@@ -59,6 +59,17 @@ pub enum ChangeLayoutError {
     /// The topic is not one that the change can begin with. Nothing was done.
     #[error("{0}")]
     Topic(String),
+    /// A topic has more partitions than the raise asks for. Nothing was done.
+    #[error(
+        "topic {topic} has {count} partitions already, and Kafka takes none back: raise to {count} or \
+         more"
+    )]
+    TopicHasMore {
+        /// The topic.
+        topic: String,
+        /// Its partitions.
+        count: usize,
+    },
     /// No such partition.
     #[error("the layout has no partition {partition}; it has {count}")]
     NoPartition {

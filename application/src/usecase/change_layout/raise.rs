@@ -6,6 +6,7 @@ use crate::port::event_topic::{BrokerError, EventTopic, TopicDescription};
 use crate::port::layout_change::{
     LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
 };
+use crate::port::layout_change_watch::{LayoutChangeStep, LayoutChangeWatch};
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::result_topic::ResultTopic;
@@ -76,6 +77,8 @@ pub struct PartitionRaising {
     #[shaku(inject)]
     changes: Arc<dyn LayoutChange>,
     #[shaku(inject)]
+    watch: Arc<dyn LayoutChangeWatch>,
+    #[shaku(inject)]
     leadership: Arc<dyn PartitionLeadership>,
     #[shaku(inject)]
     topic: Arc<dyn EventTopic>,
@@ -89,6 +92,7 @@ impl PartitionRaising {
     pub fn new(
         layouts: Arc<dyn LayoutStore>,
         changes: Arc<dyn LayoutChange>,
+        watch: Arc<dyn LayoutChangeWatch>,
         leadership: Arc<dyn PartitionLeadership>,
         topic: Arc<dyn EventTopic>,
         results: Arc<dyn ResultTopic>,
@@ -96,6 +100,7 @@ impl PartitionRaising {
         Self {
             layouts,
             changes,
+            watch,
             leadership,
             topic,
             results,
@@ -112,6 +117,8 @@ impl PartitionRaising {
         stop: &CancellationToken,
     ) -> Result<(), ChangeLayoutError> {
         let drain = Drain {
+            change,
+            watch: Arc::clone(&self.watch),
             changes: Arc::clone(&self.changes),
             leadership: Arc::clone(&self.leadership),
             topic: Arc::clone(&self.topic),
@@ -120,6 +127,11 @@ impl PartitionRaising {
             .until_all_is_final(order.drain_max, progress, stop)
             .await?;
         progress.send_replace(ChangeProgress::GrowingTopics);
+        // Noted first: leaders look at the note when they find more partitions than the layout has.
+        let step = LayoutChangeStep::GrowingTopics;
+        if !self.watch.note(change, step).await? {
+            return Err(LayoutChangeError::TakenOver.into());
+        }
         self.grow_topics(raised).await?;
         let mut starts = Vec::new();
         let standing = self.leadership.leaders().await?.len();
@@ -211,7 +223,7 @@ impl RaisePartitions for PartitionRaising {
         Ok(LayoutRaised {
             layout: StoredLayout {
                 layout: raised,
-                raising_to: None,
+                grown_to: None,
                 ..stored
             },
             shards_moved,
@@ -254,11 +266,10 @@ fn check_topic(
 
 fn check_not_more(found: &TopicDescription, wanted: usize) -> Result<(), ChangeLayoutError> {
     match found.partition_count {
-        Some(count) if count > wanted => Err(ChangeLayoutError::Topic(format!(
-            "topic {} has {count} partitions already, and Kafka takes none back: raise to {count} \
-             or more",
-            found.topic
-        ))),
+        Some(count) if count > wanted => Err(ChangeLayoutError::TopicHasMore {
+            topic: found.topic.clone(),
+            count,
+        }),
         _ => Ok(()),
     }
 }

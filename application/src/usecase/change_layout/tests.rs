@@ -1,6 +1,7 @@
 use super::*;
 use crate::port::event_topic::{LogBounds, MockEventTopic};
 use crate::port::layout_change::{LayoutChangeKind, MockLayoutChange, PartitionStart, Pausing};
+use crate::port::layout_change_watch::{LayoutChangeStep, MockLayoutChangeWatch};
 use crate::port::layout_store::MockLayoutStore;
 use crate::port::partition_leadership::{LeaderView, MockPartitionLeadership};
 use crate::port::result_topic::MockResultTopic;
@@ -35,6 +36,7 @@ fn described(count: Option<usize>) -> TopicDescription {
 struct Bench {
     layouts: MockLayoutStore,
     changes: MockLayoutChange,
+    watch: MockLayoutChangeWatch,
     leadership: MockPartitionLeadership,
     topic: MockEventTopic,
     results: MockResultTopic,
@@ -57,6 +59,7 @@ impl Bench {
         Self {
             layouts,
             changes: MockLayoutChange::new(),
+            watch: MockLayoutChangeWatch::new(),
             leadership: MockPartitionLeadership::new(),
             topic,
             results: MockResultTopic::new(),
@@ -91,6 +94,19 @@ impl Bench {
         self.changes.expect_pause().times(1).returning(paused);
     }
 
+    /// The change stands for as long as its command does.
+    fn is_watched(&mut self) {
+        self.watch.expect_note().returning(|_, _| Ok(true));
+    }
+
+    /// The change stands until it comes to this step.
+    fn is_taken_over_at(&mut self, last: LayoutChangeStep) {
+        self.watch
+            .expect_note()
+            .withf(|change, _| *change == the_change())
+            .returning(move |_, step| Ok(step != last));
+    }
+
     fn resumes_once(&mut self) {
         let resumes = self.changes.expect_resume().times(1);
         resumes
@@ -106,6 +122,7 @@ impl Bench {
         let raising = PartitionRaising::new(
             Arc::new(self.layouts),
             Arc::new(self.changes),
+            Arc::new(self.watch),
             Arc::new(self.leadership),
             Arc::new(self.topic),
             Arc::new(self.results),
@@ -123,6 +140,7 @@ impl Bench {
         let adoption = TopicAdoption::new(
             Arc::new(self.layouts),
             Arc::new(self.changes),
+            Arc::new(self.watch),
             Arc::new(self.leadership),
             Arc::new(self.topic),
         );
@@ -143,6 +161,7 @@ async fn a_raise_drains_grows_both_topics_and_switches_once() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
+    bench.is_watched();
     let mut looks = 0;
     bench
         .changes
@@ -180,6 +199,7 @@ async fn topics_that_grew_before_the_command_died_are_not_grown_again() {
     bench.topics_have(Some(6));
     bench.written_to(END);
     bench.pauses();
+    bench.is_watched();
     bench.changes.expect_undecided().returning(|_| Ok(0));
     bench.topic.expect_grow().never();
     bench.results.expect_grow().never();
@@ -209,6 +229,7 @@ async fn what_does_not_become_final_in_time_takes_the_pause_back_and_grows_nothi
         bench.topics_have(Some(4));
         left(&mut bench);
         bench.pauses();
+        bench.is_watched();
         bench.resumes_once();
         bench.topic.expect_grow().never();
         bench.results.expect_grow().never();
@@ -225,12 +246,32 @@ async fn an_operator_who_stops_it_while_it_drains_gets_writing_back() {
     bench.topics_have(Some(4));
     bench.written_to(0);
     bench.pauses();
+    bench.is_watched();
     bench.resumes_once();
     bench.topic.expect_grow().never();
     bench.changes.expect_raise().never();
     let stop = stop();
     stop.cancel();
     assert_eq!(bench.raise(6, stop).await, Err(ChangeLayoutError::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raise_that_was_taken_back_behind_its_back_grows_nothing() {
+    for step in [LayoutChangeStep::Draining, LayoutChangeStep::GrowingTopics] {
+        let mut bench = Bench::new();
+        bench.topics_have(Some(4));
+        bench.written_to(END);
+        bench.pauses();
+        bench.is_taken_over_at(step);
+        bench.changes.expect_undecided().returning(|_| Ok(0));
+        bench.topic.expect_grow().never();
+        bench.results.expect_grow().never();
+        bench.changes.expect_raise().never();
+        bench.changes.expect_resume().returning(|_| Ok(false));
+        let failed = bench.raise(6, stop()).await;
+        let taken_over = ChangeLayoutError::Change(LayoutChangeError::TakenOver);
+        assert_eq!(failed, Err(taken_over), "{step:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,6 +308,7 @@ async fn another_change_under_way_is_left_alone() {
     let standing = StandingChange {
         kind: LayoutChangeKind::Adopt,
         paused_since: Timestamp::from_unix_micros(0),
+        silent_for: Duration::ZERO,
     };
     let pausing = move |_| Ok(Pausing::OtherUnderWay(standing));
     bench.changes.expect_pause().returning(pausing);
@@ -282,6 +324,7 @@ async fn a_pause_that_can_not_be_taken_back_is_said_with_what_to_do() {
     bench.topics_have(Some(4));
     bench.written_to(0);
     bench.pauses();
+    bench.is_watched();
     bench.changes.expect_resume().returning(|_| Err(away()));
     let text = bench.raise(6, stop()).await.unwrap_err().to_string();
     assert!(
@@ -297,6 +340,7 @@ async fn a_switch_whose_answer_was_lost_is_settled_by_the_layout() {
         bench.topics_have(Some(6));
         bench.written_to(END);
         bench.pauses();
+        bench.is_watched();
         bench.changes.expect_undecided().returning(|_| Ok(0));
         bench
             .changes
@@ -331,6 +375,7 @@ async fn adopting_sets_every_partition_to_its_end_and_resumes_when_all_is_final(
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
+    bench.is_watched();
     bench
         .changes
         .expect_adopt()
@@ -358,6 +403,7 @@ async fn while_lost_events_are_undecided_writing_stays_paused() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
+    bench.is_watched();
     bench.changes.expect_adopt().returning(|_, _, _| Ok(()));
     bench.changes.expect_undecided().returning(|_| Ok(1));
     bench.changes.expect_resume().never();
@@ -375,6 +421,7 @@ async fn an_operator_who_does_not_wait_gets_writing_back_at_once() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
+    bench.is_watched();
     bench
         .changes
         .expect_adopt()
@@ -396,6 +443,7 @@ async fn one_partition_is_adopted_alone_and_only_of_a_topic_that_is_there() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
+    bench.is_watched();
     bench
         .changes
         .expect_adopt()

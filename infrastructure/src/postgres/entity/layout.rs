@@ -11,7 +11,7 @@ pub struct Model {
     pub partition_count: i32,
     pub events_topic: String,
     pub cluster_id: Option<String>,
-    pub target_partition_count: Option<i32>,
+    pub grown_partition_count: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

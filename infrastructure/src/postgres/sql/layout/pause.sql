@@ -1,13 +1,13 @@
 -- Pauses writing for a change, or takes over the pause of the same one under a new id. No row: there
 -- is no layout, or another change pauses.
 --
--- $1 the kind, $2 the partitions that a raise asks for; NULL for another kind. A raise that was
--- begun before leaves its number, which a later one replaces.
+-- $1 the kind, $2 the partitions that a raise asks for; NULL for another kind.
 UPDATE layout
    SET change_id = gen_random_uuid(),
        change_kind = $1,
        paused_at = coalesce(paused_at, clock_timestamp()),
-       target_partition_count = coalesce($2, target_partition_count)
+       change_seen_at = clock_timestamp(),
+       target_partition_count = $2
  WHERE change_id IS NULL
     OR (change_kind = $1 AND ($2::integer IS NULL OR target_partition_count = $2))
 RETURNING change_id

@@ -1,4 +1,4 @@
 -- $1 the epoch, $2 the partitions. Ends the pause with the raise.
 UPDATE layout
    SET epoch = $1, partition_count = $2, change_id = NULL, change_kind = NULL, paused_at = NULL,
-       target_partition_count = NULL
+       change_seen_at = NULL, target_partition_count = NULL, grown_partition_count = NULL
