@@ -108,7 +108,8 @@ fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
     match error {
         MakeLayoutError::Plan(_)
         | MakeLayoutError::OtherLayoutStands { .. }
-        | MakeLayoutError::PartitionCountDiffers { .. } => {
+        // A topic without partitions is one that the brokers do not tell of yet.
+        | MakeLayoutError::PartitionCountDiffers { found: 1.., .. } => {
             UsageError(format!("--pool: {error}")).into()
         }
         other => other.into(),

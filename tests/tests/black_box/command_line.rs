@@ -121,7 +121,7 @@ async fn a_file_is_submitted_and_faulty_lines_are_counted(deployment: &Deploymen
         .run(&["submit", poor.to_str().context("a path")?])
         .await?;
     assert_eq!(ran.code, Some(0), "a rejection is a result: {ran}");
-    let told = "line 2: rejected, INSUFFICIENT_AVAILABLE (1): asked for 9999 JPY";
+    let told = "line 2: rejected, INSUFFICIENT_AVAILABLE (1): changes[0]: asked for 9999 JPY";
     assert!(ran.stdout.contains(told), "{ran}");
     let missing = deployment.run(&["submit", "/nowhere/at/all.jsonl"]).await?;
     assert_eq!(missing.code, Some(2), "{missing}");
