@@ -9,15 +9,11 @@ use crate::stage::{CALLERS, Stage, StagePlan};
 use anyhow::Result;
 
 /// A case's name, and what differs from the defaults.
-const CASES: [(&str, &[(&str, &str)]); 5] = [
+const CASES: [(&str, &[(&str, &str)]); 4] = [
     ("as set", &[]),
     (
         "the relay practically off",
         &[("AXS__PROCESSING__RELAY_INTERVAL_MS", "3600000")],
-    ),
-    (
-        "batch_interval_ms = 50",
-        &[("AXS__PROCESSING__BATCH_INTERVAL_MS", "50")],
     ),
     (
         "batch_interval_ms = 100",
