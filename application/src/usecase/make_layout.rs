@@ -2,7 +2,7 @@
 //! made beside it.
 
 use super::detached::run_detached;
-use crate::port::event_topic::{BrokerError, EventTopic};
+use crate::port::event_topic::{BrokerError, EventTopic, TopicDescription};
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::result_topic::ResultTopic;
 use crate::port::store_error::StoreError;
@@ -10,6 +10,13 @@ use async_trait::async_trait;
 use axs_domain::layout::{Layout, LayoutError, PoolSpec};
 use shaku::{Component, Interface};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the brokers are asked for a topic that was just made, until they tell of its partitions.
+const TOLD_LOOKS_MAX: usize = 50;
+
+/// The pause between two looks.
+const TOLD_PAUSE: Duration = Duration::from_millis(100);
 
 /// What an operator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,7 +184,7 @@ impl LayoutMaking {
         let count = planned.layout.partition_count();
         let created = self.topic.create(count).await?;
         // Somebody else may have made it meanwhile, with another number.
-        let described = self.topic.describe().await?;
+        let described = until_told(|| self.topic.describe()).await?;
         let found = described.partition_count.unwrap_or(0);
         check_count(planned, &planned.events_topic, found)?;
         Ok((created, described.cluster_id))
@@ -194,11 +201,28 @@ impl LayoutMaking {
             return Ok((false, described.topic));
         }
         let created = self.results.create(layout.layout.partition_count()).await?;
-        let described = self.results.describe().await?;
+        let described = until_told(|| self.results.describe()).await?;
         let found = described.partition_count.unwrap_or(0);
         check_count(layout, &described.topic, found)?;
         Ok((created, described.topic))
     }
+}
+
+/// What the brokers tell of a topic that was just made, asked again while they don't tell how many
+/// partitions it has: each broker learns of it in its own time.
+async fn until_told<F>(describe: impl Fn() -> F) -> Result<TopicDescription, BrokerError>
+where
+    F: Future<Output = Result<TopicDescription, BrokerError>>,
+{
+    let mut described = describe().await?;
+    for _ in 1..TOLD_LOOKS_MAX {
+        if described.partition_count.is_some_and(|count| count > 0) {
+            break;
+        }
+        tokio::time::sleep(TOLD_PAUSE).await;
+        described = describe().await?;
+    }
+    Ok(described)
 }
 
 #[async_trait]

@@ -100,6 +100,18 @@ async fn a_missing_topic_is_made_with_the_plans_partitions_before_the_layout_is_
     assert!(made.created && made.topic_created);
 }
 
+#[tokio::test(start_paused = true)]
+async fn topics_that_were_just_made_are_asked_for_until_the_brokers_tell_of_them() {
+    let mut topic = topic("cluster-1", vec![None, None, Some(0), Some(4)]);
+    topic.expect_create().times(1).returning(|_| Ok(true));
+    let mut results = results_topic(vec![None, None, Some(4)]);
+    results.expect_create().times(1).returning(|_| Ok(true));
+    let mut layouts = standing(None);
+    layouts.expect_create().times(1).returning(|_| Ok(true));
+    let made = make_with(layouts, topic, results, plan()).await.unwrap();
+    assert!(made.topic_created && made.results_topic_created);
+}
+
 #[tokio::test]
 async fn a_topic_that_is_there_with_the_plans_partitions_is_taken_as_it_is() {
     let mut topic = topic("cluster-1", vec![Some(4)]);
