@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help up down status clean-servers demo test faults lint fmt bench bench-quick simulation fuzz
+.PHONY: help up down status clean-servers demo test faults lint fmt bench bench-quick perf-smoke simulation fuzz
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -53,6 +53,9 @@ bench: ## measure the whole, up to an hour (BENCH=part,of,names); writes bench/l
 
 bench-quick: ## the same in about 5 minutes: for a look; writes bench/quick.json
 	@tests/servers/measure.sh --quick
+
+perf-smoke: ## the bulk path beside the reference form: fails when it has lost a third
+	@tests/servers/perf_smoke.sh
 
 bench-change_log: ## compare schemas of the change log
 	@tests/servers/with_servers.sh tests/bench/change_log/bench.py

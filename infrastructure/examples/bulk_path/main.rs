@@ -14,11 +14,15 @@
 //! ```
 //!
 //! Times are of the write alone: log rows are inserted and the batch is decided before.
+//!
+//! With `--smoke` it measures a few batches only and fails when ours has lost a third of its
+//! advantage over the reference since the ratios of [`smoke`] were taken.
 
 #![expect(clippy::print_stdout, reason = "a table for a person")]
 
 mod measured_form;
 mod reference_form;
+mod smoke;
 mod workload;
 
 use axs_infrastructure::postgres::batch::BatchWriterSettings;
@@ -36,8 +40,18 @@ const TCP_URL: &str = "AXS_TEST_DATABASE_URL";
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let smoke = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--smoke"] => true,
+        _ => return Err(format!("{arguments:?} is not understood; only --smoke is").into()),
+    };
     let database = workload::scratch_database(&variable(TCP_URL)?).await?;
-    let measured = measure_all(&database.name).await;
+    let measured = if smoke {
+        smoke::check(&database.name).await
+    } else {
+        measure_all(&database.name).await
+    };
     database.drop().await?;
     measured
 }
@@ -79,17 +93,7 @@ async fn measure(
     events: usize,
     rounds: usize,
 ) -> Result<(), Failure> {
-    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); forms.len()];
-    // Rounds that are not counted: afterwards buffers, connections and the option are set.
-    for round in 0..rounds + WARM_UP_ROUNDS {
-        for (form, times) in forms.iter().zip(&mut times) {
-            let time = form.write(workload, events).await?;
-            if round >= WARM_UP_ROUNDS {
-                times.push(time);
-            }
-        }
-    }
-    let medians: Vec<f64> = times.into_iter().map(median_ms).collect();
+    let medians = medians(&forms, workload, events, rounds).await?;
     for (pair, medians) in forms.chunks(2).zip(medians.chunks(2)) {
         for (form, median) in pair.iter().zip(medians) {
             let rate = f64::from(u32::try_from(events)?) / median * 1_000.0;
@@ -101,6 +105,26 @@ async fn measure(
         }
     }
     Ok(())
+}
+
+/// The median of each form in milliseconds, all in turn.
+async fn medians(
+    forms: &[MeasuredForm],
+    workload: &mut Workload,
+    events: usize,
+    rounds: usize,
+) -> Result<Vec<f64>, Failure> {
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); forms.len()];
+    // Rounds that are not counted: afterwards buffers, connections and the option are set.
+    for round in 0..rounds + WARM_UP_ROUNDS {
+        for (form, times) in forms.iter().zip(&mut times) {
+            let time = form.write(workload, events).await?;
+            if round >= WARM_UP_ROUNDS {
+                times.push(time);
+            }
+        }
+    }
+    Ok(times.into_iter().map(median_ms).collect())
 }
 
 fn median_ms(mut times: Vec<Duration>) -> f64 {
