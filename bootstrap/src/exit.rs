@@ -74,7 +74,14 @@ mod tests {
     fn what_the_operator_has_to_change_is_told_from_what_may_pass() {
         let wrong = || UsageError("--pool x".to_owned());
         let around: anyhow::Result<()> = Err(wrong()).context("the layout");
+        let died = || TaskDeath {
+            task: "work",
+            reason: "it panicked".to_owned(),
+        };
+        let dead: anyhow::Result<()> = Err(died()).context("the consumer");
         let rows = [
+            (died().into(), FAULT),
+            (dead.unwrap_err(), FAULT),
             (wrong().into(), USAGE),
             (around.unwrap_err(), USAGE),
             (SettingsError::at("database.url")("no").into(), USAGE),

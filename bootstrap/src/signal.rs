@@ -1,6 +1,6 @@
 //! Stopping: the first signal, or the process itself, drains; the second signal ends the process.
 
-use crate::exit::CUT_OFF;
+use crate::exit::{CUT_OFF, FAULT};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +19,9 @@ pub fn shutdown(deadline: Duration) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
-        let why = tokio::select! {
-            name = signals.next() => name,
-            () = stop.cancelled() => "a fault",
+        let (why, code) = tokio::select! {
+            name = signals.next() => (name, CUT_OFF),
+            () = stop.cancelled() => ("a fault", FAULT),
         };
         info!(
             why,
@@ -33,7 +33,7 @@ pub fn shutdown(deadline: Duration) -> std::io::Result<CancellationToken> {
             name = signals.next() => warn!(signal = name, "second signal: ending at once"),
             () = tokio::time::sleep(deadline) => warn!("the deadline for stopping has passed: ending"),
         }
-        std::process::exit(CUT_OFF.into());
+        std::process::exit(code.into());
     });
     Ok(token)
 }

@@ -1,6 +1,6 @@
 //! The layer rule, read from the manifests, and names that say nothing, found in the tree.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -196,6 +196,17 @@ fn the_harness_the_model_and_the_tests_know_no_crate_of_the_product_but_the_cont
         }
     }
     assert!(seen > 20, "{seen} files are not the harness");
+    Ok(())
+}
+
+/// The adapters of one side may not know those of the other; what both need of the client library
+/// stands in each.
+#[test]
+fn what_must_stand_twice_is_the_same() -> Result<()> {
+    let read = |path: &str| std::fs::read_to_string(checkout().join(path));
+    let one = read("infrastructure/src/kafka/log_bounds.rs")?;
+    let other = read("interfaces/src/consumer/log_bounds.rs")?;
+    ensure!(one == other, "the two log_bounds.rs differ");
     Ok(())
 }
 

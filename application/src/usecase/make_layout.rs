@@ -64,6 +64,14 @@ pub enum MakeLayoutError {
         /// Partitions of the plan.
         expected: usize,
     },
+    /// The brokers took the topic and tell of no partitions yet. Making it again settles it.
+    #[error(
+        "topic {topic} was made, and the brokers don't tell of its partitions yet; run it again"
+    )]
+    NotToldYet {
+        /// The topic.
+        topic: String,
+    },
     /// The layout stands but its topic is gone: the events on it are lost with it. Restore it, or
     /// let an operator decide from the log; nothing is made anew in silence.
     #[error("the layout stands, but topic {topic} does not exist any more")]
@@ -184,8 +192,7 @@ impl LayoutMaking {
         let count = planned.layout.partition_count();
         let created = self.topic.create(count).await?;
         // Somebody else may have made it meanwhile, with another number.
-        let described = until_told(|| self.topic.describe()).await?;
-        let found = described.partition_count.unwrap_or(0);
+        let (described, found) = until_told(|| self.topic.describe()).await?;
         check_count(planned, &planned.events_topic, found)?;
         Ok((created, described.cluster_id))
     }
@@ -201,28 +208,34 @@ impl LayoutMaking {
             return Ok((false, described.topic));
         }
         let created = self.results.create(layout.layout.partition_count()).await?;
-        let described = until_told(|| self.results.describe()).await?;
-        let found = described.partition_count.unwrap_or(0);
+        let (described, found) = until_told(|| self.results.describe()).await?;
         check_count(layout, &described.topic, found)?;
         Ok((created, described.topic))
     }
 }
 
-/// What the brokers tell of a topic that was just made, asked again while they don't tell how many
-/// partitions it has: each broker learns of it in its own time.
-async fn until_told<F>(describe: impl Fn() -> F) -> Result<TopicDescription, BrokerError>
+/// What the brokers tell of a topic that was just made, and of how many partitions: asked again while
+/// they don't, since each broker learns of it in its own time.
+async fn until_told<F>(
+    describe: impl Fn() -> F,
+) -> Result<(TopicDescription, usize), MakeLayoutError>
 where
     F: Future<Output = Result<TopicDescription, BrokerError>>,
 {
     let mut described = describe().await?;
     for _ in 1..TOLD_LOOKS_MAX {
-        if described.partition_count.is_some_and(|count| count > 0) {
+        if described.partition_count.unwrap_or(0) > 0 {
             break;
         }
         tokio::time::sleep(TOLD_PAUSE).await;
         described = describe().await?;
     }
-    Ok(described)
+    match described.partition_count {
+        Some(count @ 1..) => Ok((described, count)),
+        _ => Err(MakeLayoutError::NotToldYet {
+            topic: described.topic,
+        }),
+    }
 }
 
 #[async_trait]

@@ -36,6 +36,9 @@ const DAYS_EVERY: Duration = Duration::from_secs(3_600);
 /// How many days of the change log are made ahead.
 const DAYS_AHEAD: u16 = 14;
 
+/// What stops one after the other, each within `grpc.drain_ms`: requests, the log, publishing.
+const STOP_STEPS: u32 = 3;
+
 /// Serves until a signal.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         .with_kafka(&settings)?
         .with_producer(&settings, AfterFailure::ClosePartition)?;
     let drain = Duration::from_millis(settings.grpc.drain_ms);
-    let stop = signal::shutdown(drain * 2 + STOP_GRACE)?;
+    let stop = signal::shutdown(drain * STOP_STEPS + STOP_GRACE)?;
     let kafka = clients.kafka.clone();
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;

@@ -108,8 +108,7 @@ fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
     match error {
         MakeLayoutError::Plan(_)
         | MakeLayoutError::OtherLayoutStands { .. }
-        // A topic without partitions is one that the brokers do not tell of yet.
-        | MakeLayoutError::PartitionCountDiffers { found: 1.., .. } => {
+        | MakeLayoutError::PartitionCountDiffers { .. } => {
             UsageError(format!("--pool: {error}")).into()
         }
         other => other.into(),

@@ -1,4 +1,5 @@
-//! What the two long-running commands share: metrics, readiness and the ops server.
+//! What the two long-running commands share: metrics, readiness, the ops server, and the tasks without
+//! which they end.
 
 use crate::exit::Ending;
 use crate::settings::{Settings, SettingsError};

@@ -15,8 +15,8 @@
 //!
 //! Times are of the write alone: log rows are inserted and the batch is decided before.
 //!
-//! With `--smoke` it measures a few batches only and fails when ours has lost a third of its
-//! advantage over the reference since the ratios of [`smoke`] were taken.
+//! With `--smoke` it measures a few batches only, and fails when a ratio to the reference has lost a
+//! third since those of [`smoke`] were taken.
 
 #![expect(clippy::print_stdout, reason = "a table for a person")]
 

@@ -9,6 +9,9 @@
 //!   then, but does not ask again by itself.
 //!
 //! Without the second question, a take-over in such a moment would make the partition rest.
+//!
+//! The adapters of the other side have the same file, since neither may know the other;
+//! `tests/tests/architecture.rs` holds them equal.
 
 use axs_domain::id::PartitionId;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};

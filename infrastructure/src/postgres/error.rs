@@ -151,7 +151,7 @@ fn passes_by_itself(refusal: &dyn DatabaseError) -> bool {
     refusal.code().is_some_and(|code| may_pass(&code))
 }
 
-/// Whether the server refuses the connection that was asked for, and always will.
+/// Whether the server refuses the connection as it is asked for: a person has to change something.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(refusal)
         if refusal.code().is_some_and(|code| REFUSED.iter().any(|prefix| code.starts_with(prefix))))

@@ -1,4 +1,4 @@
-//! Whether the records of a led partition come.
+//! Whether the records of a led partition come, and how far behind it is: each look sets the lag gauges.
 //!
 //! A process may reach the database, and the brokers that describe the topic, and not the one that
 //! leads a partition's log. It would keep the lease for ever and read nothing. So each term looks at
@@ -7,13 +7,14 @@
 //! - a record stands there,
 //!
 //! it says so, and after [`READING_LOST_MAX`] ends the term. The partition then rests here for
-//! [`LeadSettings::out_of_reach_pause`], and another consumer leads it. Where all are cut off alike,
-//! each holds it for at least so long as it takes to see that, or can't begin to, and leaves longer
-//! and longer pauses between its tries: nothing goes to and fro quickly.
+//! [`LeadSettings::out_of_reach_pause`], and another consumer may lead it. Where none can read it, each
+//! that takes it over holds it for [`READING_LOST_MAX`], and each that can't take it over tries less and
+//! less often ([`LeadSettings::retry_pause`]): it changes hands slowly.
 //!
 //! What is no trouble of reading ends no term: a worker that waits for the database, or that is behind.
 //!
 //! [`LeadSettings::out_of_reach_pause`]: super::LeadSettings
+//! [`LeadSettings::retry_pause`]: super::LeadSettings
 
 use super::settings::READING_LOST_MAX;
 use crate::port::clock::Clock;
@@ -85,6 +86,7 @@ impl ReadingWatch {
                 continue;
             };
             let before = stall.filter(|before| before.at == at);
+            said &= before.is_some();
             let since = before.map_or(asked_at, |before| before.since);
             stall = Some(Stall { at, since });
             // A record may just be on its way: what the next look still sees is no accident.

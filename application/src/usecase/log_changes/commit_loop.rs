@@ -20,7 +20,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Gathers, commits, hands over, answers; again and again.
@@ -45,7 +45,8 @@ pub(super) struct CommitLoop {
 pub(super) struct LastCommit {
     /// The requests that it answered, and those that waited at its end.
     callers: usize,
-    took: Duration,
+    /// Until when the next one waits for them.
+    waited_for_until: Option<Instant>,
 }
 
 /// Log ids that are remembered as handed over. An older one that is sent again is published once
@@ -60,6 +61,9 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
 /// take turns, in twice as many commits.
 const GATHERING_PART: u32 = 2;
 
+/// The longest that a commit waits for callers, however slow the one before it was.
+pub(super) const GATHERING_MAX: Duration = Duration::from_millis(20);
+
 /// How often one commit is placed by a newer layout. Raises are rare: more than one during a commit
 /// means that something else is wrong.
 const PLACINGS_MAX: usize = 4;
@@ -70,12 +74,13 @@ impl CommitLoop {
     pub(super) async fn run(mut self) {
         while let Some(first) = self.next().await {
             let requests = self.gather(first).await;
-            let began = Instant::now();
-            let gathered = requests.len();
+            let (began, gathered) = (Instant::now(), requests.len());
             self.commit(requests).await;
+            let ended = Instant::now();
+            let wait = ((ended - began) / GATHERING_PART).min(GATHERING_MAX);
             self.last_commit = LastCommit {
                 callers: gathered + self.intake.len(),
-                took: began.elapsed(),
+                waited_for_until: Some(ended + wait),
             };
         }
     }
@@ -94,13 +99,12 @@ impl CommitLoop {
         self.intake.recv().await
     }
 
-    /// What waits now, and what comes soon while there are callers that may send, in the order of
-    /// arrival, up to the bound. A lone caller is never kept waiting.
+    /// What waits now, and what comes soon after the last commit while it had more callers, in the order
+    /// of arrival, up to the bound. Who was alone in the last commit, or comes later, is not kept waiting.
     async fn gather(&mut self, first: LogRequest) -> Vec<LogRequest> {
-        let until = Instant::now() + self.last_commit.took / GATHERING_PART;
         let mut events = first.changes.len();
         let mut requests = vec![first];
-        while let Some(request) = self.next_of(requests.len(), until).await {
+        while let Some(request) = self.next_of(requests.len()).await {
             events += request.changes.len();
             if events > self.settings.commit_events_max {
                 self.carried = Some(request);
@@ -112,13 +116,19 @@ impl CommitLoop {
     }
 
     /// The next request of a commit that has so many.
-    async fn next_of(&mut self, gathered: usize, until: Instant) -> Option<LogRequest> {
-        match self.intake.try_recv() {
-            Ok(request) => Some(request),
-            Err(_) if gathered < self.last_commit.callers => {
-                timeout_at(until, self.intake.recv()).await.ok().flatten()
-            }
-            Err(_) => None,
+    async fn next_of(&mut self, gathered: usize) -> Option<LogRequest> {
+        if let Ok(request) = self.intake.try_recv() {
+            return Some(request);
+        }
+        let until = self.last_commit.waited_for_until?;
+        if gathered >= self.last_commit.callers || until <= Instant::now() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            request = self.intake.recv() => request,
+            () = self.closing.cancelled() => None,
+            () = sleep_until(until) => None,
         }
     }
 

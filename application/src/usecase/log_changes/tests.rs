@@ -208,11 +208,33 @@ async fn who_was_answered_and_sends_again_at_once_comes_into_the_next_commit() {
     for caller in callers {
         caller.await.unwrap();
     }
-    // The last one waited in vain for the caller that had no more to send.
+    // The last one waited for the caller that had no more to send, in vain and not for long.
     let sizes: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
     assert_eq!(sizes, [1, 2, 1]);
     sleep(SETTLED).await;
     assert_eq!(bench.published(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_are_waited_for_just_after_a_commit_and_not_long_however_slow_it_was() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.hold();
+    let first = bench.begin(&["a"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let second = bench.begin(&["b"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    // Two callers, and a commit of ten seconds: the second waits for the first, but not five.
+    bench.log.let_commit(2);
+    first.await.unwrap().unwrap();
+    let answered = Instant::now();
+    second.await.unwrap().unwrap();
+    assert_eq!(answered.elapsed(), GATHERING_MAX);
+    // Whoever comes long after that commit is not kept waiting at all.
+    sleep(SETTLED).await;
+    bench.log.let_commit(1);
+    let asked = Instant::now();
+    bench.log(&["c"]).await.unwrap();
+    assert_eq!(asked.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

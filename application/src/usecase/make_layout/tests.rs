@@ -112,6 +112,19 @@ async fn topics_that_were_just_made_are_asked_for_until_the_brokers_tell_of_them
     assert!(made.topic_created && made.results_topic_created);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_the_brokers_do_not_tell_of_is_not_called_one_of_no_partitions() {
+    let mut topic = topic("cluster-1", vec![None; TOLD_LOOKS_MAX + 1]);
+    topic.expect_create().times(1).returning(|_| Ok(true));
+    let mut layouts = standing(None);
+    layouts.expect_create().never();
+    let refused = make(layouts, topic, plan()).await.unwrap_err();
+    let expected = MakeLayoutError::NotToldYet {
+        topic: "axs.events".to_owned(),
+    };
+    assert_eq!(refused, expected);
+}
+
 #[tokio::test]
 async fn a_topic_that_is_there_with_the_plans_partitions_is_taken_as_it_is() {
     let mut topic = topic("cluster-1", vec![Some(4)]);

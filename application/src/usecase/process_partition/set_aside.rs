@@ -42,7 +42,7 @@ impl SetAside {
         let partition = self.partition;
         for event in &batch.events {
             if let FinalResult::Parked(reason) = &event.result
-                && self.has_room(now)
+                && self.count_one(now)
             {
                 tracing::warn!(
                     %partition,
@@ -50,19 +50,19 @@ impl SetAside {
                     log_id = %event.log_id,
                     offset = %event.offset,
                     reason = reason.message,
-                    "an event is parked: `bootstrap dead-letters` lists it"
+                    "an event is parked: `bootstrap dead-letters list` shows it"
                 );
             }
         }
         for dead in &batch.dead_letters {
-            if self.has_room(now) {
+            if self.count_one(now) {
                 tracing::warn!(
                     %partition,
                     log_id = dead.log_id.map(tracing::field::display),
                     offset = %dead.offset,
                     reason = dead.reason.word(),
                     why = dead.message,
-                    "a record is dead: `bootstrap dead-letters` lists it"
+                    "a record is dead: `bootstrap dead-letters list` shows it"
                 );
             }
         }
@@ -77,7 +77,8 @@ impl SetAside {
         }
     }
 
-    fn has_room(&mut self, now: Instant) -> bool {
+    /// Counts one more; whether it may still be told by itself.
+    fn count_one(&mut self, now: Instant) -> bool {
         let period = self.period.get_or_insert(Period {
             began: now,
             seen: 0,

@@ -17,7 +17,7 @@ pub enum StopReason {
     /// The source can't read on.
     #[error("the partition can't be read on: {0}")]
     SourceBroken(String),
-    /// Nothing is read from here, although the source says of no fault: another consumer may.
+    /// Nothing is read from here, although the source reports no fault: another consumer may.
     #[error("nothing can be read of the partition from here: {0}")]
     ReadingLost(String),
     /// The topic holds records of a newer release.

@@ -42,7 +42,8 @@ const UNKNOWN_TRIES_MAX: u32 = 10;
 /// The pause between two tries of a batch whose outcome is unknown.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a batch waits for room in the publish window before the command gives up.
+/// How long a batch that is refused with a delay (a full window or backlog, a paused layout) is tried
+/// before the command gives up.
 const FULL_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the last events may take to be published.
@@ -251,10 +252,7 @@ async fn submit_batch(
     let outcomes = if events.is_empty() {
         Vec::new()
     } else {
-        match outcomes_of(submit, events, stop)
-            .await
-            .with_context(|| at_line(&lines))?
-        {
+        match outcomes_of(submit, events, stop).await? {
             Some(outcomes) => outcomes,
             None => return Ok(false),
         }
@@ -332,9 +330,4 @@ fn unknown_of(outcomes: &[SubmitOutcome]) -> Option<&str> {
         SubmitOutcome::Unknown(reason) => Some(reason.as_str()),
         SubmitOutcome::Accepted(_) | SubmitOutcome::Refused(_) => None,
     })
-}
-
-fn at_line(lines: &[u64]) -> String {
-    let line = lines.first().copied().unwrap_or_default();
-    format!("not submitted from line {line} on; run the command again, nothing is doubled")
 }
