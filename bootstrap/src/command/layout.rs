@@ -18,8 +18,8 @@ use axs_domain::text::PoolName;
 use shaku::HasComponent;
 use std::time::Duration;
 
-/// How long the command of a change may be silent before it counts as ended: far longer than it
-/// takes between two looks, or to grow the topics and switch.
+/// How long the command of a change may be silent before it may have ended. Counting what is undecided
+/// in a large log, and topics that grow slowly, take longer.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// Makes or shows the layout.
@@ -165,8 +165,8 @@ pub(super) fn state_of(stored: &StoredLayout, standing: Option<StandingChange>) 
     let advice = if standing.silent_for < SILENT_MAX {
         "it is under way"
     } else {
-        "it seems to have ended without its work done. Run it again to finish it, or take it back by \
-         `bootstrap layout resume`"
+        "it is in a long step, or has ended without its work done. When its process is gone, run it again \
+         to finish it, or take it back by `bootstrap layout resume`"
     };
     format!(
         "writing is paused since {} by {change}, whose command was last heard of {silent} s ago: \

@@ -345,7 +345,7 @@ async fn a_change_is_told_with_its_silence_and_one_that_was_taken_back_may_take_
 }
 
 #[tokio::test]
-async fn what_a_raise_that_was_taken_back_may_have_grown_stays_known_until_a_raise_is_made() {
+async fn what_a_raise_that_was_taken_back_may_have_grown_stays_known_until_a_raise_to_as_many() {
     on_laid_out_database(async |test| {
         let changes = PgLayoutChange::new(test.database());
         let watch = PgLayoutChangeWatch::new(test.database());
@@ -361,7 +361,8 @@ async fn what_a_raise_that_was_taken_back_may_have_grown_stays_known_until_a_rai
         let change = paused(&changes, RAISE).await;
         let starts = vec![start(3, 0), start(4, 0)];
         changes.raise(change, raised(), starts).await.unwrap();
-        assert_eq!(store.load().await.unwrap().unwrap().grown_to, None);
+        // The raise to six may still be growing the topics.
+        assert_eq!(store.load().await.unwrap().unwrap().grown_to, Some(6));
     })
     .await;
 }

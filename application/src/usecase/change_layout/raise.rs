@@ -127,12 +127,7 @@ impl PartitionRaising {
             .until_all_is_final(order.drain_max, progress, stop)
             .await?;
         progress.send_replace(ChangeProgress::GrowingTopics);
-        // Noted first: leaders look at the note when they find more partitions than the layout has.
-        let step = LayoutChangeStep::GrowingTopics;
-        if !self.watch.note(change, step).await? {
-            return Err(LayoutChangeError::TakenOver.into());
-        }
-        self.grow_topics(raised).await?;
+        self.grow_topics(change, raised).await?;
         let mut starts = Vec::new();
         let standing = self.leadership.leaders().await?.len();
         for partition in raised.partitions().skip(standing) {
@@ -145,8 +140,13 @@ impl PartitionRaising {
     }
 
     /// Gives both topics the layout's partitions. What was done of it before is not done again.
-    async fn grow_topics(&self, raised: &Layout) -> Result<(), ChangeLayoutError> {
+    async fn grow_topics(
+        &self,
+        change: LayoutChangeId,
+        raised: &Layout,
+    ) -> Result<(), ChangeLayoutError> {
         let count = raised.partition_count();
+        self.note_growth(change).await?;
         // The results first: a leader of a new partition publishes there at once.
         let results = self.results.describe().await?;
         check_not_more(&results, count)?;
@@ -159,10 +159,23 @@ impl PartitionRaising {
         }
         let events = self.topic.describe().await?;
         check_not_more(&events, count)?;
+        // The brokers may have taken long, and the change may be another's by now.
+        self.note_growth(change).await?;
         if events.partition_count != Some(count) {
             self.topic.grow(count).await?;
         }
         Ok(())
+    }
+
+    /// Notes that the topics grow, before they do: leaders look at the note when they find more partitions
+    /// than the layout has.
+    async fn note_growth(&self, change: LayoutChangeId) -> Result<(), ChangeLayoutError> {
+        let step = LayoutChangeStep::GrowingTopics;
+        if self.watch.note(change, step).await? {
+            Ok(())
+        } else {
+            Err(LayoutChangeError::TakenOver.into())
+        }
     }
 
     /// Where a new partition's log begins. Brokers tell of new partitions a little late.

@@ -158,7 +158,8 @@ impl LeadPartitions for PartitionElector {
             .run(shutdown)
             .await;
         stop_feed.cancel();
-        if tokio::time::timeout(CACHE_FLUSH_MAX, feeding).await.is_ok() {
+        // After its death what made it die would do so here.
+        if let Ok(Ok(Ok(()))) = tokio::time::timeout(CACHE_FLUSH_MAX, feeding).await {
             feed.flush(CACHE_FLUSH_MAX).await;
         }
         end

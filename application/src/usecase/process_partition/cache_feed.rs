@@ -59,6 +59,17 @@ impl Waiting {
     }
 }
 
+/// What a write that panics leaves behind: its tickets must never look as if they were out.
+struct NotWritten<'w>(&'w [Waiting]);
+
+impl Drop for NotWritten<'_> {
+    fn drop(&mut self) {
+        for one in self.0 {
+            one.mark.dropped.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// The newest committed balances, waiting to be written to the cache.
 ///
 /// Coalesced by balance: however slow the cache is, one waits at most once. Beyond a bound the
@@ -176,9 +187,11 @@ impl CacheFeed {
     async fn write(&self, taken: Vec<Waiting>) -> bool {
         let began = Instant::now();
         let balances = taken.iter().map(|one| one.balance).collect();
+        let unless_it_panics = NotWritten(&taken);
         fail::fail_point!("cache.before_write");
         let written = self.cache.write(balances).await;
         fail::fail_point!("cache.after_write");
+        std::mem::forget(unless_it_panics);
         histogram!("axs_batch_seconds", "stage" => "cache").record(began.elapsed().as_secs_f64());
         match written {
             Ok(()) => true,

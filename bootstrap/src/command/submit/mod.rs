@@ -50,7 +50,7 @@ const FULL_PATIENCE: Duration = Duration::from_secs(120);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the command may take after a signal: its batch, its two drains and the summary.
-const STOP_GRACE: Duration = Duration::from_secs(75);
+const STOP_GRACE: Duration = Duration::from_secs(120);
 
 /// Submits the file.
 ///

@@ -32,9 +32,16 @@ pub(super) fn write_error(error: &sqlx::Error, phase: Phase) -> WriteError {
     }
 }
 
+/// feature_not_supported: also told of a kept statement whose result would have other types since a
+/// migration. A fresh connection has none.
+const PLAN_OUTDATED: &str = "0A000";
+
 /// Whether the server answered, and the connection can go on after a ROLLBACK.
 pub(super) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(refusal) if is_level_error(refusal.as_ref()))
+    let sound = |refusal: &dyn DatabaseError| {
+        is_level_error(refusal) && refusal.code().as_deref() != Some(PLAN_OUTDATED)
+    };
+    matches!(error, sqlx::Error::Database(refusal) if sound(refusal.as_ref()))
 }
 
 /// Whether the server did not get a lock in time.

@@ -195,6 +195,9 @@ impl Elector {
         self.ports
             .board
             .keep_refused(|partition| !self.led_by_others.contains(&partition));
+        // Whoever leads it has shown that it can be led.
+        self.tries
+            .retain(|partition, _| !self.led_by_others.contains(partition));
         let partitions: Vec<_> = look.leaders.iter().map(|view| view.partition).collect();
         let free: Vec<_> = look
             .leaders

@@ -8,6 +8,7 @@ use crate::usecase::process_partition::fakes::{FakeCache, let_others_run, offset
 use crate::usecase::publish_results::outlet::{Outlet, STRETCHES_MAX, Stretch};
 use crate::usecase::publish_results::replay::balances_after;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -97,6 +98,19 @@ async fn a_ticket_is_out_when_each_of_its_writes_is_written_or_gave_way() {
     assert!(!again.is_out());
     feed.flush(Duration::from_secs(1)).await;
     assert!(again.is_out());
+}
+
+/// What a panic unwinds over holds no mark any more, and was not written all the same.
+#[tokio::test]
+async fn what_a_write_that_dies_had_taken_is_never_out() {
+    let cache = Arc::new(FakeCache::default());
+    cache.panics.store(true, Ordering::SeqCst);
+    let feed = Arc::new(CacheFeed::new(cache));
+    let ticket = feed.offer(balances_after(&[World::at(0).commit(1)]));
+    let dying = Arc::clone(&feed);
+    let died = tokio::spawn(async move { dying.flush(Duration::from_secs(1)).await }).await;
+    assert!(died.is_err());
+    assert!(!ticket.is_out() && ticket.was_dropped());
 }
 
 #[tokio::test(start_paused = true)]
