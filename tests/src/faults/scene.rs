@@ -340,6 +340,22 @@ impl Scene {
         .await
     }
 
+    /// Waits until the watch has compared a cached balance with the committed one.
+    ///
+    /// # Errors
+    /// Not within the bound.
+    pub async fn cache_compared(&self) -> Result<()> {
+        until("a cached balance", Patience::PROCESS, async || {
+            let compared = self.watch.as_ref().map_or(0, Watch::cache_reads);
+            Ok(if compared > 0 {
+                Look::There(())
+            } else {
+                Look::NotYet("none was compared".to_owned())
+            })
+        })
+        .await
+    }
+
     /// Waits until every event that is logged by now has a result.
     ///
     /// # Errors

@@ -93,6 +93,11 @@ impl Watch {
         Self { tasks, seen }
     }
 
+    /// Cached balances that were compared with committed ones so far.
+    pub fn cache_reads(&self) -> u64 {
+        lock(&self.seen).cache_reads
+    }
+
     /// Every change of a lease so far.
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
