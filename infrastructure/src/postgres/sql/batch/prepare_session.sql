@@ -13,7 +13,7 @@ SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET enable_material = off;
 SET jit = off;
--- With nothing left to choose, a plan is as good for the next batch: making it anew costs 1 to 2 ms.
+-- With nothing left to choose, a plan is as good for the next batch: making it anew is work for nothing.
 SET plan_cache_mode = force_generic_plan;
 SET client_min_messages = warning;
 -- A batch is staged flat, so that one COPY carries it: a row for each change that took effect, with
