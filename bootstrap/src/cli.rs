@@ -51,11 +51,15 @@ pub enum Command {
 /// What to do with the layout.
 #[derive(Debug, Subcommand)]
 pub enum LayoutCommand {
-    /// Make the layout, once, and the events topic if the brokers don't have it.
+    /// Make the layout, once, and both topics if the brokers don't have them. Safe to repeat.
     Init {
         /// A pool of shards: its name, shards and Kafka partitions, e.g. retail=36/9. May repeat.
         #[arg(long = "pool", value_name = "NAME=SHARDS/PARTITIONS", required = true)]
         pools: Vec<String>,
+        /// Take topics that hold records of before, and lead on from their ends; what is on them is not
+        /// read. Without this, such topics are refused.
+        #[arg(long)]
+        adopt_records: bool,
     },
     /// Show pools, shards, partitions and who leads them.
     Show,

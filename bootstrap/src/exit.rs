@@ -1,6 +1,7 @@
 //! How the process ends, for scripts that look at the exit code.
 
 use crate::settings::SettingsError;
+use axs_application::port::store_error::StoreError;
 use axs_application::usecase::vital_tasks::TaskDeath;
 use std::process::ExitCode;
 
@@ -37,7 +38,8 @@ pub struct UsageError(pub String);
 /// without words around it.
 fn error_code(error: &anyhow::Error) -> u8 {
     let usage = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<SettingsError>() || cause.is::<UsageError>()
+        let denied = matches!(cause.downcast_ref(), Some(StoreError::Denied { .. }));
+        cause.is::<SettingsError>() || cause.is::<UsageError>() || denied
     };
     if error.chain().any(usage) {
         USAGE
@@ -79,12 +81,17 @@ mod tests {
             reason: "it panicked".to_owned(),
         };
         let dead: anyhow::Result<()> = Err(died()).context("the consumer");
+        let denied = StoreError::Denied {
+            store: "PostgreSQL".to_owned(),
+            reason: "permission denied".to_owned(),
+        };
         let rows = [
             (died().into(), FAULT),
             (dead.unwrap_err(), FAULT),
             (wrong().into(), USAGE),
             (around.unwrap_err(), USAGE),
             (SettingsError::at("database.url")("no").into(), USAGE),
+            (denied.into(), USAGE),
             (anyhow!("PostgreSQL is away"), UNAVAILABLE),
         ];
         for (error, code) in rows {

@@ -136,20 +136,62 @@ pub fn raise(
     Ok(Layout::restore(epoch, partition_count, shards)?)
 }
 
+/// Whether the layout is already what such a raise asks for: so many partitions, and in each named pool
+/// as many as are named.
+#[must_use]
+pub fn is_raised(layout: &Layout, partition_count: usize, pools: &[PoolPartitions]) -> bool {
+    let standing = pool_sizes(layout);
+    let stands = |order: &PoolPartitions| {
+        standing
+            .iter()
+            .any(|size| size.pool == order.name && size.partitions == order.partitions)
+    };
+    layout.partition_count() == partition_count && pools.iter().all(stands)
+}
+
+/// Whether the layout may have come from this first one by raises: it is of a later epoch, has the same
+/// shards in the same pools, and no pool has fewer partitions. The map itself is no part of the question,
+/// since it depends on the steps of the raises.
+#[must_use]
+pub fn has_grown_from(layout: &Layout, first: &Layout) -> bool {
+    let (grown, first_sizes) = (pool_sizes(layout), pool_sizes(first));
+    let no_less = |(now, then): (&PoolSize, &PoolSize)| {
+        now.pool == then.pool && now.shards == then.shards && now.partitions >= then.partitions
+    };
+    layout.epoch() > first.epoch()
+        && grown.len() == first_sizes.len()
+        && grown.iter().zip(&first_sizes).all(no_less)
+}
+
+/// A pool with its numbers.
+struct PoolSize {
+    pool: PoolName,
+    shards: usize,
+    partitions: usize,
+}
+
+/// The pools in the order of their shards.
+fn pool_sizes(layout: &Layout) -> Vec<PoolSize> {
+    let size = |pool: PoolName| {
+        let of_pool: Vec<&Shard> = layout.shards().iter().filter(|s| s.pool == pool).collect();
+        PoolSize {
+            shards: of_pool.len(),
+            partitions: partitions_of(&of_pool).len(),
+            pool,
+        }
+    };
+    layout.pools().into_iter().map(size).collect()
+}
+
 /// How many partitions each pool shall have, in the order of the pools.
 fn wanted(
     layout: &Layout,
     asked: usize,
     named: &[PoolPartitions],
 ) -> Result<Vec<(PoolName, usize)>, RaiseError> {
-    let mut wanted: Vec<(PoolName, usize)> = layout
-        .pools()
+    let mut wanted: Vec<(PoolName, usize)> = pool_sizes(layout)
         .into_iter()
-        .map(|pool| {
-            let of_pool: Vec<&Shard> = layout.shards().iter().filter(|s| s.pool == pool).collect();
-            let count = partitions_of(&of_pool).len();
-            (pool, count)
-        })
+        .map(|size| (size.pool, size.partitions))
         .collect();
     let standing = wanted
         .iter()

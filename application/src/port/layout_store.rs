@@ -1,5 +1,6 @@
 //! The stored layout: the only map from shard to partition that anybody uses.
 
+use super::layout_change::PartitionStart;
 use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::layout::Layout;
@@ -35,6 +36,7 @@ impl StoredLayout {
 /// # Contract
 /// - `create` stores the layout, one leader row and one lease row for each partition, and the
 ///   range partitions of the tables, all or nothing; it never replaces an existing layout.
+/// - A partition without a start is read from offset 0.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -44,6 +46,11 @@ pub trait LayoutStore: Interface {
     /// The layout, if one was made.
     async fn load(&self) -> Result<Option<StoredLayout>, StoreError>;
 
-    /// Makes the layout; `false` when one existed already, which then stands unchanged.
-    async fn create(&self, layout: StoredLayout) -> Result<bool, StoreError>;
+    /// Makes the layout, whose partitions are read from these starts; `false` when one existed
+    /// already, which then stands unchanged.
+    async fn create(
+        &self,
+        layout: StoredLayout,
+        starts: Vec<PartitionStart>,
+    ) -> Result<bool, StoreError>;
 }

@@ -1,7 +1,8 @@
 //! What the broker says of the result topic.
 
-use super::event_topic::{BrokerError, TopicDescription};
+use super::event_topic::{BrokerError, LogBounds, TopicDescription};
 use async_trait::async_trait;
+use axs_domain::id::PartitionId;
 use shaku::Interface;
 
 /// Describes, makes and grows the result topic.
@@ -13,6 +14,9 @@ use shaku::Interface;
 pub trait ResultTopic: Interface {
     /// The topic's description.
     async fn describe(&self) -> Result<TopicDescription, BrokerError>;
+
+    /// The bounds of a partition's log.
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError>;
 
     /// Makes the topic with this many partitions; `false` when it existed.
     async fn create(&self, partition_count: usize) -> Result<bool, BrokerError>;

@@ -11,6 +11,14 @@ pub enum StoreError {
         /// What the client library said.
         reason: String,
     },
+    /// The store is there and the role may not do what was asked: a person has to grant it.
+    #[error("{store} does not allow it: {reason}")]
+    Denied {
+        /// Which store.
+        store: String,
+        /// What was denied, and what to do.
+        reason: String,
+    },
     /// The store answered with something that can't be. A person must look.
     #[error("{store} holds something unexpected: {reason}")]
     Corrupt {

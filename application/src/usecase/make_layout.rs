@@ -2,12 +2,15 @@
 //! made beside it.
 
 use super::detached::run_detached;
-use crate::port::event_topic::{BrokerError, EventTopic, TopicDescription};
+use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
+use crate::port::layout_change::PartitionStart;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::result_topic::ResultTopic;
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
+use axs_domain::id::PartitionId;
 use axs_domain::layout::{Layout, LayoutError, PoolSpec};
+use axs_domain::layout_raise::has_grown_from;
 use shaku::{Component, Interface};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,9 @@ pub struct LayoutPlan {
     pub pools: Vec<PoolSpec>,
     /// The events topic, the one that the topic's adapter is set to.
     pub events_topic: String,
+    /// Whether topics that hold records already are taken: they are led from their ends on, and what is
+    /// on them is not read.
+    pub adopts_records: bool,
 }
 
 /// The layout that stands.
@@ -32,7 +38,7 @@ pub struct LayoutPlan {
 pub struct LayoutMade {
     /// The layout.
     pub layout: StoredLayout,
-    /// Whether this call made it; false when it stood before, just as planned.
+    /// Whether this call made it; false when it stood before, as planned or raised since.
     pub created: bool,
     /// Whether this call made the topic.
     pub topic_created: bool,
@@ -63,6 +69,32 @@ pub enum MakeLayoutError {
         found: usize,
         /// Partitions of the plan.
         expected: usize,
+    },
+    /// A topic that is there was written to before there was a layout, so by somebody else. Nothing was
+    /// stored.
+    #[error(
+        "topic {topic} is not new: {written} records were written to it, {kept} of which it still holds, \
+         and this database has no layout yet, so they are another one's. Name another topic by \
+         {setting}; or, when nobody else uses this one any more, take it by --adopt-records: it is then \
+         led from its end on, and what is on it is not read"
+    )]
+    TopicHoldsRecords {
+        /// The topic.
+        topic: String,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Records up to the ends of its partitions.
+        written: u64,
+        /// Those that retention has left.
+        kept: u64,
+    },
+    /// The topics grew for a raise that did not become the layout's.
+    #[error(
+        "a raise to {count} partitions was not finished: `bootstrap layout raise {count}` finishes it"
+    )]
+    RaiseUnfinished {
+        /// Partitions of that raise.
+        count: usize,
     },
     /// The brokers took the topic and tell of no partitions yet. Making it again settles it.
     #[error(
@@ -100,7 +132,9 @@ pub enum MakeLayoutError {
 /// Makes the layout.
 ///
 /// # Contract
-/// - Made once. Making it again with the same plan changes nothing; with another one it is refused.
+/// - Made once. Making it again with the same plan changes nothing, also after raises; with another one
+///   it is refused.
+/// - A topic that holds records before there is a layout is taken only by a plan that says so.
 /// - The topic and the result topic exist with exactly the layout's partitions before the layout is
 ///   stored.
 /// - A result topic that is missing is made, also for a layout that stands: what was on it is no
@@ -165,6 +199,9 @@ impl LayoutMaking {
                 topic: standing.events_topic,
             }),
             Some(found) => {
+                if let Some(count) = standing.grown_to {
+                    return Err(MakeLayoutError::RaiseUnfinished { count });
+                }
                 check_count(&standing, &standing.events_topic, found)?;
                 let (results_topic_created, results_topic) =
                     self.ensure_results_topic(&standing).await?;
@@ -195,6 +232,44 @@ impl LayoutMaking {
         let (described, found) = until_told(|| self.topic.describe()).await?;
         check_count(planned, &planned.events_topic, found)?;
         Ok((created, described.cluster_id))
+    }
+
+    /// Where the partitions of a topic that was there are to be read: nowhere in particular when nothing
+    /// was ever written to it, or else at their ends.
+    async fn starts_of_events(
+        &self,
+        planned: &StoredLayout,
+        adopts: bool,
+    ) -> Result<Vec<PartitionStart>, MakeLayoutError> {
+        let mut logs = Vec::new();
+        for partition in planned.layout.partitions() {
+            logs.push((partition, self.topic.bounds(partition).await?));
+        }
+        if let Some(refused) = records_of(&planned.events_topic, "kafka.events_topic", &logs)
+            && !adopts
+        {
+            return Err(refused);
+        }
+        let written = logs.into_iter().filter(|(_, log)| log.end.value() > 0);
+        Ok(written
+            .map(|(partition, log)| PartitionStart {
+                partition,
+                offset: log.end,
+            })
+            .collect())
+    }
+
+    /// Refuses a result topic that holds results already: this database has given none.
+    async fn check_no_results(
+        &self,
+        planned: &StoredLayout,
+        topic: &str,
+    ) -> Result<(), MakeLayoutError> {
+        let mut logs = Vec::new();
+        for partition in planned.layout.partitions() {
+            logs.push((partition, self.results.bounds(partition).await?));
+        }
+        records_of(topic, "kafka.results_topic", &logs).map_or(Ok(()), Err)
     }
 
     /// Makes the result topic unless it is there; gives whether it did, and the topic's name.
@@ -252,9 +327,17 @@ impl MakeLayout for LayoutMaking {
         }
         let (topic_created, cluster_id) = self.ensure_topic(&planned).await?;
         planned.cluster_id = cluster_id;
+        let starts = if topic_created {
+            Vec::new()
+        } else {
+            self.starts_of_events(&planned, plan.adopts_records).await?
+        };
         let (results_topic_created, results_topic) = self.ensure_results_topic(&planned).await?;
+        if !results_topic_created && !plan.adopts_records {
+            self.check_no_results(&planned, &results_topic).await?;
+        }
         let (layouts, stored) = (Arc::clone(&self.layouts), planned.clone());
-        if run_detached(async move { layouts.create(stored).await }).await? {
+        if run_detached(async move { layouts.create(stored, starts).await }).await? {
             return Ok(LayoutMade {
                 layout: planned,
                 created: true,
@@ -288,6 +371,25 @@ fn check_count(layout: &StoredLayout, topic: &str, found: usize) -> Result<(), M
     })
 }
 
+/// What was written to a topic, when something was.
+fn records_of(
+    topic: &str,
+    setting: &'static str,
+    logs: &[(PartitionId, LogBounds)],
+) -> Option<MakeLayoutError> {
+    let sum = |count: fn(&LogBounds) -> i64| -> u64 {
+        let counts = logs.iter().map(|(_, log)| count(log));
+        counts.filter_map(|count| u64::try_from(count).ok()).sum()
+    };
+    let written = sum(|log| log.end.value());
+    (written > 0).then(|| MakeLayoutError::TopicHoldsRecords {
+        topic: topic.to_owned(),
+        setting,
+        written,
+        kept: sum(|log| log.end.value() - log.start.value()),
+    })
+}
+
 /// What differs between two layouts apart from epoch and cluster, which nobody plans.
 fn difference(standing: &StoredLayout, planned: &StoredLayout) -> Option<String> {
     if standing.events_topic != planned.events_topic {
@@ -297,6 +399,9 @@ fn difference(standing: &StoredLayout, planned: &StoredLayout) -> Option<String>
         ));
     }
     let (a, b) = (&standing.layout, &planned.layout);
+    if has_grown_from(a, b) {
+        return None;
+    }
     if a.partition_count() != b.partition_count() {
         return Some(format!(
             "it has {} partitions, not {}",

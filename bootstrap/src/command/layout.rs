@@ -29,7 +29,10 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 #[expect(clippy::print_stdout, reason = "the command's own output")]
 pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<Ending> {
     match command {
-        LayoutCommand::Init { pools } => {
+        LayoutCommand::Init {
+            pools,
+            adopt_records,
+        } => {
             let pools = pools
                 .iter()
                 .map(|pool| parse_pool(pool))
@@ -45,6 +48,7 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                 .make(LayoutPlan {
                     pools,
                     events_topic,
+                    adopts_records: *adopt_records,
                 })
                 .await
                 .map_err(usage_or_failure)?;
@@ -111,6 +115,7 @@ fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
         | MakeLayoutError::PartitionCountDiffers { .. } => {
             UsageError(format!("--pool: {error}")).into()
         }
+        MakeLayoutError::TopicHoldsRecords { .. } => UsageError(error.to_string()).into(),
         other => other.into(),
     }
 }

@@ -66,7 +66,11 @@ pub async fn raise(
     let raised = use_case.raise(order, progress, stop).await;
     let _ = shown.await;
     let raised = raised.map_err(usage_or_failure)?;
-    println!("raised; {} shards moved", raised.shards_moved);
+    if raised.shards_moved == 0 {
+        println!("the layout has {partition_count} partitions already; nothing was changed");
+    } else {
+        println!("raised; {} shards moved", raised.shards_moved);
+    }
     print_pools(&raised.layout);
     Ok(Ending::Fine)
 }

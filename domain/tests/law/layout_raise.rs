@@ -3,7 +3,7 @@
 use crate::support::builder::pool;
 use axs_domain::id::PartitionId;
 use axs_domain::layout::{Layout, PARTITIONS_MAX, PoolSpec};
-use axs_domain::layout_raise::{PoolPartitions, RaiseError, raise};
+use axs_domain::layout_raise::{PoolPartitions, RaiseError, has_grown_from, is_raised, raise};
 use axs_domain::text::PoolName;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,4 +168,28 @@ proptest! {
             counts = next;
         }
     }
+}
+
+#[test]
+fn what_was_raised_stands_for_every_smaller_plan_of_the_same_shards_and_for_no_other() {
+    let first = layout(&[("retail", 6, 2), ("whale", 2, 1)]);
+    let raised = raise(&first, 6, &[to("retail", 4), to("whale", 2)]).unwrap();
+    type Row<'a> = (&'a [(&'a str, usize, usize)], bool);
+    let rows: [Row<'_>; 6] = [
+        (&[("retail", 6, 2), ("whale", 2, 1)], true),
+        (&[("retail", 6, 4), ("whale", 2, 2)], true),
+        (&[("retail", 6, 5), ("whale", 2, 1)], false),
+        (&[("retail", 7, 2), ("whale", 2, 1)], false),
+        (&[("whale", 2, 1), ("retail", 6, 2)], false),
+        (&[("retail", 6, 2)], false),
+    ];
+    for (plan, grown) in rows {
+        assert_eq!(has_grown_from(&raised, &layout(plan)), grown, "{plan:?}");
+    }
+    assert!(!has_grown_from(&first, &first), "it was never raised");
+    assert!(is_raised(&raised, 6, &[]));
+    assert!(is_raised(&raised, 6, &[to("retail", 4)]));
+    assert!(!is_raised(&raised, 6, &[to("retail", 5)]));
+    assert!(!is_raised(&raised, 6, &[to("nobody", 4)]));
+    assert!(!is_raised(&first, 6, &[]));
 }

@@ -4,9 +4,10 @@ use super::client::KafkaClient;
 use super::event_topic::KafkaEventTopic;
 use super::settings::EventTopicSettings;
 use async_trait::async_trait;
-use axs_application::port::event_topic::{BrokerError, EventTopic, TopicDescription};
+use axs_application::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
 use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use axs_application::port::result_topic::ResultTopic;
+use axs_domain::id::PartitionId;
 use shaku::Component;
 
 /// Describes and makes the result topic, made as the events topic is.
@@ -43,6 +44,10 @@ impl KafkaResultTopic {
 impl ResultTopic for KafkaResultTopic {
     async fn describe(&self) -> Result<TopicDescription, BrokerError> {
         self.topic.describe().await
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, BrokerError> {
+        self.topic.bounds(partition).await
     }
 
     async fn create(&self, partition_count: usize) -> Result<bool, BrokerError> {

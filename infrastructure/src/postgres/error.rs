@@ -6,6 +6,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// SQLSTATE classes and codes after which the same question may get an answer later.
@@ -32,7 +33,41 @@ const TRY_LATER: [&str; 9] = ["08", "25P03", "28", "3D000", "40", "53", "55", "5
 /// | 28 | the role, its password, or where it comes from |
 /// | 3D000 | no such database |
 /// | 42501 | the role may not connect to the database |
-const REFUSED: [&str; 3] = ["28", "3D000", "42501"];
+const REFUSED: [(&str, &str); 3] = [
+    (
+        "28",
+        "look at the role, at its password (with %40 for @, %2F for /, %23 for #, %3F for ?, %25 for %) and \
+         at pg_hba.conf",
+    ),
+    (
+        "3D000",
+        "make it by CREATE DATABASE, with the role as its owner, or name another",
+    ),
+    (DENIED, "grant the role CONNECT on the database"),
+];
+
+/// insufficient_privilege: also told of single tables and functions.
+const DENIED: &str = "42501";
+
+/// What a person can do about a denied right.
+const GRANT: &str = "the role of database.url lacks that right: make it the owner of the database and of \
+                     what is in it, or grant it";
+
+/// What a server says, with its SQLSTATE. sqlx's own words end with a line of PostgreSQL's source code,
+/// which looks like one of the operator's files.
+pub(super) fn words(refusal: &dyn DatabaseError) -> String {
+    match refusal.code() {
+        Some(code) => format!("{} ({code})", refusal.message()),
+        None => refusal.message().to_owned(),
+    }
+}
+
+fn words_of(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(refusal) => words(refusal.as_ref()),
+        error => error.to_string(),
+    }
+}
 
 /// Names one database in errors.
 #[derive(Debug, Clone, Copy)]
@@ -59,11 +94,17 @@ impl<'a> StoreName<'a> {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::BeginFailed
-            | sqlx::Error::Configuration(_) => self.unavailable(error),
+            | sqlx::Error::Configuration(_) => self.unavailable(words_of(error)),
             sqlx::Error::Database(refusal) if passes_by_itself(refusal.as_ref()) => {
-                self.unavailable(error)
+                self.unavailable(words_of(error))
             }
-            _ => self.corrupt(error),
+            sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some(DENIED) => {
+                StoreError::Denied {
+                    store: self.to_string(),
+                    reason: format!("{}; {GRANT}", words(refusal.as_ref())),
+                }
+            }
+            _ => self.corrupt(words_of(error)),
         }
     }
 
@@ -84,6 +125,10 @@ impl<'a> StoreName<'a> {
             MigrateError::Execute(inner) => self.sqlx(inner),
             MigrateError::ExecuteMigration(inner, version) => match self.sqlx(inner) {
                 StoreError::Unavailable { store, reason } => StoreError::Unavailable {
+                    store,
+                    reason: format!("migration {version}: {reason}"),
+                },
+                StoreError::Denied { store, reason } => StoreError::Denied {
                     store,
                     reason: format!("migration {version}: {reason}"),
                 },
@@ -151,11 +196,27 @@ fn passes_by_itself(refusal: &dyn DatabaseError) -> bool {
     refusal.code().is_some_and(|code| may_pass(&code))
 }
 
-/// Whether the server refuses the connection as it is asked for: a person has to change something.
-pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(refusal)
-        if refusal.code().is_some_and(|code| REFUSED.iter().any(|prefix| code.starts_with(prefix))))
+/// Why the server, or what is asked of it, refuses the connection, and what to do; `None` for what may
+/// pass by itself. Until a person changes something it always will.
+pub(super) fn refusal(error: &sqlx::Error) -> Option<String> {
+    let advice = match error {
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code()?;
+            REFUSED
+                .iter()
+                .find(|(prefix, _)| code.starts_with(prefix))?
+                .1
+        }
+        sqlx::Error::Tls(_) => TLS,
+        // What the TLS library says of a certificate, or of an answer that is none.
+        sqlx::Error::Io(broken) if broken.kind() == ErrorKind::InvalidData => TLS,
+        _ => return None,
+    };
+    Some(format!("{}; {advice}", words_of(error)))
 }
+
+/// What a person can do about a server without TLS, or with another certificate.
+const TLS: &str = "give the server what sslmode asks for, or choose another sslmode";
 
 fn may_pass(code: &str) -> bool {
     TRY_LATER.iter().any(|prefix| code.starts_with(prefix))
@@ -190,6 +251,19 @@ mod tests {
         for (code, later) in rows {
             assert_eq!(may_pass(code), *later, "{code}");
         }
+    }
+
+    #[test]
+    fn what_tls_can_not_agree_on_is_a_refusal_and_a_broken_connection_is_none() {
+        let invalid = std::io::Error::new(ErrorKind::InvalidData, "invalid peer certificate");
+        let broken = std::io::Error::new(ErrorKind::ConnectionReset, "reset");
+        let no_tls = sqlx::Error::Tls("server does not support TLS".into());
+        for error in [no_tls, sqlx::Error::Io(invalid)] {
+            let told = refusal(&error).unwrap();
+            assert!(told.contains("sslmode"), "{told}");
+        }
+        assert_eq!(refusal(&sqlx::Error::Io(broken)), None);
+        assert_eq!(refusal(&sqlx::Error::PoolTimedOut), None);
     }
 
     #[test]

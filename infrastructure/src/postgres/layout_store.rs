@@ -4,6 +4,7 @@ use super::entity::{layout, partition_leader_lock, partition_lease, shard};
 use super::error::StoreName;
 use super::pool::Database;
 use async_trait::async_trait;
+use axs_application::port::layout_change::PartitionStart;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::LayoutEpoch;
@@ -15,6 +16,7 @@ use sea_orm::{
     IsolationLevel, Statement, TransactionTrait,
 };
 use shaku::Component;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The most shards that share one table partition. Few table partitions keep planning cheap; small
@@ -67,14 +69,18 @@ impl LayoutStore for PgLayoutStore {
             .transpose()
     }
 
-    async fn create(&self, stored: StoredLayout) -> Result<bool, StoreError> {
+    async fn create(
+        &self,
+        stored: StoredLayout,
+        starts: Vec<PartitionStart>,
+    ) -> Result<bool, StoreError> {
         let numbers = RowNumbers::of(&stored).map_err(|reason| self.name().corrupt(reason))?;
         let orm = self.database.orm().clone();
         let write = tokio::spawn(async move {
             let transaction = orm.begin().await?;
             let first = insert_layout(&transaction, &stored, &numbers).await?;
             if first {
-                insert_rows(&transaction, &stored, &numbers).await?;
+                insert_rows(&transaction, &stored, &numbers, &starts).await?;
                 make_table_partitions(&transaction, &stored.layout).await?;
                 transaction.commit().await?;
             } else {
@@ -130,6 +136,7 @@ async fn insert_rows(
     transaction: &DatabaseTransaction,
     stored: &StoredLayout,
     numbers: &RowNumbers,
+    starts: &[PartitionStart],
 ) -> Result<(), DbErr> {
     let shards = stored
         .layout
@@ -144,11 +151,18 @@ async fn insert_rows(
         .exec_without_returning(transaction)
         .await?;
     let partitions = 0..numbers.partition_count;
-    let locks = partitions
-        .clone()
-        .map(|partition| partition_leader_lock::ActiveModel {
+    let starts: BTreeMap<i32, i64> = starts
+        .iter()
+        .map(|start| (start.partition.value(), start.offset.value()))
+        .collect();
+    let locks = partitions.clone().map(|partition| {
+        let start = starts.get(&partition).copied().unwrap_or(0);
+        partition_leader_lock::ActiveModel {
             partition: ActiveValue::Set(partition),
-        });
+            stored_offset: ActiveValue::Set(start),
+            results_offset: ActiveValue::Set(start),
+        }
+    });
     partition_leader_lock::Entity::insert_many(locks)
         .exec_without_returning(transaction)
         .await?;

@@ -6,7 +6,7 @@
 //! | queries | logging, reads, whatever people ask for | a rush of requests must not delay a batch |
 //! | operations | leases, heartbeats, the registry, migrations | a slow batch or a rush must not cost a lease |
 
-use super::error::{StoreName, is_refusal};
+use super::error::{StoreName, refusal};
 use super::socket;
 use async_trait::async_trait;
 use axs_application::port::store_error::StoreError;
@@ -26,6 +26,9 @@ const VERIFY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long [`Database::verify`] waits in silence while the reason stays the same.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// The encoding that a database must have: texts of clients come back as they were sent.
+const ENCODING: &str = "UTF8";
 
 /// How a database URL may begin.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -110,7 +113,8 @@ pub trait Database: Interface {
     /// statement and a caller waits for a connection.
     fn patience(&self) -> Duration;
 
-    /// Waits until the server lets us in, at most `within`.
+    /// Waits until the server lets us in, at most `within`. The first attempt has the whole
+    /// [`DatabaseSettings::connect_timeout`], however short that is.
     ///
     /// # Errors
     /// [`VerifyError`], with the address and the last reason.
@@ -120,13 +124,14 @@ pub trait Database: Interface {
 /// Why the server did not let us in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The server is there and refuses the role, its password or the database: until a person
-    /// changes something it always will, so nothing was waited for.
+    /// The server is there and refuses the role, its password, the database or the TLS that is asked
+    /// for, or the database has another encoding: until a person changes something it always will, so
+    /// nothing was waited for.
     #[error("{store} refuses the connection: {reason}")]
     Refused {
         /// Which server, without the password.
         store: String,
-        /// What the server said.
+        /// What the server said, and what to do.
         reason: String,
     },
     /// It did not answer in time, or something else went wrong until then.
@@ -250,25 +255,29 @@ impl Database for PgDatabase {
             address: self.address(),
         };
         let until = Instant::now() + within;
+        let refused = |reason: String| VerifyError::Refused {
+            store: name.to_string(),
+            reason,
+        };
         let mut told: Option<(Instant, String)> = None;
+        let mut bound = self.pools.connect_timeout;
         loop {
             // A pool's own wait hides the reason behind "timed out": connect without it.
-            let left = until.saturating_duration_since(Instant::now());
             let attempt = async {
                 let mut connection = self.pools.connect.connect().await?;
-                connection.ping().await?;
-                connection.close().await
+                let encoding: String = sqlx::query_scalar("SHOW server_encoding")
+                    .fetch_one(&mut connection)
+                    .await?;
+                connection.close().await?;
+                Ok(encoding)
             };
-            let bound = self.pools.connect_timeout.min(left);
             let reason = match tokio::time::timeout(bound, attempt).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) if is_refusal(&error) => {
-                    return Err(VerifyError::Refused {
-                        store: name.to_string(),
-                        reason: error.to_string(),
-                    });
-                }
-                Ok(Err(error)) => name.sqlx(&error),
+                Ok(Ok(encoding)) if encoding == ENCODING => return Ok(()),
+                Ok(Ok(encoding)) => return Err(refused(other_encoding(&encoding))),
+                Ok(Err(error)) => match refusal(&error) {
+                    Some(reason) => return Err(refused(reason)),
+                    None => name.sqlx(&error),
+                },
                 Err(_) => name.unavailable(format_args!("no answer within {bound:?}")),
             };
             if Instant::now() + VERIFY_PAUSE >= until {
@@ -283,6 +292,8 @@ impl Database for PgDatabase {
                 told = Some((Instant::now(), reason));
             }
             tokio::time::sleep(VERIFY_PAUSE).await;
+            let left = until.saturating_duration_since(Instant::now());
+            bound = self.pools.connect_timeout.min(left);
         }
     }
 }
@@ -309,6 +320,13 @@ fn session_options(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn other_encoding(encoding: &str) -> String {
+    format!(
+        "the database's encoding is {encoding}, and AXS needs {ENCODING}; make another by \
+         CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+    )
+}
+
 fn printable_address(connect: &PgConnectOptions) -> String {
     let database = connect.get_database().unwrap_or("");
     let user = connect.get_username();
@@ -325,6 +343,7 @@ fn printable_address(connect: &PgConnectOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn settings(url: &str) -> DatabaseSettings {
         DatabaseSettings {
@@ -354,6 +373,29 @@ mod tests {
             .err()
             .unwrap();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_refused_at_once_when_tls_is_asked_for() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // As PostgreSQL with ssl = off answers the request for TLS.
+        tokio::spawn(async move {
+            loop {
+                let (mut asked, _) = listener.accept().await.unwrap();
+                let mut request = [0_u8; 8];
+                asked.read_exact(&mut request).await.unwrap();
+                asked.write_all(b"N").await.unwrap();
+            }
+        });
+        let url = format!("postgres://axs@127.0.0.1:{port}/ledger?sslmode=require");
+        let database = PgDatabase::new(PgPools::try_new(&settings(&url)).unwrap());
+        let refused = database.verify(Duration::from_secs(60)).await;
+        let Err(VerifyError::Refused { reason, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(reason.contains("TLS"), "{reason}");
+        assert!(reason.contains("sslmode"), "{reason}");
     }
 
     #[tokio::test]

@@ -15,7 +15,12 @@ where
         let store = PgLayoutStore::new(test.database());
         let claim = claim(test);
         async move {
-            assert!(store.create(layout()).await.expect("the layout"));
+            assert!(
+                store
+                    .create(layout(), Vec::new())
+                    .await
+                    .expect("the layout")
+            );
             claim.await;
         }
     })

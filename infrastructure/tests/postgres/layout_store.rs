@@ -2,7 +2,9 @@
 
 use crate::laid_out::{layout, on_laid_out_database};
 use crate::support::on_database;
+use axs_application::port::layout_change::PartitionStart;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
+use axs_domain::id::{Offset, PartitionId};
 use axs_domain::layout::{Layout, PARTITIONS_MAX, PoolSpec, SHARDS_MAX};
 use axs_domain::text::PoolName;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
@@ -12,7 +14,7 @@ async fn a_layout_is_read_back_as_it_was_made() {
     on_database(async |test| {
         let store = PgLayoutStore::new(test.database());
         assert_eq!(store.load().await.unwrap(), None);
-        assert!(store.create(layout()).await.unwrap());
+        assert!(store.create(layout(), Vec::new()).await.unwrap());
         assert_eq!(store.load().await.unwrap(), Some(layout()));
     })
     .await;
@@ -49,6 +51,29 @@ async fn every_partition_has_a_fence_and_a_lease_and_every_range_its_tables() {
 }
 
 #[tokio::test]
+async fn a_partition_is_read_from_the_start_that_it_is_given_and_others_from_the_first_record() {
+    on_database(async |test| {
+        let store = PgLayoutStore::new(test.database());
+        let start = PartitionStart {
+            partition: PartitionId::try_new(1).unwrap(),
+            offset: Offset::try_new(17).unwrap(),
+        };
+        assert!(store.create(layout(), vec![start]).await.unwrap());
+        for (partition, offset) in [(0, 0), (1, 17), (2, 0)] {
+            for column in ["stored_offset", "results_offset"] {
+                let found = test
+                    .number(&format!(
+                        "SELECT {column} FROM partition_leader_locks WHERE partition = {partition}"
+                    ))
+                    .await;
+                assert_eq!(found, offset, "{column} of partition {partition}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn of_two_that_make_the_layout_at_once_one_does_and_its_layout_stands() {
     on_database(async |test| {
         let here = PgLayoutStore::new(test.database());
@@ -64,12 +89,18 @@ async fn of_two_that_make_the_layout_at_once_one_does_and_its_layout_stands() {
             cluster_id: None,
             grown_to: None,
         };
-        let (first, second) = tokio::join!(here.create(layout()), there.create(other.clone()));
+        let (first, second) = tokio::join!(
+            here.create(layout(), Vec::new()),
+            there.create(other.clone(), Vec::new())
+        );
         let (first, second) = (first.unwrap(), second.unwrap());
         assert!(first != second, "{first} {second}");
         let standing = if first { layout() } else { other };
         assert_eq!(here.load().await.unwrap(), Some(standing.clone()));
-        assert!(!here.create(layout()).await.unwrap(), "a third comes late");
+        assert!(
+            !here.create(layout(), Vec::new()).await.unwrap(),
+            "a third comes late"
+        );
         assert_eq!(here.load().await.unwrap(), Some(standing));
     })
     .await;
@@ -88,7 +119,7 @@ async fn the_largest_layout_can_be_made() {
             ..layout()
         };
         let store = PgLayoutStore::new(test.database());
-        assert!(store.create(largest.clone()).await.unwrap());
+        assert!(store.create(largest.clone(), Vec::new()).await.unwrap());
         assert_eq!(store.load().await.unwrap(), Some(largest));
     })
     .await;

@@ -16,6 +16,55 @@ async fn a_server_that_is_there_is_verified() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_not_to_be_waited_for_has_the_time_of_one_attempt() {
+    on_database(async |test| {
+        test.database().verify(Duration::ZERO).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused_at_once_with_what_to_do() {
+    on_empty_database(|test| async move {
+        let name = format!("axs_t_{}", uuid::Uuid::now_v7().simple());
+        test.execute(&format!(
+            "CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+        ))
+        .await;
+        let refused = database_at(|url| url.set_path(&name))
+            .verify(Duration::from_secs(2))
+            .await;
+        test.execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await;
+        let Err(VerifyError::Refused { store, reason }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(store.contains(&name), "{store}");
+        assert!(reason.contains("is SQL_ASCII"), "{reason}");
+        assert!(reason.contains("ENCODING 'UTF8'"), "{reason}");
+    })
+    .await;
+}
+
+/// A database of the server, at another address.
+fn database_at(change: impl FnOnce(&mut url::Url)) -> PgDatabase {
+    let mut url = url::Url::parse(&std::env::var(DATABASE_URL).unwrap()).unwrap();
+    change(&mut url);
+    let pools = PgPools::try_new(&DatabaseSettings {
+        url: url.into(),
+        writer_connections: 1,
+        query_connections: 1,
+        operations_connections: 1,
+        connect_timeout: Duration::from_secs(5),
+        acquire_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+        idle_in_transaction_timeout: Duration::from_secs(5),
+        max_lifetime: Duration::from_secs(60),
+    });
+    PgDatabase::new(pools.unwrap())
+}
+
+#[tokio::test]
 async fn a_database_or_a_role_that_is_not_there_is_refused_at_once_in_the_servers_own_words() {
     const SECRET: &str = "correct-horse-battery";
     type Change = fn(&mut url::Url);
@@ -33,28 +82,14 @@ async fn a_database_or_a_role_that_is_not_there_is_refused_at_once_in_the_server
         ),
     ];
     for (change, named, said) in rows {
-        let mut url = url::Url::parse(&std::env::var(DATABASE_URL).unwrap()).unwrap();
-        change(&mut url);
-        if url.username() == "axs_nobody" {
-            url.set_password(Some(SECRET)).unwrap();
-        }
-        let pools = PgPools::try_new(&DatabaseSettings {
-            url: url.into(),
-            writer_connections: 1,
-            query_connections: 1,
-            operations_connections: 1,
-            connect_timeout: Duration::from_secs(5),
-            acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(5),
-            idle_in_transaction_timeout: Duration::from_secs(5),
-            max_lifetime: Duration::from_secs(60),
-        })
-        .unwrap();
+        let database = database_at(|url| {
+            change(url);
+            if url.username() == "axs_nobody" {
+                url.set_password(Some(SECRET)).unwrap();
+            }
+        });
         // Waited for in vain, it would be `Unavailable` in the end.
-        let refused = PgDatabase::new(pools)
-            .verify(Duration::from_secs(2))
-            .await
-            .unwrap_err();
+        let refused = database.verify(Duration::from_secs(2)).await.unwrap_err();
         let VerifyError::Refused { store, reason } = &refused else {
             panic!("{refused:?}");
         };

@@ -23,7 +23,7 @@ fn on_stores(claim: fn(Stores) -> BoxFuture<'static, ()>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(support::on_database(|test| async move {
         let layouts = PgLayoutStore::new(test.database());
-        assert!(layouts.create(stored_layout()).await.unwrap());
+        assert!(layouts.create(stored_layout(), Vec::new()).await.unwrap());
         let stores = Stores {
             change_log: Arc::new(PgChangeLog::new(test.database())),
             balances: Arc::new(PgBalanceStore::new(test.database())),

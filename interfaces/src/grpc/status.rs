@@ -111,7 +111,9 @@ pub(super) fn event_not_found() -> Status {
 /// A store failed.
 pub(super) fn store_failed(error: &StoreError, effect: Effect) -> Status {
     match error {
-        StoreError::Unavailable { .. } => unavailable(&error.to_string(), effect),
+        StoreError::Unavailable { .. } | StoreError::Denied { .. } => {
+            unavailable(&error.to_string(), effect)
+        }
         StoreError::Corrupt { .. } => corrupt(&error.to_string()),
     }
 }

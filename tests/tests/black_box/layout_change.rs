@@ -17,6 +17,16 @@ const RAISE: [&str; 7] = [
     "layout", "raise", "6", "--pool", "retail=4", "--pool", "whale=2",
 ];
 
+/// What a deployment of tests was laid out by.
+const INIT: [&str; 6] = [
+    "layout",
+    "init",
+    "--pool",
+    "retail=6/2",
+    "--pool",
+    "whale=2/1",
+];
+
 async fn until_number(
     deployment: &Deployment,
     what: &str,
@@ -69,6 +79,45 @@ async fn a_raise_under_load_loses_and_doubles_nothing_and_clients_are_only_told_
         deployment.database.number(after).await? > 0,
         "new partitions carry events"
     );
+    assert_eq!(deployment.database.dead_letters().await?, []);
+    for arguments in [&INIT[..], &RAISE[..]] {
+        let again = deployment.run(arguments).await?;
+        assert_eq!(again.code, Some(0), "{arguments:?}: {again}");
+        let unchanged = again.stdout.contains("epoch 2, 6 partitions");
+        assert!(unchanged, "{arguments:?}: {again}");
+    }
+    deployment.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_with_records_of_another_database_is_not_taken_unless_it_is_said() -> Result<()> {
+    let builder = Deployment::builder("foreign");
+    let mut deployment = builder.prepare().await?;
+    let ran = deployment.run(&["migrate"]).await?;
+    ensure!(ran.code == Some(0), "bootstrap migrate {ran}");
+    deployment.topic.make(3).await?;
+    let foreign = vec![&b"of another database"[..]; 40];
+    deployment.topic.write_all(0, "1", &foreign).await?;
+    let refused = deployment.run(&INIT).await?;
+    assert_eq!(refused.code, Some(2), "{refused}");
+    for words in [
+        deployment.topic.name.as_str(),
+        "40 records",
+        "kafka.events_topic",
+        "--adopt-records",
+    ] {
+        assert!(refused.stderr.contains(words), "{words}: {refused}");
+    }
+    let adopting = [&INIT[..], &["--adopt-records"]].concat();
+    for arguments in [&adopting[..], &INIT[..]] {
+        let made = deployment.run(arguments).await?;
+        assert_eq!(made.code, Some(0), "{arguments:?}: {made}");
+    }
+    deployment.start(1, 1).await?;
+    deployment.furnish(&stage::cast()).await?;
+    for account in 1..=20 {
+        stage::apply(&deployment, deposit(account, "first", "USDT", "5")?).await?;
+    }
     assert_eq!(deployment.database.dead_letters().await?, []);
     deployment.finish().await
 }
@@ -151,8 +200,14 @@ async fn a_raise_that_is_taken_back_leaves_the_layout_as_it_was() -> Result<()> 
     assert!(not_paused.stdout.contains("was not paused"), "{not_paused}");
     let shown = deployment.run(&["layout", "show"]).await?;
     assert!(shown.stdout.contains("writing goes on\n"), "{shown}");
+    let standing = deployment.run(&["layout", "raise", "3"]).await?;
+    assert_eq!(standing.code, Some(0), "{standing}");
+    assert!(
+        standing.stdout.contains("3 partitions already"),
+        "{standing}"
+    );
     for (arguments, words) in [
-        (&["layout", "raise", "3"][..], "3 partitions already"),
+        (&["layout", "raise", "2"][..], "3 partitions already"),
         (&["layout", "raise", "6"][..], "several pools"),
         (
             &["layout", "raise", "5", "--pool", "whale=3"][..],

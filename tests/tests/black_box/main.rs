@@ -20,5 +20,6 @@ mod result;
 mod secret;
 mod session;
 mod stage;
+mod start;
 mod tape;
 mod verify;

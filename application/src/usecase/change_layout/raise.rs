@@ -13,7 +13,7 @@ use crate::port::result_topic::ResultTopic;
 use async_trait::async_trait;
 use axs_domain::id::{LayoutChangeId, Offset, PartitionId};
 use axs_domain::layout::Layout;
-use axs_domain::layout_raise::{PoolPartitions, raise};
+use axs_domain::layout_raise::{PoolPartitions, is_raised, raise};
 use shaku::{Component, Interface};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub struct RaiseOrder {
 pub struct LayoutRaised {
     /// The layout that stands.
     pub layout: StoredLayout,
-    /// How many shards live on another partition now.
+    /// How many shards live on another partition now; 0 when the layout stood so before.
     pub shards_moved: usize,
 }
 
@@ -53,6 +53,8 @@ pub struct LayoutRaised {
 ///   account keep their order across the move.
 /// - On an error writing goes on under the layout of before, unless the error says otherwise.
 /// - Called again after it died, it goes on where it was.
+/// - A layout that is as large already is left as it is, and nobody is paused, unless a change stands
+///   unfinished.
 ///
 /// # Errors
 /// [`ChangeLayoutError`].
@@ -105,6 +107,20 @@ impl PartitionRaising {
             topic,
             results,
         }
+    }
+
+    /// The layout as it stands, unless a change of it is under way, or its topics are not what it needs.
+    async fn leave(&self, stored: StoredLayout) -> Result<LayoutRaised, ChangeLayoutError> {
+        if let Some(standing) = self.watch.standing().await? {
+            return Err(ChangeLayoutError::OtherUnderWay(standing));
+        }
+        let count = stored.layout.partition_count();
+        check_topic(&stored, &self.topic.describe().await?, count)?;
+        check_not_more(&self.results.describe().await?, count)?;
+        Ok(LayoutRaised {
+            layout: stored,
+            shards_moved: 0,
+        })
     }
 
     /// Everything between the pause and its end.
@@ -206,6 +222,9 @@ impl RaisePartitions for PartitionRaising {
     ) -> Result<LayoutRaised, ChangeLayoutError> {
         let stored = self.layouts.load().await?;
         let stored = stored.ok_or(ChangeLayoutError::NotLaidOut)?;
+        if is_raised(&stored.layout, order.partition_count, &order.pools) {
+            return self.leave(stored).await;
+        }
         let raised = raise(&stored.layout, order.partition_count, &order.pools)?;
         let topic = self.topic.describe().await?;
         check_topic(&stored, &topic, raised.partition_count())?;

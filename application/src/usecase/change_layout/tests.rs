@@ -277,8 +277,9 @@ async fn a_raise_that_was_taken_back_behind_its_back_grows_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_raised_pauses_nobody() {
     type Case = (Option<usize>, usize, &'static str);
-    let rows: [Case; 5] = [
-        (Some(4), 4, "has 4 partitions already"),
+    let rows: [Case; 6] = [
+        (Some(4), 3, "has 4 partitions already"),
+        (Some(6), 4, "raise to 6 or more"),
         (Some(4), 9, "too few for 9"),
         (Some(7), 6, "raise to 7 or more"),
         (Some(3), 6, "not the layout's topic"),
@@ -287,6 +288,7 @@ async fn what_can_not_be_raised_pauses_nobody() {
     for (count, to, words) in rows {
         let mut bench = Bench::new();
         bench.topics_have(count);
+        bench.watch.expect_standing().returning(|| Ok(None));
         bench.changes.expect_pause().never();
         let refused = bench.raise(to, stop()).await.unwrap_err().to_string();
         assert!(refused.contains(words), "{refused}");
@@ -299,6 +301,35 @@ async fn what_can_not_be_raised_pauses_nobody() {
         bench.raise(6, stop()).await,
         Err(ChangeLayoutError::NotLaidOut)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_that_is_as_large_already_is_left_as_it_is() {
+    let mut bench = Bench::new();
+    bench.topics_have(Some(4));
+    bench.watch.expect_standing().returning(|| Ok(None));
+    bench.changes.expect_pause().never();
+    bench.topic.expect_grow().never();
+    let raised = bench.raise(4, stop()).await.unwrap();
+    assert_eq!(raised.layout, stored_layout());
+    assert_eq!(raised.shards_moved, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_that_is_as_large_already_is_not_called_done_while_a_change_pauses_writing() {
+    let mut bench = Bench::new();
+    let standing = StandingChange {
+        kind: LayoutChangeKind::Raise { partition_count: 6 },
+        paused_since: Timestamp::from_unix_micros(0),
+        silent_for: Duration::ZERO,
+    };
+    bench
+        .watch
+        .expect_standing()
+        .returning(move || Ok(Some(standing)));
+    bench.changes.expect_pause().never();
+    let refused = bench.raise(4, stop()).await;
+    assert_eq!(refused, Err(ChangeLayoutError::OtherUnderWay(standing)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
 use super::*;
-use crate::port::event_topic::{MockEventTopic, TopicDescription};
+use crate::port::event_topic::{LogBounds, MockEventTopic, TopicDescription};
 use crate::port::layout_store::MockLayoutStore;
 use crate::port::result_topic::MockResultTopic;
 use crate::testkit::{POOL, stored_layout};
+use axs_domain::id::Offset;
+use axs_domain::layout_raise::raise;
 use axs_domain::text::PoolName;
 use mockall::Sequence;
 
@@ -14,12 +16,27 @@ fn plan() -> LayoutPlan {
             partitions: 4,
         }],
         events_topic: stored_layout().events_topic,
+        adopts_records: false,
     }
 }
 
-/// A topic that is described like this, each time it is asked.
+fn log(start: i64, end: i64) -> LogBounds {
+    let [start, end] = [start, end].map(|offset| Offset::try_new(offset).unwrap());
+    LogBounds { start, end }
+}
+
+/// An empty topic that is described like this, each time it is asked.
 fn topic(cluster: &'static str, descriptions: Vec<Option<usize>>) -> MockEventTopic {
     let mut topic = MockEventTopic::new();
+    topic.expect_bounds().returning(|_| Ok(log(0, 0)));
+    described(topic, cluster, descriptions)
+}
+
+fn described(
+    mut topic: MockEventTopic,
+    cluster: &'static str,
+    descriptions: Vec<Option<usize>>,
+) -> MockEventTopic {
     let mut order = Sequence::new();
     for partition_count in descriptions {
         topic
@@ -52,6 +69,7 @@ async fn make(
     // Most claims are about the events topic: the other is there as it must be.
     let mut results = results_topic(vec![Some(4)]);
     results.expect_create().never();
+    results.expect_bounds().returning(|_| Ok(log(0, 0)));
     make_with(layouts, topic, results, plan).await
 }
 
@@ -92,9 +110,9 @@ async fn a_missing_topic_is_made_with_the_plans_partitions_before_the_layout_is_
     let mut layouts = standing(None);
     layouts
         .expect_create()
-        .withf(|stored| *stored == stored_layout())
+        .withf(|stored, starts| *stored == stored_layout() && starts.is_empty())
         .times(1)
-        .returning(|_| Ok(true));
+        .returning(|_, _| Ok(true));
     let made = make(layouts, topic, plan()).await.unwrap();
     assert_eq!(made.layout, stored_layout());
     assert!(made.created && made.topic_created);
@@ -107,7 +125,7 @@ async fn topics_that_were_just_made_are_asked_for_until_the_brokers_tell_of_them
     let mut results = results_topic(vec![None, None, Some(4)]);
     results.expect_create().times(1).returning(|_| Ok(true));
     let mut layouts = standing(None);
-    layouts.expect_create().times(1).returning(|_| Ok(true));
+    layouts.expect_create().times(1).returning(|_, _| Ok(true));
     let made = make_with(layouts, topic, results, plan()).await.unwrap();
     assert!(made.topic_created && made.results_topic_created);
 }
@@ -130,9 +148,129 @@ async fn a_topic_that_is_there_with_the_plans_partitions_is_taken_as_it_is() {
     let mut topic = topic("cluster-1", vec![Some(4)]);
     topic.expect_create().never();
     let mut layouts = standing(None);
-    layouts.expect_create().times(1).returning(|_| Ok(true));
+    layouts.expect_create().times(1).returning(|_, _| Ok(true));
     let made = make(layouts, topic, plan()).await.unwrap();
     assert!(made.created && !made.topic_created);
+}
+
+/// Topics with the plan's partitions and these logs, for events and for results.
+fn written(
+    events: fn(PartitionId) -> LogBounds,
+    results: fn(PartitionId) -> LogBounds,
+) -> (MockEventTopic, MockResultTopic) {
+    let mut topic = MockEventTopic::new();
+    topic.expect_bounds().returning(move |id| Ok(events(id)));
+    let mut results_topic = results_topic(vec![Some(4)]);
+    results_topic
+        .expect_bounds()
+        .returning(move |id| Ok(results(id)));
+    (described(topic, "cluster-1", vec![Some(4)]), results_topic)
+}
+
+/// Records in the second partition and, dropped by retention, in the last.
+fn some_records(partition: PartitionId) -> LogBounds {
+    match partition.value() {
+        1 => log(2, 7),
+        3 => log(3, 3),
+        _ => log(0, 0),
+    }
+}
+
+fn no_record(_: PartitionId) -> LogBounds {
+    log(0, 0)
+}
+
+#[tokio::test]
+async fn a_topic_that_somebody_wrote_to_before_there_was_a_layout_is_refused() {
+    let rows = [
+        (
+            written(some_records, no_record),
+            "axs.events",
+            "kafka.events_topic",
+        ),
+        (
+            written(no_record, some_records),
+            "axs.results",
+            "kafka.results_topic",
+        ),
+    ];
+    for ((topic, results), name, setting) in rows {
+        let mut layouts = standing(None);
+        layouts.expect_create().never();
+        let refused = make_with(layouts, topic, results, plan()).await;
+        let text = refused.unwrap_err().to_string();
+        for words in [
+            name,
+            setting,
+            "10 records were written",
+            "5 of which",
+            "--adopt-records",
+        ] {
+            assert!(text.contains(words), "{text:?} lacks {words:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_topic_whose_records_are_adopted_is_led_from_its_end_on() {
+    let (topic, results) = written(some_records, some_records);
+    let mut layouts = standing(None);
+    layouts
+        .expect_create()
+        .times(1)
+        .withf(|_, starts| {
+            let starts: Vec<_> = starts
+                .iter()
+                .map(|start| (start.partition.value(), start.offset.value()))
+                .collect();
+            starts == [(1, 7), (3, 3)]
+        })
+        .returning(|_, _| Ok(true));
+    let adopting = LayoutPlan {
+        adopts_records: true,
+        ..plan()
+    };
+    let made = make_with(layouts, topic, results, adopting).await.unwrap();
+    assert!(made.created && !made.topic_created);
+}
+
+#[tokio::test]
+async fn a_layout_that_was_raised_since_stands_as_planned_and_its_records_are_its_own() {
+    let raised = StoredLayout {
+        layout: raise(&stored_layout().layout, 6, &[]).unwrap(),
+        ..stored_layout()
+    };
+    for partitions in [4, 6] {
+        let mut topic = MockEventTopic::new();
+        topic.expect_bounds().never();
+        let topic = described(topic, "cluster-1", vec![Some(6)]);
+        let mut layouts = standing(Some(raised.clone()));
+        layouts.expect_create().never();
+        let mut plan = plan();
+        plan.pools[0].partitions = partitions;
+        let results = results_topic(vec![Some(6)]);
+        let made = make_with(layouts, topic, results, plan).await.unwrap();
+        assert!(!made.created);
+        assert_eq!(made.layout, raised);
+    }
+    // More than there are: that is a raise.
+    let mut more = plan();
+    more.pools[0].partitions = 7;
+    let refused = make(standing(Some(raised)), MockEventTopic::new(), more).await;
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("6 partitions, not 7"), "{text}");
+}
+
+#[tokio::test]
+async fn a_layout_whose_raise_was_not_finished_says_how_to_finish_it() {
+    let unfinished = StoredLayout {
+        grown_to: Some(6),
+        ..stored_layout()
+    };
+    let topic = topic("cluster-1", vec![Some(6)]);
+    let refused = make(standing(Some(unfinished)), topic, plan()).await;
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("`bootstrap layout raise 6`"), "{text}");
 }
 
 #[tokio::test]
@@ -211,7 +349,7 @@ async fn an_operator_who_was_slower_gets_the_layout_that_stands() {
             .in_sequence(&mut order)
             .returning(move || Ok(answer.clone()));
     }
-    layouts.expect_create().times(1).returning(|_| Ok(false));
+    layouts.expect_create().times(1).returning(|_, _| Ok(false));
     let made = make(layouts, topic, plan()).await.unwrap();
     assert!(!made.created);
 }
@@ -238,7 +376,7 @@ async fn a_missing_result_topic_is_made_before_the_layout_is_stored_and_beside_o
             .times(1)
             .returning(|_| Ok(true));
         let mut layouts = standing(standing_layout.clone());
-        layouts.expect_create().returning(|_| Ok(true));
+        layouts.expect_create().returning(|_, _| Ok(true));
         let topic = topic("cluster-1", vec![Some(4)]);
         let made = make_with(layouts, topic, results, plan()).await.unwrap();
         assert_eq!(made.results_topic, "axs.results");

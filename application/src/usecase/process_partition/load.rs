@@ -38,7 +38,7 @@ pub(super) async fn load(
             Err(failure @ StoreError::Corrupt { .. }) => {
                 return Err(StopReason::Store(failure.to_string()));
             }
-            Err(failure @ StoreError::Unavailable { .. }) => {
+            Err(failure @ (StoreError::Unavailable { .. } | StoreError::Denied { .. })) => {
                 if backoff.tries() >= retries_max {
                     return Err(StopReason::Store(failure.to_string()));
                 }

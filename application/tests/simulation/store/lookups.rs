@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use axs_application::port::account_directory::{AccountDirectory, OpenOutcome};
 use axs_application::port::balance_store::{AccountBalances, BalanceStore};
 use axs_application::port::currency_registry::{CurrencyRegistry, RegisterOutcome};
+use axs_application::port::layout_change::PartitionStart;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::store_error::StoreError;
 use axs_domain::account::Account;
@@ -115,7 +116,11 @@ impl LayoutStore for StoreClient {
             .await
     }
 
-    async fn create(&self, _layout: StoredLayout) -> Result<bool, StoreError> {
+    async fn create(
+        &self,
+        _layout: StoredLayout,
+        _starts: Vec<PartitionStart>,
+    ) -> Result<bool, StoreError> {
         self.statement("create layout", |_, _| false).await
     }
 }

@@ -1,5 +1,6 @@
 //! The one place where errors of sqlx become errors of the batch writer.
 
+use crate::postgres::error::words;
 use axs_application::port::batch_writer::WriteError;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
@@ -61,9 +62,9 @@ fn refused(refusal: &dyn DatabaseError) -> WriteError {
     if is_about_data {
         WriteError::RefusedData {
             sqlstate: sqlstate.into_owned(),
-            message: refusal.to_string(),
+            message: refusal.message().to_owned(),
         }
     } else {
-        WriteError::Retryable(format!("{refusal} ({sqlstate})"))
+        WriteError::Retryable(words(refusal))
     }
 }

@@ -7,6 +7,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub partition: i32,
+    pub stored_offset: i64,
+    pub results_offset: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

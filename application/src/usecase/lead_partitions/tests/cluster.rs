@@ -9,6 +9,7 @@ use crate::port::consumer_registry::ConsumerRegistry;
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::event_publisher::{Delivery, MockEventPublisher, PublishError};
 use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
+use crate::port::layout_change::PartitionStart;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::leader_beat::LeaderBeat;
 use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
@@ -433,7 +434,11 @@ impl LayoutStore for Cluster {
         Ok(self.with(|state| state.layout.clone()))
     }
 
-    async fn create(&self, _layout: StoredLayout) -> Result<bool, StoreError> {
+    async fn create(
+        &self,
+        _layout: StoredLayout,
+        _starts: Vec<PartitionStart>,
+    ) -> Result<bool, StoreError> {
         Ok(false)
     }
 }
