@@ -152,6 +152,9 @@ pub struct SubmitArgs {
     /// How long to wait for the results, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub wait_seconds: u64,
+    /// Print every refused, rejected and parked line as it is found, not only the first 20 of each.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// How to verify.

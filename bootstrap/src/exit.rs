@@ -25,6 +25,8 @@ pub enum Ending {
     Fine,
     /// The work was done, and something is off: differences found, items refused.
     Off,
+    /// A part of the work could not be done now; what was done is well, and was told.
+    Unfinished,
     /// A signal came before the work was done; what was done was told.
     Interrupted,
 }
@@ -59,6 +61,7 @@ pub fn code_of(ending: Result<Ending, anyhow::Error>) -> ExitCode {
     match ending {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Off) => ExitCode::from(OFF),
+        Ok(Ending::Unfinished) => ExitCode::from(UNAVAILABLE),
         Ok(Ending::Interrupted) => ExitCode::from(CUT_OFF),
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -49,12 +49,25 @@ pub async fn wait_for_schema(layers: &Layers) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a topic other than the layout's: what is published there, nobody reads.
+/// Waits as [`wait_for_schema`] does, and goes on only with a layout and its topic.
 ///
 /// # Errors
-/// A [`UsageError`] that names the setting and both topics. Without a layout there is nothing to
-/// compare.
-pub async fn check_topic(layers: &Layers) -> anyhow::Result<()> {
+/// As [`wait_for_schema`] and [`check_topic`], or that there is no layout.
+pub async fn wait_for_layout(layers: &Layers) -> anyhow::Result<()> {
+    wait_for_schema(layers).await?;
+    if check_topic(layers).await? {
+        Ok(())
+    } else {
+        bail!("there is no layout yet; run `bootstrap layout init`")
+    }
+}
+
+/// Refuses a topic other than the layout's: what is published there, nobody reads. Gives whether there is
+/// a layout; without one there is nothing to compare.
+///
+/// # Errors
+/// A [`UsageError`] that names the setting and both topics.
+pub async fn check_topic(layers: &Layers) -> anyhow::Result<bool> {
     let layouts: &dyn LayoutStore = layers.repo.resolve_ref();
     let configured = &layers.config().settings().kafka.events_topic;
     match layouts.load().await? {
@@ -63,6 +76,6 @@ pub async fn check_topic(layers: &Layers) -> anyhow::Result<()> {
             stored.events_topic
         ))
         .into()),
-        _ => Ok(()),
+        stored => Ok(stored.is_some()),
     }
 }

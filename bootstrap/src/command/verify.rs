@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 /// Progress messages that wait to be drawn; more are dropped.
 const PROGRESS_WAITING_MAX: usize = 16;
 
-/// Compares balances, entries, change logs, offsets and the cache.
+/// Compares balances, entries, change logs, offsets and the cache. Without the cache the rest is compared,
+/// and the ending says that it was not all.
 ///
 /// # Errors
 /// PostgreSQL is away; nothing is verified then.
@@ -40,11 +41,34 @@ pub async fn run(args: &VerifyArgs, settings: Settings) -> anyhow::Result<Ending
     } else {
         print_table(&report, began.elapsed());
     }
-    Ok(if report.differences.is_empty() {
-        Ending::Fine
-    } else {
+    Ok(ending(
+        report.differences.count(),
+        report.cache_left_out.as_deref(),
+    ))
+}
+
+/// A difference is a finding whatever could not be compared; without one, a comparison that is not whole
+/// is not done.
+fn ending(differences: u64, left_out: Option<&str>) -> Ending {
+    if differences > 0 {
         Ending::Off
-    })
+    } else if left_out.is_some() {
+        Ending::Unfinished
+    } else {
+        Ending::Fine
+    }
+}
+
+/// The last line: whether all agrees, and what was not compared.
+fn verdict(differences: u64, notes: u64, left_out: Option<&str>) -> String {
+    let left_out = left_out.map(|reason| format!("the cache was not compared: {reason}"));
+    match (differences, left_out) {
+        (0, None) if notes == 0 => "Everything agrees.".to_owned(),
+        (0, None) => "Everything agrees. See the notes for what was not compared.".to_owned(),
+        (0, Some(left_out)) => format!("Everything compared agrees; {left_out}"),
+        (count, None) => format!("{count} differences."),
+        (count, Some(left_out)) => format!("{count} differences; {left_out}"),
+    }
 }
 
 /// Drawn on standard error, and only when that is a terminal.
@@ -91,10 +115,7 @@ fn print_table(report: &VerifyReport, took: Duration) {
     }
     match report.cached_accounts {
         Some(accounts) => println!("{:<22} {accounts:>12}", "cached accounts"),
-        None => println!(
-            "{:<22} {:>12}",
-            "cached accounts", "not checked: the cache is away"
-        ),
+        None => println!("{:<22} {:>12}", "cached accounts", "not compared"),
     }
     println!("{:<22} {:>12.1}", "seconds", took.as_secs_f64());
     println!(
@@ -134,20 +155,18 @@ fn print_table(report: &VerifyReport, took: Duration) {
             );
         }
     }
-    if report.differences.is_empty() {
-        let unchecked = if report.notes.count() == 0 {
-            ""
-        } else {
-            " See the notes for what was not compared."
-        };
-        println!("Everything agrees.{unchecked}");
-        return;
+    if !report.differences.is_empty() {
+        println!();
+        for (kind, count) in report.differences.counts() {
+            println!("{:<22} {count:>12}", kind.word());
+        }
     }
-    println!();
-    for (kind, count) in report.differences.counts() {
-        println!("{:<22} {count:>12}", kind.word());
-    }
-    println!("{} differences.", report.differences.count());
+    let verdict = verdict(
+        report.differences.count(),
+        report.notes.count(),
+        report.cache_left_out.as_deref(),
+    );
+    println!("{verdict}");
 }
 
 #[expect(clippy::print_stdout, reason = "the command's own output")]
@@ -175,6 +194,11 @@ fn print_json(report: &VerifyReport, took: Duration) {
         .iter()
         .map(|(kind, count)| (kind.word().to_owned(), json!(count)))
         .collect();
+    let not_compared: Vec<_> = report
+        .cache_left_out
+        .iter()
+        .map(|reason| json!({"what": "cache", "reason": reason}))
+        .collect();
     println!(
         "{}",
         json!({
@@ -187,6 +211,7 @@ fn print_json(report: &VerifyReport, took: Duration) {
             "payloads": report.payloads,
             "dead_letters": report.dead_letters,
             "cached_accounts": report.cached_accounts,
+            "not_compared": not_compared,
             "totals": totals,
             "differences": report.differences.count(),
             "counts": counts,
@@ -196,4 +221,35 @@ fn print_json(report: &VerifyReport, took: Duration) {
             "seconds": took.as_secs_f64(),
         })
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_compared_is_said_in_the_last_line_and_is_not_called_fine() {
+        let away = Some("Redis is away");
+        let rows = [
+            (0, None, Ending::Fine, "Everything agrees."),
+            (
+                0,
+                away,
+                Ending::Unfinished,
+                "Everything compared agrees; the cache was not compared: Redis is away",
+            ),
+            (7, None, Ending::Off, "7 differences."),
+            (
+                7,
+                away,
+                Ending::Off,
+                "7 differences; the cache was not compared: Redis is away",
+            ),
+        ];
+        for (differences, left_out, expected, words) in rows {
+            assert_eq!(ending(differences, left_out), expected, "{words}");
+            assert_eq!(verdict(differences, 0, left_out), words);
+        }
+        assert!(verdict(0, 1, None).contains("See the notes"));
+    }
 }

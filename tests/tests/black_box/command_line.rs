@@ -123,12 +123,28 @@ async fn a_file_is_submitted_and_faulty_lines_are_counted(deployment: &Deploymen
     assert_eq!(ran.code, Some(0), "a rejection is a result: {ran}");
     let told = "line 2: rejected, INSUFFICIENT_AVAILABLE (1): changes[0]: asked for 9999 JPY";
     assert!(ran.stdout.contains(told), "{ran}");
-    let missing = deployment.run(&["submit", "/nowhere/at/all.jsonl"]).await?;
-    assert_eq!(missing.code, Some(2), "{missing}");
-    assert!(
-        missing.stderr.contains("/nowhere/at/all.jsonl"),
-        "{missing}"
-    );
+    for (path, words) in [("/nowhere/at/all.jsonl", "No such file"), ("/", "a folder")] {
+        let ran = deployment.run(&["submit", path]).await?;
+        assert_eq!(ran.code, Some(2), "{ran}");
+        assert!(ran.stderr.contains(path), "{ran}");
+        assert!(ran.stderr.contains(words), "{ran}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_there_is_a_layout_a_submission_says_what_makes_one() -> Result<()> {
+    let deployment = Deployment::builder("no_layout").prepare().await?;
+    let ran = run(&deployment, "migrate").await?;
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let file = deployment.folder().join("any.jsonl");
+    fs::write(&file, "{}")?;
+    let ran = deployment
+        .run(&["submit", file.to_str().context("a path")?])
+        .await?;
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert!(ran.stderr.contains("bootstrap layout init"), "{ran}");
+    deployment.abandon();
     Ok(())
 }
 
@@ -187,6 +203,12 @@ async fn a_submission_that_is_interrupted_tells_what_it_has_done() -> Result<()>
             .lines()
             .any(|line| line.trim_start().starts_with(what) && line.ends_with(count));
         assert!(told, "{what} {count}: {said}");
+    }
+    for words in [
+        "no result seen yet: line 1-3.",
+        "Submit the same file again",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
     }
     deployment.abandon();
     Ok(())

@@ -335,6 +335,16 @@ async fn a_cache_ahead_of_the_database_is_found() -> Result<()> {
         },
     )
     .await?;
+    let nowhere = format!("redis://{}/", axs_tests::port::free()?);
+    let away = [("AXS__CACHE__URL", nowhere.as_str())];
+    let ran = deployment.run_with(&["verify"], &away).await?;
+    assert_eq!(ran.code, Some(3), "the cache was not compared: {ran}");
+    let last = ran.stdout.lines().last().unwrap_or_default();
+    let words = "Everything compared agrees; the cache was not compared: ";
+    assert!(last.starts_with(words), "{ran}");
+    let ran = deployment.run_with(&["verify", "--json"], &away).await?;
+    let report: Value = serde_json::from_str(&ran.stdout)?;
+    assert_eq!(report["not_compared"][0]["what"], "cache", "{ran}");
     set_ahead(&deployment).await?;
     finds(
         &deployment,

@@ -2,10 +2,18 @@
 
 use super::difference::DifferenceKind;
 use super::{VerifyLedgerService, VerifyReport};
+use crate::port::balance_cache::CacheError;
 use crate::port::balance_store::AccountBalances;
 use crate::port::store_error::StoreError;
 use axs_domain::balance::VersionedBalance;
 use axs_domain::id::{AccountId, ShardId};
+use std::time::Duration;
+
+/// Tries of one read of the cache before it is left out.
+pub(super) const CACHE_TRIES_MAX: usize = 5;
+
+/// The pause between two tries.
+const CACHE_PAUSE: Duration = Duration::from_millis(500);
 
 impl VerifyLedgerService {
     /// Compares the cached balances of accounts with the stored ones.
@@ -20,9 +28,13 @@ impl VerifyLedgerService {
         let Some(compared) = report.cached_accounts else {
             return Ok(());
         };
-        let Ok(cached) = self.cache.read(accounts).await else {
-            report.cached_accounts = None;
-            return Ok(());
+        let cached = match self.read_cache(accounts).await {
+            Ok(cached) => cached,
+            Err(failure) => {
+                report.cached_accounts = None;
+                report.cache_left_out = Some(failure.to_string());
+                return Ok(());
+            }
         };
         let hits: Vec<AccountBalances> = cached.into_iter().flatten().collect();
         let keys = hits
@@ -37,6 +49,20 @@ impl VerifyLedgerService {
         }
         report.cached_accounts = Some(compared + u64::try_from(hits.len()).unwrap_or(u64::MAX));
         Ok(())
+    }
+
+    /// Asked more than once: one slow answer must not leave the cache out of a run.
+    async fn read_cache(
+        &self,
+        accounts: Vec<(ShardId, AccountId)>,
+    ) -> Result<Vec<Option<AccountBalances>>, CacheError> {
+        for _ in 1..CACHE_TRIES_MAX {
+            if let Ok(cached) = self.cache.read(accounts.clone()).await {
+                return Ok(cached);
+            }
+            tokio::time::sleep(CACHE_PAUSE).await;
+        }
+        self.cache.read(accounts).await
     }
 }
 

@@ -79,8 +79,10 @@ pub struct VerifyReport {
     pub payloads: u64,
     /// Dead letters looked at.
     pub dead_letters: u64,
-    /// Accounts whose cached balances were compared; `None` when the cache was away.
+    /// Accounts whose cached balances were compared; `None` when the cache was away, if only for a while.
     pub cached_accounts: Option<u64>,
+    /// Why the cache was not compared, or not to the end.
+    pub cache_left_out: Option<String>,
     /// Sums of every currency.
     pub totals: CurrencyTotals,
     /// What differs.

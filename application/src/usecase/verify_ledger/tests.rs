@@ -1,5 +1,6 @@
 //! Each kind of difference, found in a ledger of one applied event that is sound but for one thing.
 
+use super::cache_check::CACHE_TRIES_MAX;
 use super::*;
 use crate::port::balance_cache::{CacheError, MockBalanceCache};
 use crate::port::balance_store::{AccountBalances, MockBalanceStore};
@@ -221,11 +222,12 @@ impl Scene {
 
         let mut order = mockall::Sequence::new();
         let mut cache = MockBalanceCache::new();
+        let tries = if cached.is_ok() { 1 } else { CACHE_TRIES_MAX };
         cache
             .expect_read()
-            .times(0..=1)
+            .times(0..=tries)
             .in_sequence(&mut order)
-            .return_once(|_| cached);
+            .returning(move |_| cached.clone());
         let mut store = MockBalanceStore::new();
         store
             .expect_load_accounts()
@@ -558,8 +560,8 @@ async fn a_cache_ahead_of_the_database_is_found_and_one_behind_is_not() {
     }
 }
 
-#[tokio::test]
-async fn a_cache_that_is_away_is_said_and_stops_nothing() {
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_is_away_is_said_with_its_reason_and_stops_nothing() {
     let mut scene = Scene::sound();
     scene.cached = Err(CacheError {
         address: "redis".into(),
@@ -567,6 +569,40 @@ async fn a_cache_that_is_away_is_said_and_stops_nothing() {
     });
     let report = scene.verify().await;
     assert_eq!((report.cached_accounts, said(&report)), (None, vec![]));
+    let left_out = report.cache_left_out.unwrap();
+    assert!(left_out.contains("refused"), "{left_out}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_answer_does_not_leave_the_cache_out() {
+    let mut cache = MockBalanceCache::new();
+    let mut failures = CACHE_TRIES_MAX - 1;
+    cache.expect_read().returning(move |_| {
+        if failures == 0 {
+            return Ok(Vec::new());
+        }
+        failures -= 1;
+        Err(CacheError {
+            address: "redis".into(),
+            reason: "timed out".into(),
+        })
+    });
+    let mut store = MockBalanceStore::new();
+    store.expect_load_accounts().returning(|_| Ok(Vec::new()));
+    let service = VerifyLedgerService::new(
+        Arc::new(MockLedgerAudit::new()),
+        Arc::new(TableCodec::default()),
+        Arc::new(cache),
+        Arc::new(store),
+        rules(None),
+    );
+    let mut report = VerifyReport {
+        cached_accounts: Some(0),
+        ..VerifyReport::default()
+    };
+    service.verify_cache(Vec::new(), &mut report).await.unwrap();
+    assert_eq!(report.cached_accounts, Some(0));
+    assert_eq!(report.cache_left_out, None);
 }
 
 #[tokio::test]

@@ -49,18 +49,36 @@ struct FallbackLine {
 /// What is wrong with it, with the field: the first one, and how many more are wrong.
 pub fn parse(line: &str) -> Result<BalanceChangeEvent, String> {
     if line.len() > LINE_BYTES_MAX {
-        return Err(format!(
-            "is {} bytes long; at most {LINE_BYTES_MAX} are allowed",
-            line.len()
-        ));
+        return Err(too_long());
     }
     let mut json = serde_json::Deserializer::from_str(line);
     let event: EventLine = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        format!("{path}: {}", error.into_inner())
+        let problem = json_problem(error.inner());
+        // The line itself has no path.
+        if path == "." {
+            problem
+        } else {
+            format!("{path}: {problem}")
+        }
     })?;
-    json.end().map_err(|error| error.to_string())?;
+    json.end().map_err(|error| json_problem(&error))?;
     event.draft().parse().map_err(|flaws| flaws.to_string())
+}
+
+/// What is wrong with a line that is longer than [`LINE_BYTES_MAX`].
+pub fn too_long() -> String {
+    format!("is longer than {LINE_BYTES_MAX} bytes")
+}
+
+/// What is wrong, with the column. The line that the library names is that of its text, always 1.
+fn json_problem(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    match text.strip_suffix(&place) {
+        Some(problem) => format!("{problem} (column {})", error.column()),
+        None => text,
+    }
 }
 
 impl EventLine {
@@ -102,9 +120,7 @@ mod tests {
     use super::*;
     use axs_domain::balance::Delta;
 
-    const SOUND: &str = r#"{"event_id":"e1","event_type":"deposit","account_id":1,"user_id":2,
-        "source_service":"files","idempotency_key":"k1","changes":[
-        {"change_id":"c1","currency_code":"USDT","available_delta":"12.5","frozen_delta":"0"}]}"#;
+    const SOUND: &str = r#"{"event_id":"e1","event_type":"deposit","account_id":1,"user_id":2,"source_service":"files","idempotency_key":"k1","changes":[{"change_id":"c1","currency_code":"USDT","available_delta":"12.5","frozen_delta":"0"}]}"#;
 
     #[test]
     fn a_sound_line_is_an_event() {
@@ -167,11 +183,13 @@ mod tests {
                 "account_id",
             ),
             (&format!("{SOUND} {SOUND}"), "trailing"),
-            (&" ".repeat(LINE_BYTES_MAX + 1), "bytes long"),
+            (&SOUND.replace("\"user_id\":2,", ""), "user_id"),
+            (&" ".repeat(LINE_BYTES_MAX + 1), "longer than 65536 bytes"),
         ];
         for (line, expected) in cases {
             let problem = parse(line).unwrap_err();
             assert!(problem.contains(expected), "{problem:?} lacks {expected:?}");
+            assert!(!problem.contains("line 1"), "{problem}");
         }
     }
 }

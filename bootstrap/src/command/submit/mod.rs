@@ -1,17 +1,18 @@
 //! `bootstrap submit FILE`: events from a file, through the same use case that the API drives.
 //!
-//! The file is read once, in order, a bounded batch at a time. Lines that are no events are
-//! named and left out; the others go on. A batch whose outcome is unknown is sent again with the
+//! The file is read once, in order, a bounded batch at a time; what trickles in by a pipe is sent as it
+//! comes. Lines that are no events are named and left out; the others go on. A batch whose outcome is unknown is sent again with the
 //! same keys, which settles it. However it ends, by a signal or a failure too, the summary is
 //! printed.
 
+mod input;
 mod line;
 mod results;
 mod summary;
 
-use super::start::{check_topic, wait_for_schema};
+use super::start::wait_for_layout;
 use crate::cli::SubmitArgs;
-use crate::exit::{Ending, UsageError};
+use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
@@ -27,10 +28,8 @@ use axs_application::usecase::submit_balance_changes::{
 use axs_domain::event::BalanceChangeEvent;
 use axs_infrastructure::kafka::AfterFailure;
 use indicatif::{ProgressBar, ProgressStyle};
+use input::{Input, NumberedLine};
 use shaku::HasComponent;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use summary::Summary;
@@ -64,13 +63,12 @@ pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending
         .with_kafka(&settings)?
         .with_producer(&settings, AfterFailure::ClosePartition)?;
     let layers = Layers::stack(settings, clients)?;
-    wait_for_schema(&layers).await?;
-    check_topic(&layers).await?;
+    wait_for_layout(&layers).await?;
     let stop = signal::shutdown(STOP_GRACE)?;
     let submit: Arc<dyn SubmitBalanceChanges> = layers.service.resolve();
     let batch_max = layers.config().settings().write_side.batch_items_max;
 
-    let mut summary = Summary::default();
+    let mut summary = Summary::of(args);
     let submitted = submit_file(input, submit.as_ref(), batch_max, &stop, &mut summary).await;
     let log: &dyn LogChanges = layers.service.resolve_ref();
     let publishing: &dyn PublishEvents = layers.service.resolve_ref();
@@ -87,160 +85,81 @@ pub async fn run(args: &SubmitArgs, settings: Settings) -> anyhow::Result<Ending
     };
     summary.print();
     ended?;
-    Ok(summary.ending(args.no_wait, stop.is_cancelled()))
+    Ok(summary.ending(stop.is_cancelled()))
 }
 
 /// Submits line by line until the end of the file, or until `stop`.
 async fn submit_file(
-    mut input: Input,
+    input: Input,
     submit: &dyn SubmitBalanceChanges,
     batch_max: usize,
     stop: &CancellationToken,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let bar = input.progress();
+    let bar = progress(input.bytes);
+    let mut lines = input.read_ahead().context("a thread that reads")?;
+    let mut done = 0;
     loop {
-        // A thread of its own: nobody knows when the next line of standard input comes.
-        let next_line = input.line + 1;
-        let reading = tokio::task::spawn_blocking(move || {
-            let batch = input.next_batch(batch_max);
-            (input, batch)
-        });
-        let (back, batch) = tokio::select! {
+        let batch = tokio::select! {
             biased;
             () = stop.cancelled() => {
-                summary.left_from = Some(next_line);
+                summary.left_from = Some(done + 1);
                 break;
             }
-            read = reading => read.context("reading")?,
+            batch = lines.next_batch(batch_max) => batch,
         };
-        input = back;
-        let batch = batch.inspect_err(|_| summary.left_from = Some(next_line))?;
-        let Some(first) = batch.first().map(|line| line.number) else {
+        let batch = batch.inspect_err(|_| summary.left_from = Some(done + 1))?;
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
             break;
         };
-        let submitted = submit_batch(submit, batch, stop, summary).await;
-        if !matches!(submitted, Ok(true)) {
+        let (first, last, bytes_read) = (first.number, last.number, last.bytes_read);
+        if let Err(left) = submit_batch(submit, batch, stop, summary).await {
             summary.left_from = Some(first);
-        }
-        if !submitted? {
+            if left.outcome_unknown {
+                summary.unknown_to = Some(last);
+            }
+            left.failure.map_or(Ok(()), Err)?;
             break;
         }
-        bar.set_position(input.bytes_read);
+        done = last;
+        bar.set_position(bytes_read);
         bar.set_message(format!("{} accepted", summary.accepted));
     }
     bar.finish_and_clear();
     Ok(())
 }
 
-/// A line that is not blank: the event on it, or why it is none.
-struct NumberedLine {
-    number: u64,
-    event: Result<BalanceChangeEvent, String>,
+fn progress(bytes: Option<u64>) -> ProgressBar {
+    let (bar, template) = match bytes {
+        Some(bytes) => (
+            ProgressBar::new(bytes),
+            "submit {wide_bar} {bytes}/{total_bytes} {msg}",
+        ),
+        None => (ProgressBar::no_length(), "submit {spinner} {bytes} {msg}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
 }
 
-/// A file or standard input, read line by line.
-struct Input {
-    lines: Box<dyn BufRead + Send>,
-    bytes: Option<u64>,
-    bytes_read: u64,
-    line: u64,
+/// A batch whose lines were not settled.
+struct Left {
+    /// Whether some of it may have been logged.
+    outcome_unknown: bool,
+    /// Why, unless the operator stopped it.
+    failure: Option<anyhow::Error>,
 }
 
-impl Input {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let (lines, bytes): (Box<dyn BufRead + Send>, _) = if path.as_os_str() == "-" {
-            (Box::new(BufReader::new(io::stdin())), None)
-        } else {
-            let file = File::open(path)
-                .map_err(|error| UsageError(format!("{}: {error}", path.display())))?;
-            let bytes = file.metadata().ok().map(|metadata| metadata.len());
-            (Box::new(BufReader::new(file)), bytes)
-        };
-        Ok(Self {
-            lines,
-            bytes,
-            bytes_read: 0,
-            line: 0,
-        })
-    }
-
-    fn progress(&self) -> ProgressBar {
-        let (bar, template) = match self.bytes {
-            Some(bytes) => (
-                ProgressBar::new(bytes),
-                "submit {wide_bar} {bytes}/{total_bytes} {msg}",
-            ),
-            None => (ProgressBar::no_length(), "submit {spinner} {bytes} {msg}"),
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar
-    }
-
-    /// The next lines, at most `max`; none at the end. Blank lines are passed over.
-    fn next_batch(&mut self, max: usize) -> anyhow::Result<Vec<NumberedLine>> {
-        let mut batch = Vec::new();
-        while batch.len() < max {
-            let Some(text) = self.next_line()? else { break };
-            if text.trim().is_empty() {
-                continue;
-            }
-            batch.push(NumberedLine {
-                number: self.line,
-                event: line::parse(text.trim_end_matches(['\r', '\n'])),
-            });
-        }
-        Ok(batch)
-    }
-
-    /// The next line, cut a little past the longest that can be an event, so that a file without
-    /// line ends can't fill the memory.
-    fn next_line(&mut self) -> anyhow::Result<Option<String>> {
-        let mut bytes = Vec::new();
-        let cut = line::LINE_BYTES_MAX as u64 + 2;
-        let read = (&mut self.lines)
-            .take(cut)
-            .read_until(b'\n', &mut bytes)
-            .context("reading")?;
-        if read == 0 {
-            return Ok(None);
-        }
-        self.line += 1;
-        self.bytes_read += read as u64;
-        if !bytes.ends_with(b"\n") {
-            self.skip_rest_of_line()?;
-        }
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
-    fn skip_rest_of_line(&mut self) -> anyhow::Result<()> {
-        loop {
-            let buffer = self.lines.fill_buf().context("reading")?;
-            let (taken, done) = match buffer.iter().position(|byte| *byte == b'\n') {
-                Some(end) => (end + 1, true),
-                None => (buffer.len(), buffer.is_empty()),
-            };
-            self.lines.consume(taken);
-            self.bytes_read += taken as u64;
-            if done {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Submits the events among these lines and notes what became of each line; `false` when `stop`
-/// came before their outcomes were known.
+/// Submits the events among these lines and notes what became of each line.
 async fn submit_batch(
     submit: &dyn SubmitBalanceChanges,
     batch: Vec<NumberedLine>,
     stop: &CancellationToken,
     summary: &mut Summary,
-) -> anyhow::Result<bool> {
+) -> Result<(), Left> {
     let (mut lines, mut events, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
-    for NumberedLine { number, event } in batch {
+    for NumberedLine { number, event, .. } in batch {
         match event {
             Ok(event) => {
                 lines.push(number);
@@ -252,10 +171,7 @@ async fn submit_batch(
     let outcomes = if events.is_empty() {
         Vec::new()
     } else {
-        match outcomes_of(submit, events, stop).await? {
-            Some(outcomes) => outcomes,
-            None => return Ok(false),
-        }
+        outcomes_of(submit, events, stop).await?
     };
     summary.lines += (lines.len() + faulty.len()) as u64;
     for (line, problem) in faulty {
@@ -268,29 +184,36 @@ async fn submit_batch(
             SubmitOutcome::Unknown(reason) => summary.refuse(line, &reason),
         }
     }
-    Ok(true)
+    Ok(())
 }
 
-/// Submits events until what became of each is known; `None` when `stop` came first.
+/// Submits events until what became of each is known.
 async fn outcomes_of(
     submit: &dyn SubmitBalanceChanges,
     events: Vec<BalanceChangeEvent>,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<Vec<SubmitOutcome>>> {
+) -> Result<Vec<SubmitOutcome>, Left> {
     let patience_ends = Instant::now() + FULL_PATIENCE;
     let (mut tries, mut told) = (0, false);
+    // Once a try's answer is unclear, a later refusal says nothing of it.
+    let mut outcome_unknown = false;
+    let left = |outcome_unknown, failure: anyhow::Error| Left {
+        outcome_unknown,
+        failure: Some(failure),
+    };
     loop {
         let pause = match submit.submit(events.clone(), AckLevel::Logged, None).await {
             Ok(outcomes) => match unknown_of(&outcomes) {
                 Some(reason) => {
                     tries += 1;
+                    outcome_unknown = true;
                     if tries >= UNKNOWN_TRIES_MAX {
-                        return Err(anyhow!("{reason}"));
+                        return Err(left(true, anyhow!("{reason}")));
                     }
                     tracing::warn!(reason, "sending the same keys again");
                     UNKNOWN_PAUSE
                 }
-                None => return Ok(Some(outcomes)),
+                None => return Ok(outcomes),
             },
             Err(
                 ref failure @ (SubmitError::BacklogFull { retry_after, .. }
@@ -308,17 +231,23 @@ async fn outcomes_of(
             }
             Err(failure @ SubmitError::Unavailable { .. }) => {
                 tries += 1;
+                outcome_unknown = true;
                 if tries >= UNKNOWN_TRIES_MAX {
-                    return Err(failure.into());
+                    return Err(left(true, failure.into()));
                 }
                 tracing::warn!(%failure, "sending the same keys again");
                 UNKNOWN_PAUSE
             }
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => return Err(left(outcome_unknown, failure.into())),
         };
         tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(None),
+            () = stop.cancelled() => {
+                return Err(Left {
+                    outcome_unknown,
+                    failure: None,
+                });
+            }
             () = tokio::time::sleep(pause) => {}
         }
     }
