@@ -21,10 +21,49 @@ impl Timestamp {
     }
 }
 
+/// As RFC 3339 has it, in UTC, to the microsecond: `2026-11-23T00:51:31.123456Z`. Years beyond its four
+/// digits, which no clock gives, have more.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}us", self.0)
+        let (days, micros) = (
+            self.0.div_euclid(MICROS_OF_DAY),
+            self.0.rem_euclid(MICROS_OF_DAY),
+        );
+        let (year, month, day) = civil(days);
+        let seconds = micros / MICROS_OF_SECOND;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+            seconds / 3_600,
+            seconds / 60 % 60,
+            seconds % 60,
+            micros % MICROS_OF_SECOND
+        )
     }
+}
+
+const MICROS_OF_SECOND: i64 = 1_000_000;
+
+const MICROS_OF_DAY: i64 = 86_400 * MICROS_OF_SECOND;
+
+/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01. Counted in years that
+/// begin in March, so that a leap day is the last of its year, and in eras of 400 years, all of one length.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    const DAYS_OF_ERA: i64 = 146_097;
+    /// From 0000-03-01 to 1970-01-01.
+    const DAYS_BEFORE: i64 = 719_468;
+    let days = days + DAYS_BEFORE;
+    let (era, day_of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
+    // Leap days before: one in 1,461 days, none in the last of 36,524, and one in the last of the era.
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Months from March on have 153 days in five.
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = year_of_era + 400 * era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
 }
 
 /// A point on this process's monotonic clock, as the time since some start of its own.
@@ -67,6 +106,31 @@ mod tests {
             later.plus(Duration::MAX),
             Monotonic::from_start(Duration::MAX)
         );
+    }
+
+    #[test]
+    fn a_timestamp_is_shown_as_people_read_times() {
+        let rows = [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            (951_868_799_000_000, "2000-02-29T23:59:59.000000Z"),
+            (951_868_800_000_000, "2000-03-01T00:00:00.000000Z"),
+            (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+            (4_107_456_000_000_000, "2100-02-28T00:00:00.000000Z"),
+            (1_735_689_599_000_001, "2024-12-31T23:59:59.000001Z"),
+            (1_700_000_000_123_456, "2023-11-14T22:13:20.123456Z"),
+        ];
+        for (micros, text) in rows {
+            assert_eq!(Timestamp::from_unix_micros(micros).to_string(), text);
+        }
+        for micros in [i64::MIN, i64::MAX] {
+            assert!(
+                Timestamp::from_unix_micros(micros)
+                    .to_string()
+                    .ends_with('Z')
+            );
+        }
     }
 
     #[test]

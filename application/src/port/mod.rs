@@ -16,7 +16,7 @@ pub mod event_codec;
 pub mod event_publisher;
 pub mod event_topic;
 pub mod layout_change;
-pub mod layout_change_watch;
+pub mod layout_change_notes;
 pub mod layout_store;
 pub mod leader_beat;
 pub mod ledger_audit;

@@ -10,12 +10,16 @@
 pub mod contract;
 mod counting_log_ids;
 mod event_builder;
+#[cfg(test)]
+mod log_lines;
 mod memory_change_log;
 mod memory_topic;
 mod table_codec;
 
 pub use counting_log_ids::CountingLogIds;
 pub use event_builder::EventBuilder;
+#[cfg(test)]
+pub(crate) use log_lines::LogLines;
 pub use memory_change_log::MemoryChangeLog;
 pub use memory_topic::MemoryTopic;
 pub use table_codec::TableCodec;

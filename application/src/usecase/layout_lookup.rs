@@ -4,6 +4,7 @@ use super::snapshot::Snapshot;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
+use axs_domain::layout::Layout;
 use shaku::{Component, Interface};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,12 @@ pub trait LayoutLookup: Interface {
 
     /// The layout read after this call, at most one read every [`LAYOUT_REFRESH_PAUSE`].
     async fn refreshed(&self) -> Result<Arc<StoredLayout>, LayoutLookupError>;
+}
+
+/// Tells how many partitions want a leader.
+#[expect(clippy::cast_precision_loss, reason = "at most PARTITIONS_MAX")]
+pub(super) fn count_partitions(layout: &Layout) {
+    metrics::gauge!("axs_layout_partitions").set(layout.partition_count() as f64);
 }
 
 /// Keeps the layout in memory.
@@ -70,7 +77,9 @@ impl LayoutLookup for LayoutSnapshot {
         self.snapshot
             .refreshed(LAYOUT_REFRESH_PAUSE, || async {
                 let stored = self.layouts.load().await?;
-                stored.ok_or(LayoutLookupError::NotLaidOut)
+                let stored = stored.ok_or(LayoutLookupError::NotLaidOut)?;
+                count_partitions(&stored.layout);
+                Ok(stored)
             })
             .await
     }

@@ -14,8 +14,6 @@ pub mod layout_lookup;
 pub mod lead_partitions;
 mod left_out;
 pub mod log_changes;
-#[cfg(test)]
-mod log_lines;
 pub mod make_layout;
 pub mod open_accounts;
 pub mod process_partition;

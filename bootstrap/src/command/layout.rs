@@ -9,7 +9,7 @@ use crate::module::layers::Layers;
 use crate::settings::Settings;
 use anyhow::bail;
 use axs_application::port::layout_change::{LayoutChangeKind, StandingChange};
-use axs_application::port::layout_change_watch::LayoutChangeWatch;
+use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership};
 use axs_application::usecase::make_layout::{LayoutPlan, MakeLayout, MakeLayoutError};
@@ -97,9 +97,9 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                 bail!("there is no layout yet; run `bootstrap layout init`");
             };
             let leadership: &dyn PartitionLeadership = layers.repo.resolve_ref();
-            let watch: &dyn LayoutChangeWatch = layers.repo.resolve_ref();
+            let notes: &dyn LayoutChangeNotes = layers.repo.resolve_ref();
             print_pools(&stored);
-            println!("{}", state_of(&stored, watch.standing().await?));
+            println!("{}", state_of(&stored, notes.standing().await?));
             print_leaders(&leadership.leaders().await?);
         }
     }

@@ -8,7 +8,7 @@ use crate::module::layers::Layers;
 use crate::settings::Settings;
 use crate::signal;
 use axs_application::port::layout_change::LayoutChange;
-use axs_application::port::layout_change_watch::LayoutChangeWatch;
+use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::usecase::change_layout::{
     AdoptOrder, AdoptPreview, AdoptTopic, ChangeLayoutError, ChangeProgress, RaiseOrder,
@@ -122,9 +122,9 @@ pub async fn resume(settings: Settings) -> anyhow::Result<Ending> {
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
     let changes: &dyn LayoutChange = layers.repo.resolve_ref();
-    let watch: &dyn LayoutChangeWatch = layers.repo.resolve_ref();
+    let notes: &dyn LayoutChangeNotes = layers.repo.resolve_ref();
     let layouts: &dyn LayoutStore = layers.repo.resolve_ref();
-    let standing = watch.standing().await?;
+    let standing = notes.standing().await?;
     let resumed = changes.resume(None).await?;
     let what = match standing {
         Some(standing) if resumed => {

@@ -8,6 +8,7 @@ mod dead_letters;
 mod grpc;
 mod layout;
 mod layout_change;
+mod metric_help;
 mod migrate;
 mod serving;
 mod start;

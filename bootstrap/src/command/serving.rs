@@ -1,6 +1,7 @@
 //! What the two long-running commands share: metrics, readiness, the ops server, and the tasks without
 //! which they end.
 
+use super::metric_help;
 use crate::exit::Ending;
 use crate::settings::{Settings, SettingsError};
 use anyhow::Context;
@@ -27,7 +28,7 @@ const EVENTS_BUCKETS: [f64; 10] = [
     1.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0,
 ];
 
-/// How often histograms that nobody asks for are folded.
+/// How often histograms that nobody asks for are folded, and dependencies that nobody asks for looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How much longer than its drains a stopping process may take.
@@ -39,11 +40,13 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// When metrics were installed before.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     use metrics_exporter_prometheus::Matcher::Suffix;
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Suffix("_seconds".into()), &SECONDS_BUCKETS)?
         .set_buckets_for_metric(Suffix("_events".into()), &EVENTS_BUCKETS)?
         .install_recorder()
-        .context("metrics")
+        .context("metrics")?;
+    metric_help::describe_all();
+    Ok(handle)
 }
 
 /// Runs work beside the service until `stop`; see [`vital`].
@@ -130,11 +133,13 @@ pub async fn serve_ops(
     let server = OpsServer::bind(listen).await?;
     info!(address = %server.local_addr(), "ops: /livez, /readyz, /metrics");
     tokio::spawn(tell_what_is_away(Arc::clone(&board)));
-    let folding = metrics.clone();
+    let (folding, looked_at) = (metrics.clone(), Arc::clone(&board));
     let upkeep = async move {
         loop {
             tokio::time::sleep(UPKEEP_EVERY).await;
             folding.run_upkeep();
+            // Nobody may be asking for the readiness, and its gauges must not grow old.
+            looked_at.report().await;
         }
     };
     beside(tasks, "metrics upkeep", stop, upkeep);

@@ -11,7 +11,7 @@ use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
 use axs_infrastructure::postgres::dead_letters::{PgDeadLetters, PgParkedEvents};
 use axs_infrastructure::postgres::layout_change::PgLayoutChange;
-use axs_infrastructure::postgres::layout_change_watch::PgLayoutChangeWatch;
+use axs_infrastructure::postgres::layout_change_notes::PgLayoutChangeNotes;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
 use axs_infrastructure::postgres::leadership::{PgConsumerRegistry, PgPartitionLeadership};
 use axs_infrastructure::postgres::ledger_audit::PgLedgerAudit;
@@ -43,7 +43,7 @@ module! {
             #[lazy] PgCurrencyRegistry,
             #[lazy] PgDeadLetters,
             #[lazy] PgLayoutChange,
-            #[lazy] PgLayoutChangeWatch,
+            #[lazy] PgLayoutChangeNotes,
             #[lazy] PgLayoutStore,
             #[lazy] PgLedgerAudit,
             #[lazy] PgParkedEvents,

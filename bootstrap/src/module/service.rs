@@ -18,7 +18,7 @@ use axs_application::port::event_codec::EventCodec;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::event_topic::EventTopic;
 use axs_application::port::layout_change::LayoutChange;
-use axs_application::port::layout_change_watch::LayoutChangeWatch;
+use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::leader_beat::LeaderBeat;
 use axs_application::port::ledger_audit::LedgerAudit;
@@ -103,7 +103,7 @@ module! {
             components = [
                 dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
                 dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn DeadLetters,
-                dyn LayoutChange, dyn LayoutChangeWatch, dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit,
+                dyn LayoutChange, dyn LayoutChangeNotes, dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit,
                 dyn ParkedEvents, dyn PartitionLeadership, dyn RelaySource, dyn ResultSource
             ],
             providers = []

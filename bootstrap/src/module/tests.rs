@@ -11,7 +11,7 @@ use axs_application::port::currency_registry::CurrencyRegistry;
 use axs_application::port::dead_letters::DeadLetters;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::layout_change::LayoutChange;
-use axs_application::port::layout_change_watch::LayoutChangeWatch;
+use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::LayoutStore;
 use axs_application::port::partition_leadership::PartitionLeadership;
 use axs_application::port::record_reader::RecordReader;
@@ -97,7 +97,7 @@ async fn the_roots_of_the_operators_commands_are_whole_without_what_they_do_not_
     resolves::<dyn CurrencyRegistry>(plain.repo.as_ref());
     resolves::<dyn LayoutStore>(plain.repo.as_ref());
     resolves::<dyn LayoutChange>(plain.repo.as_ref());
-    resolves::<dyn LayoutChangeWatch>(plain.repo.as_ref());
+    resolves::<dyn LayoutChangeNotes>(plain.repo.as_ref());
     resolves::<dyn PartitionLeadership>(plain.repo.as_ref());
 
     let dead_letters = stack(database().with_results(&settings).unwrap());

@@ -170,9 +170,9 @@ fn a_rule_is_shown_each_attempt_with_the_time_its_event_was_logged() {
     assert_eq!(
         *witness.shown.lock().unwrap(),
         [
-            "account 1 at 10us: USD 1/0 by 5/0 to 6/0, credit 0",
-            "account 1 at 10us: USD 6/0 by -2/2 to 4/2, credit 0",
-            "account 1 at 7us: EUR 0/0 by -3/0 to -3/0, credit 3",
+            "account 1 at 1970-01-01T00:00:00.000010Z: USD 1/0 by 5/0 to 6/0, credit 0",
+            "account 1 at 1970-01-01T00:00:00.000010Z: USD 6/0 by -2/2 to 4/2, credit 0",
+            "account 1 at 1970-01-01T00:00:00.000007Z: EUR 0/0 by -3/0 to -3/0, credit 3",
         ]
     );
 }

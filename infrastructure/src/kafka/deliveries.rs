@@ -1,6 +1,7 @@
 //! The delivery reports of one producer.
 
 use super::client_log::ClientLog;
+use super::event_publisher::GAPLESS;
 use super::settings::AfterFailure;
 use axs_application::port::event_publisher::PublishError;
 use axs_domain::id::{Offset, PartitionId};
@@ -87,8 +88,19 @@ impl Deliveries {
     }
 }
 
+/// Whether librdkafka warns, as it does for each producer, that the property which the order of
+/// what is published needs is experimental: nobody can do anything about it.
+pub(super) fn is_expected(facility: &str, line: &str) -> bool {
+    facility == "CONFWARN" && line.contains(GAPLESS)
+}
+
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        let level = if is_expected(facility, line) {
+            RDKafkaLogLevel::Debug
+        } else {
+            level
+        };
         ClientLog.log(level, facility, line);
     }
 

@@ -97,6 +97,7 @@ fn is_among(name: &str, own: &[Property]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::deliveries::is_expected;
     use crate::kafka::{EventProducer, KafkaClient};
     use rdkafka::ClientContext;
     use rdkafka::consumer::{BaseConsumer, ConsumerContext};
@@ -199,7 +200,8 @@ mod tests {
     }
 
     #[test]
-    fn librdkafka_warns_of_nothing_but_the_experimental_property_that_order_needs() {
+    fn librdkafka_warns_of_nothing_but_the_experimental_property_that_order_needs_and_nobody_is_told()
+     {
         let kafka = KafkaSettings {
             properties: BTreeMap::new(),
             ..with_property("", "")
@@ -233,6 +235,9 @@ mod tests {
             of_api.len() == 1 && of_api[0].contains(GAPLESS),
             "{of_api:?}"
         );
+        assert!(is_expected("CONFWARN", &of_api[0]));
+        assert!(!is_expected("CONFWARN", "another property"));
+        assert!(!is_expected("FAIL", GAPLESS));
     }
 
     #[test]

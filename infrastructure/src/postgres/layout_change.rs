@@ -17,7 +17,7 @@
 
 use super::batch::millis;
 use super::error::StoreName;
-use super::layout_change_watch::standing;
+use super::layout_change_notes::standing;
 use super::pool::Database;
 use async_trait::async_trait;
 use axs_application::port::layout_change::{

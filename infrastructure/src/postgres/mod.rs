@@ -14,7 +14,7 @@ pub mod dead_letters;
 mod entity;
 mod error;
 pub mod layout_change;
-pub mod layout_change_watch;
+pub mod layout_change_notes;
 pub mod layout_store;
 pub mod leadership;
 pub mod ledger_audit;

@@ -7,7 +7,7 @@ use axs_application::port::change_log::{AppendError, AppendOutcome, ChangeLog};
 use axs_application::port::layout_change::{
     LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
 };
-use axs_application::port::layout_change_watch::{LayoutChangeStep, LayoutChangeWatch};
+use axs_application::port::layout_change_notes::{LayoutChangeNotes, LayoutChangeStep};
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver};
 use axs_domain::fencing::Claim;
@@ -17,7 +17,7 @@ use axs_domain::layout_raise::{PoolPartitions, raise};
 use axs_domain::text::PoolName;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::layout_change::PgLayoutChange;
-use axs_infrastructure::postgres::layout_change_watch::PgLayoutChangeWatch;
+use axs_infrastructure::postgres::layout_change_notes::PgLayoutChangeNotes;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
 use axs_infrastructure::postgres::leadership::{LeadershipSettings, PgPartitionLeadership};
 use sqlx::pool::PoolConnection;
@@ -199,8 +199,8 @@ async fn a_raise_fences_the_leaders_moves_the_map_and_ends_the_pause_as_one() {
         let store = PgLayoutStore::new(test.database());
         let pausing = store.load().await.unwrap().unwrap();
         assert_eq!(pausing.grown_to, None, "it only drains");
-        let watch = PgLayoutChangeWatch::new(test.database());
-        assert!(watch.note(change, GROWING).await.unwrap());
+        let notes = PgLayoutChangeNotes::new(test.database());
+        assert!(notes.note(change, GROWING).await.unwrap());
         let growing = store.load().await.unwrap().unwrap();
         assert_eq!(growing.grown_to, Some(5));
         let starts = vec![start(3, 0), start(4, 9)];
@@ -314,29 +314,29 @@ async fn the_same_change_is_taken_over_by_who_asks_again_and_another_one_is_not(
 async fn a_change_is_told_with_its_silence_and_one_that_was_taken_back_may_take_no_step() {
     on_laid_out_database(async |test| {
         let changes = PgLayoutChange::new(test.database());
-        let watch = PgLayoutChangeWatch::new(test.database());
-        assert_eq!(watch.standing().await, Ok(None));
+        let notes = PgLayoutChangeNotes::new(test.database());
+        assert_eq!(notes.standing().await, Ok(None));
         let change = paused(&changes, RAISE).await;
-        let standing = watch.standing().await.unwrap().unwrap();
+        let standing = notes.standing().await.unwrap().unwrap();
         assert_eq!(standing.kind, RAISE);
         test.execute("UPDATE layout SET change_seen_at = change_seen_at - interval '1 hour'")
             .await;
         let hour = Duration::from_secs(3_600);
-        let standing = watch.standing().await.unwrap().unwrap();
+        let standing = notes.standing().await.unwrap().unwrap();
         assert!(standing.silent_for >= hour, "{standing:?}");
         assert!(
-            watch
+            notes
                 .note(change, LayoutChangeStep::Draining)
                 .await
                 .unwrap()
         );
-        let standing = watch.standing().await.unwrap().unwrap();
+        let standing = notes.standing().await.unwrap().unwrap();
         assert!(standing.silent_for < hour, "{standing:?}");
 
         assert!(changes.resume(None).await.unwrap());
-        assert_eq!(watch.standing().await, Ok(None));
+        assert_eq!(notes.standing().await, Ok(None));
         for step in [LayoutChangeStep::Draining, GROWING] {
-            assert_eq!(watch.note(change, step).await, Ok(false), "{step:?}");
+            assert_eq!(notes.note(change, step).await, Ok(false), "{step:?}");
         }
         let stored = PgLayoutStore::new(test.database()).load().await.unwrap();
         assert_eq!(stored, Some(layout()), "nothing is left of it");
@@ -348,12 +348,12 @@ async fn a_change_is_told_with_its_silence_and_one_that_was_taken_back_may_take_
 async fn what_a_raise_that_was_taken_back_may_have_grown_stays_known_until_a_raise_to_as_many() {
     on_laid_out_database(async |test| {
         let changes = PgLayoutChange::new(test.database());
-        let watch = PgLayoutChangeWatch::new(test.database());
+        let notes = PgLayoutChangeNotes::new(test.database());
         let store = PgLayoutStore::new(test.database());
         let six = LayoutChangeKind::Raise { partition_count: 6 };
         for (kind, grown) in [(RAISE, 5), (six, 6), (RAISE, 6)] {
             let change = paused(&changes, kind).await;
-            assert!(watch.note(change, GROWING).await.unwrap());
+            assert!(notes.note(change, GROWING).await.unwrap());
             assert!(changes.resume(Some(change)).await.unwrap());
             let stored = store.load().await.unwrap().unwrap();
             assert_eq!(stored.grown_to, Some(grown));

@@ -3,6 +3,7 @@
 use super::leadership::{Election, LeadershipReport};
 use axs_application::port::readiness_probe::ReadinessProbe;
 use futures::future::join_all;
+use metrics::gauge;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,6 +135,11 @@ impl ReadinessBoard {
             ask(dependency, limit)
         }))
         .await;
+        for dependency in &dependencies {
+            let up = dependency.state == DependencyState::Up;
+            gauge!("axs_dependency_up", "dependency" => dependency.name)
+                .set(f64::from(u8::from(up)));
+        }
         let leadership = self.election.as_ref().map(|election| election.report());
         let down = |report: &DependencyReport| report.state == DependencyState::Down;
         let electing = leadership.as_ref().is_none_or(|part| part.electing);

@@ -7,6 +7,7 @@ use axs_application::usecase::lead_partitions::{
     LeadPartitions, LeadershipEnd, LeadershipStatus, LedPartition, RefusedPartition,
 };
 use axs_domain::id::{FencingToken, Offset, PartitionId};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use std::pin::pin;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,22 @@ async fn a_process_is_ready_with_all_it_requires_and_degraded_without_the_rest()
             (ready, degraded),
             "{report:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn each_dependency_is_a_gauge_of_its_own() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let rendering = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let dependencies = vec![up("p", Need::Required), down("k", Need::Optional)];
+    board(dependencies).report().await;
+    let text = rendering.render();
+    for line in [
+        "axs_dependency_up{dependency=\"p\"} 1",
+        "axs_dependency_up{dependency=\"k\"} 0",
+    ] {
+        assert!(text.contains(line), "{text}");
     }
 }
 

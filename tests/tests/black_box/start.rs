@@ -4,6 +4,7 @@ use crate::stage::deployment;
 use anyhow::{Context, Result, ensure};
 use axs_tests::deadline::Patience;
 use axs_tests::deployment::Deployment;
+use axs_tests::ops;
 use rustix::process::Signal;
 use sqlx::AssertSqlSafe;
 
@@ -67,6 +68,32 @@ async fn a_password_that_is_not_escaped_is_refused_with_the_escapes_and_is_not_p
     }
     deployment.abandon();
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_kinds_of_processes_tell_their_dependencies_and_the_layout_with_help() -> Result<()> {
+    let deployment = deployment("gauges", 1, 1).await?;
+    let apis = deployment.apis.iter().map(|api| &api.process);
+    for process in apis.chain(&deployment.consumers) {
+        let metrics = ops::get(process.ops(), "/metrics").await?.body;
+        for line in [
+            "# HELP axs_layout_partitions partitions: ",
+            "axs_layout_partitions 3",
+            "axs_dependency_up{dependency=\"postgresql\"} 1",
+            "axs_dependency_up{dependency=\"kafka\"} 1",
+        ] {
+            assert!(metrics.contains(line), "{line}: {metrics}");
+        }
+        let unhelped = metrics.lines().find(|line| {
+            let name = line
+                .strip_prefix("# TYPE ")
+                .and_then(|rest| rest.split(' ').next());
+            name.is_some_and(|name| !metrics.contains(&format!("# HELP {name} ")))
+        });
+        assert_eq!(unhelped, None);
+        assert!(!process.log().contains("CONFWARN"), "{}", process.log());
+    }
+    deployment.finish().await
 }
 
 /// GNU timeout signals its child and then the child's group: two SIGTERMs, a moment apart.

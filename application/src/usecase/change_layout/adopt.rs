@@ -9,7 +9,7 @@ use super::drain::Drain;
 use super::{ChangeLayoutError, ChangeProgress, check_name, take_back};
 use crate::port::event_topic::{EventTopic, TopicDescription};
 use crate::port::layout_change::{LayoutChange, LayoutChangeKind, PartitionStart, Pausing};
-use crate::port::layout_change_watch::LayoutChangeWatch;
+use crate::port::layout_change_notes::LayoutChangeNotes;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::partition_leadership::PartitionLeadership;
 use async_trait::async_trait;
@@ -95,7 +95,7 @@ pub struct TopicAdoption {
     #[shaku(inject)]
     changes: Arc<dyn LayoutChange>,
     #[shaku(inject)]
-    watch: Arc<dyn LayoutChangeWatch>,
+    notes: Arc<dyn LayoutChangeNotes>,
     #[shaku(inject)]
     leadership: Arc<dyn PartitionLeadership>,
     #[shaku(inject)]
@@ -108,14 +108,14 @@ impl TopicAdoption {
     pub fn new(
         layouts: Arc<dyn LayoutStore>,
         changes: Arc<dyn LayoutChange>,
-        watch: Arc<dyn LayoutChangeWatch>,
+        notes: Arc<dyn LayoutChangeNotes>,
         leadership: Arc<dyn PartitionLeadership>,
         topic: Arc<dyn EventTopic>,
     ) -> Self {
         Self {
             layouts,
             changes,
-            watch,
+            notes,
             leadership,
             topic,
         }
@@ -213,7 +213,7 @@ impl AdoptTopic for TopicAdoption {
         if let Some(drain_max) = order.drain_max {
             let drain = Drain {
                 change,
-                watch: Arc::clone(&self.watch),
+                notes: Arc::clone(&self.notes),
                 changes: Arc::clone(&self.changes),
                 leadership: Arc::clone(&self.leadership),
                 topic: Arc::clone(&self.topic),

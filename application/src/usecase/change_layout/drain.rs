@@ -3,7 +3,7 @@
 use super::{ChangeLayoutError, ChangeProgress};
 use crate::port::event_topic::{BrokerError, EventTopic};
 use crate::port::layout_change::{LayoutChange, LayoutChangeError};
-use crate::port::layout_change_watch::{LayoutChangeStep, LayoutChangeWatch};
+use crate::port::layout_change_notes::{LayoutChangeNotes, LayoutChangeStep};
 use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::store_error::StoreError;
 use axs_domain::id::LayoutChangeId;
@@ -25,7 +25,7 @@ pub(super) const UNDECIDED_COUNT_MAX: u32 = 100_000;
 /// What a drain looks at.
 pub(super) struct Drain {
     pub(super) change: LayoutChangeId,
-    pub(super) watch: Arc<dyn LayoutChangeWatch>,
+    pub(super) notes: Arc<dyn LayoutChangeNotes>,
     pub(super) changes: Arc<dyn LayoutChange>,
     pub(super) leadership: Arc<dyn PartitionLeadership>,
     pub(super) topic: Arc<dyn EventTopic>,
@@ -104,7 +104,7 @@ impl Drain {
 
     async fn look(&self) -> Result<Look, LookError> {
         let step = LayoutChangeStep::Draining;
-        if !self.watch.note(self.change, step).await? {
+        if !self.notes.note(self.change, step).await? {
             return Ok(Look::TakenOver);
         }
         let mut records_left = 0;

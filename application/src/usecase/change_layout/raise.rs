@@ -6,7 +6,7 @@ use crate::port::event_topic::{BrokerError, EventTopic, TopicDescription};
 use crate::port::layout_change::{
     LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
 };
-use crate::port::layout_change_watch::{LayoutChangeStep, LayoutChangeWatch};
+use crate::port::layout_change_notes::{LayoutChangeNotes, LayoutChangeStep};
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::partition_leadership::PartitionLeadership;
 use crate::port::result_topic::ResultTopic;
@@ -79,7 +79,7 @@ pub struct PartitionRaising {
     #[shaku(inject)]
     changes: Arc<dyn LayoutChange>,
     #[shaku(inject)]
-    watch: Arc<dyn LayoutChangeWatch>,
+    notes: Arc<dyn LayoutChangeNotes>,
     #[shaku(inject)]
     leadership: Arc<dyn PartitionLeadership>,
     #[shaku(inject)]
@@ -94,7 +94,7 @@ impl PartitionRaising {
     pub fn new(
         layouts: Arc<dyn LayoutStore>,
         changes: Arc<dyn LayoutChange>,
-        watch: Arc<dyn LayoutChangeWatch>,
+        notes: Arc<dyn LayoutChangeNotes>,
         leadership: Arc<dyn PartitionLeadership>,
         topic: Arc<dyn EventTopic>,
         results: Arc<dyn ResultTopic>,
@@ -102,7 +102,7 @@ impl PartitionRaising {
         Self {
             layouts,
             changes,
-            watch,
+            notes,
             leadership,
             topic,
             results,
@@ -111,7 +111,7 @@ impl PartitionRaising {
 
     /// The layout as it stands, unless a change of it is under way, or its topics are not what it needs.
     async fn leave(&self, stored: StoredLayout) -> Result<LayoutRaised, ChangeLayoutError> {
-        if let Some(standing) = self.watch.standing().await? {
+        if let Some(standing) = self.notes.standing().await? {
             return Err(ChangeLayoutError::OtherUnderWay(standing));
         }
         let count = stored.layout.partition_count();
@@ -134,7 +134,7 @@ impl PartitionRaising {
     ) -> Result<(), ChangeLayoutError> {
         let drain = Drain {
             change,
-            watch: Arc::clone(&self.watch),
+            notes: Arc::clone(&self.notes),
             changes: Arc::clone(&self.changes),
             leadership: Arc::clone(&self.leadership),
             topic: Arc::clone(&self.topic),
@@ -187,7 +187,7 @@ impl PartitionRaising {
     /// than the layout has.
     async fn note_growth(&self, change: LayoutChangeId) -> Result<(), ChangeLayoutError> {
         let step = LayoutChangeStep::GrowingTopics;
-        if self.watch.note(change, step).await? {
+        if self.notes.note(change, step).await? {
             Ok(())
         } else {
             Err(LayoutChangeError::TakenOver.into())

@@ -1,7 +1,7 @@
 use super::*;
 use crate::port::event_topic::{LogBounds, MockEventTopic};
 use crate::port::layout_change::{LayoutChangeKind, MockLayoutChange, PartitionStart, Pausing};
-use crate::port::layout_change_watch::{LayoutChangeStep, MockLayoutChangeWatch};
+use crate::port::layout_change_notes::{LayoutChangeStep, MockLayoutChangeNotes};
 use crate::port::layout_store::MockLayoutStore;
 use crate::port::partition_leadership::{LeaderView, MockPartitionLeadership};
 use crate::port::result_topic::MockResultTopic;
@@ -36,7 +36,7 @@ fn described(count: Option<usize>) -> TopicDescription {
 struct Bench {
     layouts: MockLayoutStore,
     changes: MockLayoutChange,
-    watch: MockLayoutChangeWatch,
+    notes: MockLayoutChangeNotes,
     leadership: MockPartitionLeadership,
     topic: MockEventTopic,
     results: MockResultTopic,
@@ -59,7 +59,7 @@ impl Bench {
         Self {
             layouts,
             changes: MockLayoutChange::new(),
-            watch: MockLayoutChangeWatch::new(),
+            notes: MockLayoutChangeNotes::new(),
             leadership: MockPartitionLeadership::new(),
             topic,
             results: MockResultTopic::new(),
@@ -95,13 +95,13 @@ impl Bench {
     }
 
     /// The change stands for as long as its command does.
-    fn is_watched(&mut self) {
-        self.watch.expect_note().returning(|_, _| Ok(true));
+    fn is_noted(&mut self) {
+        self.notes.expect_note().returning(|_, _| Ok(true));
     }
 
     /// The change stands until it comes to this step.
     fn is_taken_over_at(&mut self, last: LayoutChangeStep) {
-        self.watch
+        self.notes
             .expect_note()
             .withf(|change, _| *change == the_change())
             .returning(move |_, step| Ok(step != last));
@@ -122,7 +122,7 @@ impl Bench {
         let raising = PartitionRaising::new(
             Arc::new(self.layouts),
             Arc::new(self.changes),
-            Arc::new(self.watch),
+            Arc::new(self.notes),
             Arc::new(self.leadership),
             Arc::new(self.topic),
             Arc::new(self.results),
@@ -140,7 +140,7 @@ impl Bench {
         let adoption = TopicAdoption::new(
             Arc::new(self.layouts),
             Arc::new(self.changes),
-            Arc::new(self.watch),
+            Arc::new(self.notes),
             Arc::new(self.leadership),
             Arc::new(self.topic),
         );
@@ -161,7 +161,7 @@ async fn a_raise_drains_grows_both_topics_and_switches_once() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     let mut looks = 0;
     bench
         .changes
@@ -199,7 +199,7 @@ async fn topics_that_grew_before_the_command_died_are_not_grown_again() {
     bench.topics_have(Some(6));
     bench.written_to(END);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench.changes.expect_undecided().returning(|_| Ok(0));
     bench.topic.expect_grow().never();
     bench.results.expect_grow().never();
@@ -229,7 +229,7 @@ async fn what_does_not_become_final_in_time_takes_the_pause_back_and_grows_nothi
         bench.topics_have(Some(4));
         left(&mut bench);
         bench.pauses();
-        bench.is_watched();
+        bench.is_noted();
         bench.resumes_once();
         bench.topic.expect_grow().never();
         bench.results.expect_grow().never();
@@ -246,7 +246,7 @@ async fn an_operator_who_stops_it_while_it_drains_gets_writing_back() {
     bench.topics_have(Some(4));
     bench.written_to(0);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench.resumes_once();
     bench.topic.expect_grow().never();
     bench.changes.expect_raise().never();
@@ -288,7 +288,7 @@ async fn what_can_not_be_raised_pauses_nobody() {
     for (count, to, words) in rows {
         let mut bench = Bench::new();
         bench.topics_have(count);
-        bench.watch.expect_standing().returning(|| Ok(None));
+        bench.notes.expect_standing().returning(|| Ok(None));
         bench.changes.expect_pause().never();
         let refused = bench.raise(to, stop()).await.unwrap_err().to_string();
         assert!(refused.contains(words), "{refused}");
@@ -307,7 +307,7 @@ async fn what_can_not_be_raised_pauses_nobody() {
 async fn a_layout_that_is_as_large_already_is_left_as_it_is() {
     let mut bench = Bench::new();
     bench.topics_have(Some(4));
-    bench.watch.expect_standing().returning(|| Ok(None));
+    bench.notes.expect_standing().returning(|| Ok(None));
     bench.changes.expect_pause().never();
     bench.topic.expect_grow().never();
     let raised = bench.raise(4, stop()).await.unwrap();
@@ -324,7 +324,7 @@ async fn a_layout_that_is_as_large_already_is_not_called_done_while_a_change_pau
         silent_for: Duration::ZERO,
     };
     bench
-        .watch
+        .notes
         .expect_standing()
         .returning(move || Ok(Some(standing)));
     bench.changes.expect_pause().never();
@@ -355,7 +355,7 @@ async fn a_pause_that_can_not_be_taken_back_is_said_with_what_to_do() {
     bench.topics_have(Some(4));
     bench.written_to(0);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench.changes.expect_resume().returning(|_| Err(away()));
     let text = bench.raise(6, stop()).await.unwrap_err().to_string();
     assert!(
@@ -371,7 +371,7 @@ async fn a_switch_whose_answer_was_lost_is_settled_by_the_layout() {
         bench.topics_have(Some(6));
         bench.written_to(END);
         bench.pauses();
-        bench.is_watched();
+        bench.is_noted();
         bench.changes.expect_undecided().returning(|_| Ok(0));
         bench
             .changes
@@ -406,7 +406,7 @@ async fn adopting_sets_every_partition_to_its_end_and_resumes_when_all_is_final(
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench
         .changes
         .expect_adopt()
@@ -434,7 +434,7 @@ async fn while_lost_events_are_undecided_writing_stays_paused() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench.changes.expect_adopt().returning(|_, _, _| Ok(()));
     bench.changes.expect_undecided().returning(|_| Ok(1));
     bench.changes.expect_resume().never();
@@ -452,7 +452,7 @@ async fn an_operator_who_does_not_wait_gets_writing_back_at_once() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench
         .changes
         .expect_adopt()
@@ -474,7 +474,7 @@ async fn one_partition_is_adopted_alone_and_only_of_a_topic_that_is_there() {
     bench.topics_have(Some(4));
     bench.written_to(END);
     bench.pauses();
-    bench.is_watched();
+    bench.is_noted();
     bench
         .changes
         .expect_adopt()

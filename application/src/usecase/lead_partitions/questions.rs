@@ -11,6 +11,7 @@ use crate::port::layout_store::LayoutStore;
 use crate::port::leader_beat::LeaderBeat;
 use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
 use crate::port::record_reader::RecordReader;
+use crate::usecase::layout_lookup::count_partitions;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, OwnerId, PartitionId};
 use axs_domain::layout::Layout;
@@ -84,6 +85,7 @@ pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, LookFailure> {
     };
     let stored = ports.layouts.load().await.map_err(|f| f.to_string())?;
     let stored = stored.ok_or_else(|| "a layout: none was made yet".to_owned())?;
+    count_partitions(&stored.layout);
     check_topic(&stored, &topic).map_err(|refusal| refusal.to_string())?;
     let ttl = ports.settings.lease.ttl();
     let members = ports.registry.check_in(ports.owner, ttl).await;

@@ -59,13 +59,19 @@ impl Waiting {
     }
 }
 
-/// What a write that panics leaves behind: its tickets must never look as if they were out.
-struct NotWritten<'w>(&'w [Waiting]);
+/// A write under way. One that panics, or whose future is dropped, leaves its tickets so that they never
+/// look as if they were out.
+struct Writing<'w> {
+    taken: &'w [Waiting],
+    answered: bool,
+}
 
-impl Drop for NotWritten<'_> {
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        for one in self.0 {
-            one.mark.dropped.store(true, Ordering::Release);
+        if !self.answered {
+            for one in self.taken {
+                one.mark.dropped.store(true, Ordering::Release);
+            }
         }
     }
 }
@@ -187,11 +193,15 @@ impl CacheFeed {
     async fn write(&self, taken: Vec<Waiting>) -> bool {
         let began = Instant::now();
         let balances = taken.iter().map(|one| one.balance).collect();
-        let unless_it_panics = NotWritten(&taken);
+        let mut writing = Writing {
+            taken: &taken,
+            answered: false,
+        };
         fail::fail_point!("cache.before_write");
         let written = self.cache.write(balances).await;
         fail::fail_point!("cache.after_write");
-        std::mem::forget(unless_it_panics);
+        writing.answered = true;
+        drop(writing);
         histogram!("axs_batch_seconds", "stage" => "cache").record(began.elapsed().as_secs_f64());
         match written {
             Ok(()) => true,

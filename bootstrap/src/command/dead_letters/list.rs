@@ -1,6 +1,5 @@
 //! `bootstrap dead-letters list`.
 
-use super::utc;
 use crate::cli::{Kind, ListArgs};
 use crate::exit::{Ending, UsageError};
 use crate::module::layers::Layers;
@@ -73,7 +72,7 @@ fn print_table(page: &[DeadLetterSummary], counts: &[ReasonCount], next: Option<
             entry.state.word(),
             entry.partition.value(),
             entry.offset.value(),
-            utc(entry.at),
+            entry.at.to_string(),
             entry.reason,
         );
     }
@@ -115,7 +114,7 @@ pub(super) fn summary_json(entry: &DeadLetterSummary) -> Value {
         "account_id": entry.account_id.map(|id| id.value()),
         "reason": entry.reason,
         "message": entry.message,
-        "at": utc(entry.at),
+        "at": entry.at.to_string(),
         "times": entry.times,
     })
 }

@@ -12,8 +12,6 @@ use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
-use axs_domain::time::Timestamp;
-use chrono::{DateTime, SecondsFormat};
 
 /// Lists, shows, redrives or discards.
 ///
@@ -52,12 +50,4 @@ async fn with_database(settings: Settings) -> anyhow::Result<Layers> {
     let layers = Layers::stack(settings, clients)?;
     wait_for_schema(&layers).await?;
     Ok(layers)
-}
-
-/// A time in UTC, to the microsecond.
-fn utc(at: Timestamp) -> String {
-    DateTime::from_timestamp_micros(at.unix_micros()).map_or_else(
-        || at.to_string(),
-        |at| at.to_rfc3339_opts(SecondsFormat::Micros, true),
-    )
 }

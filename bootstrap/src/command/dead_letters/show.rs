@@ -2,7 +2,6 @@
 
 use super::event::event_json;
 use super::list::summary_json;
-use super::utc;
 use crate::cli::ShowArgs;
 use crate::exit::Ending;
 use crate::module::layers::Layers;
@@ -49,7 +48,7 @@ fn inspection_json(found: &Inspection) -> Value {
                 "operator": action.operator,
                 "database_user": action.database_user,
                 "reason": action.reason,
-                "at": utc(action.at),
+                "at": action.at.to_string(),
             })
         })
         .collect();
@@ -70,8 +69,8 @@ fn row_json(row: &ChangeLogRecord) -> Value {
         },
         "reason_code": row.reason.as_ref().map(|reason| reason.code),
         "reason": row.reason.as_ref().map(|reason| reason.message.as_str()),
-        "logged_at": utc(row.logged_at),
-        "decided_at": row.decided_at.map(utc),
+        "logged_at": row.logged_at.to_string(),
+        "decided_at": row.decided_at.map(|at| at.to_string()),
         "partition": row.position.map(|(partition, _)| partition.value()),
         "offset": row.position.map(|(_, offset)| offset.value()),
     })

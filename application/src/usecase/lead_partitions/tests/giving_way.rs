@@ -3,8 +3,8 @@
 use super::cluster::{Cluster, Process};
 use super::settings::settings;
 use crate::port::record_source::SourceEvent;
+use crate::testkit::LogLines;
 use crate::usecase::lead_partitions::settings::READING_LOST_MAX;
-use crate::usecase::log_lines::LogLines;
 use crate::usecase::process_partition::fakes::{let_others_run, owner, until};
 use axs_domain::id::PartitionId;
 use std::sync::Arc;

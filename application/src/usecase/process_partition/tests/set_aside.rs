@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, change, resident};
 use crate::port::clock::Clock;
-use crate::usecase::log_lines::LogLines;
+use crate::testkit::LogLines;
 use crate::usecase::process_partition::fakes::until;
 use crate::usecase::process_partition::set_aside::{LINES_MAX, PERIOD};
 use bytes::Bytes;

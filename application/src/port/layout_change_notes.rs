@@ -25,7 +25,7 @@ pub enum LayoutChangeStep {
 /// [`StoreError`]; every call may be made again.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
-pub trait LayoutChangeWatch: Interface {
+pub trait LayoutChangeNotes: Interface {
     /// The change that pauses writing, if one does.
     async fn standing(&self) -> Result<Option<StandingChange>, StoreError>;
 

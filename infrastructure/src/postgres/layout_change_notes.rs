@@ -6,7 +6,7 @@ use super::pool::Database;
 use super::stored::timestamp;
 use async_trait::async_trait;
 use axs_application::port::layout_change::StandingChange;
-use axs_application::port::layout_change_watch::{LayoutChangeStep, LayoutChangeWatch};
+use axs_application::port::layout_change_notes::{LayoutChangeNotes, LayoutChangeStep};
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::LayoutChangeId;
 use chrono::{DateTime, Utc};
@@ -14,15 +14,15 @@ use shaku::Component;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// [`LayoutChangeWatch`] in the one row of `layout`.
+/// [`LayoutChangeNotes`] in the one row of `layout`.
 #[derive(Component)]
-#[shaku(interface = LayoutChangeWatch)]
-pub struct PgLayoutChangeWatch {
+#[shaku(interface = LayoutChangeNotes)]
+pub struct PgLayoutChangeNotes {
     #[shaku(inject)]
     database: Arc<dyn Database>,
 }
 
-impl PgLayoutChangeWatch {
+impl PgLayoutChangeNotes {
     /// Watches the changes of this database.
     #[must_use]
     pub fn new(database: Arc<dyn Database>) -> Self {
@@ -31,7 +31,7 @@ impl PgLayoutChangeWatch {
 }
 
 #[async_trait]
-impl LayoutChangeWatch for PgLayoutChangeWatch {
+impl LayoutChangeNotes for PgLayoutChangeNotes {
     async fn standing(&self) -> Result<Option<StandingChange>, StoreError> {
         standing(&*self.database).await
     }
