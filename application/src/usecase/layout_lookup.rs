@@ -16,7 +16,7 @@ pub const LAYOUT_REFRESH_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutLookupError {
     /// Nobody made one yet.
-    #[error("no layout was made yet; an operator makes it once, with the partitions of the topic")]
+    #[error("there is no layout yet; an operator makes it, once, by `bootstrap layout init`")]
     NotLaidOut,
     /// It could not be read.
     #[error(transparent)]

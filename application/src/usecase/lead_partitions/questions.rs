@@ -84,7 +84,7 @@ pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, LookFailure> {
         }
     };
     let stored = ports.layouts.load().await.map_err(|f| f.to_string())?;
-    let stored = stored.ok_or_else(|| "a layout: none was made yet".to_owned())?;
+    let stored = stored.ok_or_else(|| "a layout: `bootstrap layout init` makes it".to_owned())?;
     count_partitions(&stored.layout);
     check_topic(&stored, &topic).map_err(|refusal| refusal.to_string())?;
     let ttl = ports.settings.lease.ttl();
