@@ -39,6 +39,9 @@ pub enum Command {
     /// Register currencies, or list them.
     #[command(subcommand)]
     Currencies(CurrenciesCommand),
+    /// Forget what is cached.
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Submit events from a file: one JSON object a line, fields as in axs.v1.BalanceChangeEvent.
     Submit(SubmitArgs),
     /// Look through dead records and parked events, redrive or discard them.
@@ -138,6 +141,14 @@ pub enum CurrenciesCommand {
     },
     /// List the registered currencies.
     List,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Take nothing that is cached now for this database's any more, on the running system: after files
+    /// of it were put back, such as a volume snapshot, or when `verify` says that the cache differs.
+    Forget,
 }
 
 /// How to submit a file.

@@ -4,14 +4,17 @@
 //! one transaction under the row's lock.
 
 use crate::id::{FencingToken, OwnerId};
+use crate::incarnation::Incarnation;
 
-/// The leader row's two columns that decide.
+/// What decides: the leader row's two columns, and the database that the row stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// The newest token given out.
     pub token: FencingToken,
     /// To whom; nobody before the first leader.
     pub owner: Option<OwnerId>,
+    /// The history that the row is part of.
+    pub incarnation: Incarnation,
 }
 
 /// A leader's claim on a partition: what it must show with every write.
@@ -21,14 +24,21 @@ pub struct Claim {
     pub token: FencingToken,
     /// Who it is. Compared too: a failover to a lagging replica may issue a number again.
     pub owner: OwnerId,
+    /// The history that it was given in. In another one neither the leader's memory nor what it told
+    /// the cache is known to be true, even if token and owner came along.
+    pub incarnation: Incarnation,
 }
 
 impl Fence {
     /// The fence of a partition that nobody ever led.
-    pub const UNCLAIMED: Self = Self {
-        token: FencingToken::MIN,
-        owner: None,
-    };
+    #[must_use]
+    pub const fn unclaimed(incarnation: Incarnation) -> Self {
+        Self {
+            token: FencingToken::MIN,
+            owner: None,
+            incarnation,
+        }
+    }
 
     /// Gives the partition to a new owner under the next token.
     ///
@@ -36,39 +46,60 @@ impl Fence {
     #[must_use]
     pub fn raise(self, owner: OwnerId) -> Option<(Self, Claim)> {
         let token = self.token.next()?;
-        Some((
-            Self {
-                token,
-                owner: Some(owner),
-            },
-            Claim { token, owner },
-        ))
+        let raised = Self {
+            token,
+            owner: Some(owner),
+            ..self
+        };
+        let claim = Claim {
+            token,
+            owner,
+            incarnation: self.incarnation,
+        };
+        Some((raised, claim))
     }
 
     /// Whether a write under the claim may commit.
     ///
     /// # Errors
-    /// [`Fenced`]: another leader holds the partition. Stop; do not retry.
+    /// [`Fenced`]: leadership is lost. Stop; do not retry.
     pub fn admit(self, claim: Claim) -> Result<(), Fenced> {
-        if self.token == claim.token && self.owner == Some(claim.owner) {
-            Ok(())
-        } else {
-            Err(Fenced {
+        if self.incarnation != claim.incarnation {
+            Err(Fenced::OtherIncarnation {
+                held: claim.incarnation,
+                found: self.incarnation,
+            })
+        } else if self.token != claim.token || self.owner != Some(claim.owner) {
+            Err(Fenced::Superseded {
                 held: claim.token,
                 newest: self.token,
             })
+        } else {
+            Ok(())
         }
     }
 }
 
-/// The claim is not the newest: leadership is lost.
+/// The claim does not stand: leadership is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("fenced: holds token {held}, the newest is {newest}")]
-pub struct Fenced {
-    /// The token of the refused claim.
-    pub held: FencingToken,
-    /// The token that stands.
-    pub newest: FencingToken,
+pub enum Fenced {
+    /// Another claim is the newest.
+    #[error("holds token {held}, the newest is {newest}")]
+    Superseded {
+        /// The token of the refused claim.
+        held: FencingToken,
+        /// The token that stands.
+        newest: FencingToken,
+    },
+    /// The database has another history than the one that the claim is of: it was restored, failed
+    /// over or restarted, or its cache was forgotten.
+    #[error("led the database as {held}, which is {found} now")]
+    OtherIncarnation {
+        /// The incarnation of the refused claim.
+        held: Incarnation,
+        /// The one that stands.
+        found: Incarnation,
+    },
 }
 
 #[cfg(test)]
@@ -81,10 +112,14 @@ mod tests {
         OwnerId::new(Uuid::from_u128(number))
     }
 
+    const HERE: Incarnation = Incarnation::new(1);
+    const ELSEWHERE: Incarnation = Incarnation::new(2);
+
     fn claim(token: i64, owner: OwnerId) -> Claim {
         Claim {
             token: FencingToken::try_new(token).unwrap(),
             owner,
+            incarnation: HERE,
         }
     }
 
@@ -93,6 +128,7 @@ mod tests {
         let fence = Fence {
             token: FencingToken::try_new(7).unwrap(),
             owner: Some(owner(1)),
+            incarnation: HERE,
         };
         let rows = [
             (claim(7, owner(1)), true),
@@ -105,7 +141,7 @@ mod tests {
             let expected = if admitted {
                 Ok(())
             } else {
-                Err(Fenced {
+                Err(Fenced::Superseded {
                     held: claim.token,
                     newest: fence.token,
                 })
@@ -115,9 +151,26 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_of_another_history_is_refused_though_token_and_owner_came_along() {
+        let (fence, claim) = Fence::unclaimed(HERE).raise(owner(1)).unwrap();
+        assert_eq!(fence.admit(claim), Ok(()));
+        let moved = Fence {
+            incarnation: ELSEWHERE,
+            ..fence
+        };
+        let refused = Fenced::OtherIncarnation {
+            held: HERE,
+            found: ELSEWHERE,
+        };
+        assert_eq!(moved.admit(claim), Err(refused));
+        let (again, claim) = moved.raise(owner(1)).unwrap();
+        assert_eq!((claim.incarnation, again.admit(claim)), (ELSEWHERE, Ok(())));
+    }
+
+    #[test]
     fn nobody_is_admitted_before_the_first_leader() {
-        assert!(Fence::UNCLAIMED.admit(claim(0, owner(1))).is_err());
-        let (_, first) = Fence::UNCLAIMED.raise(owner(1)).unwrap();
+        assert!(Fence::unclaimed(HERE).admit(claim(0, owner(1))).is_err());
+        let (_, first) = Fence::unclaimed(HERE).raise(owner(1)).unwrap();
         assert_eq!(first.token.value(), 1);
     }
 
@@ -127,7 +180,8 @@ mod tests {
         assert_eq!(
             Fence {
                 token: last,
-                owner: Some(owner(1))
+                owner: Some(owner(1)),
+                incarnation: HERE,
             }
             .raise(owner(2)),
             None
@@ -139,7 +193,7 @@ mod tests {
         fn of_all_claims_ever_given_out_only_the_newest_is_admitted(
             owners in proptest::collection::vec(0u128..3, 1..20),
         ) {
-            let mut fence = Fence::UNCLAIMED;
+            let mut fence = Fence::unclaimed(HERE);
             let mut claims = Vec::new();
             for number in owners {
                 let (raised, claim) = fence.raise(owner(number)).unwrap();

@@ -18,6 +18,7 @@
 //! | the decision | [`decision`], [`book`] |
 //! | the life of a log row | [`log_status`] |
 //! | who may write | [`fencing`], [`lease`], [`quota`] |
+//! | which history of the database | [`incarnation`] |
 //! | account → shard → partition | [`layout`], [`layout_raise`] |
 //! | a record of the topic is known again | [`record_digest`] |
 
@@ -33,6 +34,7 @@ pub mod event_draft;
 pub mod fencing;
 pub mod fingerprint;
 pub mod id;
+pub mod incarnation;
 pub mod layout;
 pub mod layout_raise;
 pub mod lease;

@@ -30,6 +30,24 @@ impl Database {
     /// The server is away or the user may not create databases.
     pub async fn create(servers: &Servers, name: &str) -> Result<Self> {
         run_on_server(servers, &format!("CREATE DATABASE {name}")).await?;
+        Self::named(servers, name)
+    }
+
+    /// A copy of it as it stands, beside it. Whoever is connected to it is cut off.
+    ///
+    /// # Errors
+    /// The server is away, or somebody connects again at once.
+    pub async fn copy(&self, servers: &Servers) -> Result<Self> {
+        let (this, copy) = (&self.name, format!("{}_copy", self.name));
+        let cut = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{this}'"
+        );
+        run_on_server(servers, &cut).await?;
+        run_on_server(servers, &format!("CREATE DATABASE {copy} TEMPLATE {this}")).await?;
+        Self::named(servers, &copy)
+    }
+
+    fn named(servers: &Servers, name: &str) -> Result<Self> {
         let url = servers.database_named(name);
         let options = PgConnectOptions::from_str(url.as_str())?.disable_statement_logging();
         let pool = PgPoolOptions::new()

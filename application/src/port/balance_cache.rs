@@ -1,14 +1,17 @@
-//! The fast read side: balances in a cache that is never ahead of the database.
+//! The fast read side: balances in a cache that is never ahead of the database, and never another's.
 
-use super::balance_store::AccountBalances;
+use super::balance_store::{AccountBalances, BalancesSnapshot};
 use async_trait::async_trait;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use shaku::Interface;
 
 /// A committed balance for the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommittedBalance {
+    /// In which history of the database it was committed.
+    pub incarnation: Incarnation,
     /// Where the account lives.
     pub shard_id: ShardId,
     /// Which balance.
@@ -33,6 +36,8 @@ pub struct CacheError {
 /// # Contract
 /// - Callers write only what is committed. A balance is replaced by a newer version only, in
 ///   whatever order writes arrive.
+/// - What was written or filled under one incarnation is seen under that one alone; versions of two
+///   are never compared.
 /// - An account is a hit only after a `fill` with all its balances, until the fill expires.
 ///
 /// # Errors
@@ -43,12 +48,13 @@ pub trait BalanceCache: Interface {
     /// The accounts' balances in the order asked, in one round trip; `None` is a miss.
     async fn read(
         &self,
+        incarnation: Incarnation,
         accounts: Vec<(ShardId, AccountId)>,
     ) -> Result<Vec<Option<AccountBalances>>, CacheError>;
 
     /// Notes balances after a commit, all in one round trip.
     async fn write(&self, balances: Vec<CommittedBalance>) -> Result<(), CacheError>;
 
-    /// Notes all balances of accounts, which makes them hits.
-    async fn fill(&self, accounts: Vec<AccountBalances>) -> Result<(), CacheError>;
+    /// Notes all balances of accounts, as read together, which makes them hits.
+    async fn fill(&self, snapshot: BalancesSnapshot) -> Result<(), CacheError>;
 }

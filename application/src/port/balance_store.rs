@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use shaku::Interface;
 
 /// Every balance of one account, in the order of the currency codes.
@@ -16,6 +17,15 @@ pub struct AccountBalances {
     pub account_id: AccountId,
     /// The balances it ever had.
     pub balances: Vec<(CurrencyCode, VersionedBalance)>,
+}
+
+/// Accounts read as of one moment, and the history that the moment is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancesSnapshot {
+    /// Read with the balances: nothing of another history is among them.
+    pub incarnation: Incarnation,
+    /// In the order asked.
+    pub accounts: Vec<AccountBalances>,
 }
 
 /// Reads committed balances.
@@ -39,5 +49,8 @@ pub trait BalanceStore: Interface {
     async fn load_accounts(
         &self,
         accounts: Vec<(ShardId, AccountId)>,
-    ) -> Result<Vec<AccountBalances>, StoreError>;
+    ) -> Result<BalancesSnapshot, StoreError>;
+
+    /// The history that the database is in now. Never waits behind reads of balances.
+    async fn incarnation(&self) -> Result<Incarnation, StoreError>;
 }

@@ -15,6 +15,7 @@ pub mod dead_letters;
 pub mod event_codec;
 pub mod event_publisher;
 pub mod event_topic;
+pub mod installation;
 pub mod layout_change;
 pub mod layout_change_notes;
 pub mod layout_store;

@@ -30,11 +30,15 @@ use axs_domain::account::Account;
 use axs_domain::amount::Amount;
 use axs_domain::currency::{Currency, CurrencyCode};
 use axs_domain::id::{AccountId, LogId, UserId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::layout::{Layout, PoolSpec};
 use axs_domain::text::PoolName;
 
 /// The pool of [`stored_layout`].
 pub const POOL: &str = "retail";
+
+/// The one history of stores that have no other.
+pub const INCARNATION: Incarnation = Incarnation::new(1);
 
 /// An account's id.
 #[must_use]

@@ -9,6 +9,7 @@ pub mod currency_lookup;
 mod detached;
 pub mod event_state;
 pub mod find_event;
+pub mod incarnation_lookup;
 pub(crate) mod jitter;
 pub mod layout_lookup;
 pub mod lead_partitions;

@@ -1,10 +1,12 @@
-//! Keeping what this process remembers of currencies, layout and backlog fresh.
+//! Keeping what this process remembers of currencies, layout, backlog and incarnation fresh.
 
 use super::backlog::Backlog;
 use super::currency_lookup::CurrencyLookup;
+use super::incarnation_lookup::{INCARNATION_PERIOD, IncarnationLookup};
 use super::layout_lookup::LayoutLookup;
 use async_trait::async_trait;
 use shaku::{Component, Interface};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -43,6 +45,8 @@ pub struct PeriodicRefresh {
     layouts: Arc<dyn LayoutLookup>,
     #[shaku(inject)]
     backlog: Arc<dyn Backlog>,
+    #[shaku(inject)]
+    incarnations: Arc<dyn IncarnationLookup>,
     /// How often.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: RefreshSettings,
@@ -55,12 +59,14 @@ impl PeriodicRefresh {
         currencies: Arc<dyn CurrencyLookup>,
         layouts: Arc<dyn LayoutLookup>,
         backlog: Arc<dyn Backlog>,
+        incarnations: Arc<dyn IncarnationLookup>,
         settings: RefreshSettings,
     ) -> Self {
         Self {
             currencies,
             layouts,
             backlog,
+            incarnations,
             settings,
         }
     }
@@ -92,10 +98,23 @@ impl RefreshLookups for PeriodicRefresh {
                 sleep(self.settings.period.min(BACKLOG_PERIOD_MAX)).await;
             }
         };
-        let both = async { tokio::join!(rounds, backlog) };
+        // One more: a question to another server must not delay this one.
+        let incarnation = async {
+            let mut failed = false;
+            loop {
+                let refreshed = self.incarnations.refresh().await;
+                if let Err(error) = &refreshed
+                    && !failed
+                {
+                    tracing::warn!(%error, "it is not known whether the database is still the same");
+                }
+                failed = refreshed.is_err();
+                sleep(INCARNATION_PERIOD).await;
+            }
+        };
+        let all = async { tokio::join!(rounds, backlog, incarnation) };
         // Only reads: dropping them half-way is harmless.
-        let _: Option<(std::convert::Infallible, std::convert::Infallible)> =
-            stop.run_until_cancelled(both).await;
+        let _: Option<(Infallible, Infallible, Infallible)> = stop.run_until_cancelled(all).await;
     }
 }
 
@@ -105,6 +124,7 @@ mod tests {
     use crate::testkit::{away, stored_layout};
     use crate::usecase::backlog::MockBacklog;
     use crate::usecase::currency_lookup::MockCurrencyLookup;
+    use crate::usecase::incarnation_lookup::MockIncarnationLookup;
     use crate::usecase::layout_lookup::MockLayoutLookup;
 
     #[tokio::test(start_paused = true)]
@@ -124,10 +144,16 @@ mod tests {
         };
         let mut backlog = MockBacklog::new();
         backlog.expect_refresh().times(13).return_const(());
+        let mut incarnations = MockIncarnationLookup::new();
+        incarnations
+            .expect_refresh()
+            .times(13)
+            .returning(|| Err(away()));
         let refresh = PeriodicRefresh::new(
             Arc::new(currencies),
             Arc::new(layouts),
             Arc::new(backlog),
+            Arc::new(incarnations),
             settings,
         );
         let stop = CancellationToken::new();

@@ -8,11 +8,12 @@ use crate::store::StoreServer;
 use crate::world::{World, lock};
 use async_trait::async_trait;
 use axs_application::port::balance_cache::{BalanceCache, CacheError, CommittedBalance};
-use axs_application::port::balance_store::AccountBalances;
+use axs_application::port::balance_store::{AccountBalances, BalancesSnapshot};
 use axs_application::port::leader_beat::LeaderBeat;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, OwnerId, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,7 +33,7 @@ pub struct CachedAccount {
 
 #[derive(Default)]
 struct CacheState {
-    accounts: BTreeMap<(ShardId, AccountId), CachedAccount>,
+    accounts: BTreeMap<(Incarnation, ShardId, AccountId), CachedAccount>,
     beats: BTreeMap<PartitionId, Duration>,
 }
 
@@ -69,13 +70,22 @@ impl CacheServer {
     }
 
     pub fn accounts(&self) -> BTreeMap<(ShardId, AccountId), CachedAccount> {
-        lock(&self.state).accounts.clone()
+        let accounts = lock(&self.state).accounts.clone();
+        let place = |((_, shard, account), cached)| ((shard, account), cached);
+        accounts.into_iter().map(place).collect()
     }
 
-    fn put(&self, shard: ShardId, key: BalanceKey, stored: VersionedBalance) {
-        self.compare_with_the_store(shard, key, stored);
+    fn put(&self, balance: CommittedBalance) {
+        let CommittedBalance {
+            incarnation,
+            shard_id,
+            key,
+            stored,
+        } = balance;
+        self.compare_with_the_store(shard_id, key, stored);
         let mut state = lock(&self.state);
-        let account = state.accounts.entry((shard, key.account_id)).or_default();
+        let place = (incarnation, shard_id, key.account_id);
+        let account = state.accounts.entry(place).or_default();
         let known = account.balances.entry(key.currency).or_insert(stored);
         if known.version < stored.version {
             *known = stored;
@@ -158,13 +168,14 @@ impl CacheClient {
 impl BalanceCache for CacheClient {
     async fn read(
         &self,
+        incarnation: Incarnation,
         accounts: Vec<(ShardId, AccountId)>,
     ) -> Result<Vec<Option<AccountBalances>>, CacheError> {
         self.ask("cache read", move |server| {
             let now = server.world.elapsed();
             let state = lock(&server.state);
             let of = |(shard_id, account_id): (ShardId, AccountId)| {
-                let account = state.accounts.get(&(shard_id, account_id))?;
+                let account = state.accounts.get(&(incarnation, shard_id, account_id))?;
                 account.complete_until.filter(|until| *until > now)?;
                 Some(AccountBalances {
                     shard_id,
@@ -180,25 +191,31 @@ impl BalanceCache for CacheClient {
     async fn write(&self, balances: Vec<CommittedBalance>) -> Result<(), CacheError> {
         self.ask("cache write", move |server| {
             for balance in balances {
-                server.put(balance.shard_id, balance.key, balance.stored);
+                server.put(balance);
             }
         })
         .await
     }
 
-    async fn fill(&self, accounts: Vec<AccountBalances>) -> Result<(), CacheError> {
+    async fn fill(&self, snapshot: BalancesSnapshot) -> Result<(), CacheError> {
         self.ask("cache fill", move |server| {
             let until = server.world.elapsed() + FILL_TTL;
-            for account in accounts {
+            let incarnation = snapshot.incarnation;
+            for account in snapshot.accounts {
                 let account_id = account.account_id;
                 for (currency, stored) in account.balances {
                     let key = BalanceKey {
                         account_id,
                         currency,
                     };
-                    server.put(account.shard_id, key, stored);
+                    server.put(CommittedBalance {
+                        incarnation,
+                        shard_id: account.shard_id,
+                        key,
+                        stored,
+                    });
                 }
-                let place = (account.shard_id, account_id);
+                let place = (incarnation, account.shard_id, account_id);
                 let mut state = lock(&server.state);
                 state.accounts.entry(place).or_default().complete_until = Some(until);
             }

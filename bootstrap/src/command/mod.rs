@@ -2,6 +2,7 @@
 //! or few use cases it drives; nothing else resolves anything.
 
 mod accounts;
+mod cache;
 mod consumer;
 mod currencies;
 mod dead_letters;
@@ -31,6 +32,7 @@ pub async fn run(command: &Command, settings: Settings) -> anyhow::Result<Ending
         Command::Layout(command) => layout::run(command, settings).await,
         Command::Accounts(command) => accounts::run(command, settings).await,
         Command::Currencies(command) => currencies::run(command, settings).await,
+        Command::Cache(command) => cache::run(command, settings).await,
         Command::Submit(args) => submit::run(args, settings).await,
         Command::DeadLetters(command) => dead_letters::run(command, settings).await,
         Command::Verify(args) => verify::run(args, settings).await,

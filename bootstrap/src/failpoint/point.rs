@@ -52,5 +52,6 @@ pub const POINTS: &[(&str, Kind)] = &[
     rule("break.second_copy"),
     rule("break.refusal_kept"),
     rule("break.cache_before_commit"),
+    rule("break.cache_incarnation"),
     rule("break.relay_cursor"),
 ];

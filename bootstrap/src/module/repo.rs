@@ -10,6 +10,7 @@ use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
 use axs_infrastructure::postgres::dead_letters::{PgDeadLetters, PgParkedEvents};
+use axs_infrastructure::postgres::installation::PgInstallation;
 use axs_infrastructure::postgres::layout_change::PgLayoutChange;
 use axs_infrastructure::postgres::layout_change_notes::PgLayoutChangeNotes;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 /// How much longer than its fill a hash is kept: longer than any fill is on its way, so that an
 /// old fill still meets the newer versions.
-const RETENTION_PAST_FILL: Duration = Duration::from_secs(3_600);
+pub const RETENTION_PAST_FILL: Duration = Duration::from_secs(3_600);
 
 module! {
     pub RepoModule {
@@ -42,6 +43,7 @@ module! {
             #[lazy] PgConsumerRegistry,
             #[lazy] PgCurrencyRegistry,
             #[lazy] PgDeadLetters,
+            #[lazy] PgInstallation,
             #[lazy] PgLayoutChange,
             #[lazy] PgLayoutChangeNotes,
             #[lazy] PgLayoutStore,

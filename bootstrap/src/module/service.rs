@@ -40,6 +40,7 @@ use axs_application::usecase::backlog::{
 use axs_application::usecase::change_layout::{PartitionRaising, TopicAdoption};
 use axs_application::usecase::currency_lookup::CurrencySnapshot;
 use axs_application::usecase::find_event::LoggedEvents;
+use axs_application::usecase::incarnation_lookup::IncarnationSeen;
 use axs_application::usecase::layout_lookup::LayoutSnapshot;
 use axs_application::usecase::lead_partitions::{
     LeadSettings, PartitionElector, PartitionElectorParameters,
@@ -85,6 +86,7 @@ module! {
             #[lazy] CurrencySnapshot,
             #[lazy] DeadLetterSettling,
             #[lazy] GroupCommit,
+            #[lazy] IncarnationSeen,
             #[lazy] LayoutMaking,
             #[lazy] LayoutSnapshot,
             #[lazy] LoggedEvents,

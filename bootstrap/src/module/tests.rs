@@ -10,6 +10,7 @@ use axs_application::port::change_log_partitions::ChangeLogPartitions;
 use axs_application::port::currency_registry::CurrencyRegistry;
 use axs_application::port::dead_letters::DeadLetters;
 use axs_application::port::event_publisher::EventPublisher;
+use axs_application::port::installation::Installation;
 use axs_application::port::layout_change::LayoutChange;
 use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::LayoutStore;
@@ -96,6 +97,7 @@ async fn the_roots_of_the_operators_commands_are_whole_without_what_they_do_not_
     resolves::<dyn RegisterCurrencies>(plain.service.as_ref());
     resolves::<dyn CurrencyRegistry>(plain.repo.as_ref());
     resolves::<dyn LayoutStore>(plain.repo.as_ref());
+    resolves::<dyn Installation>(plain.repo.as_ref());
     resolves::<dyn LayoutChange>(plain.repo.as_ref());
     resolves::<dyn LayoutChangeNotes>(plain.repo.as_ref());
     resolves::<dyn PartitionLeadership>(plain.repo.as_ref());

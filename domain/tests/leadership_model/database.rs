@@ -2,6 +2,11 @@
 
 use crate::owner::Place;
 use axs_domain::fencing::{Claim, Fence};
+use axs_domain::incarnation::Incarnation;
+
+/// The one history of the model. A real failover begins another, which the fence refuses too; here it
+/// does not, so that what comes out of a failover is held by token, owner and offset alone.
+const INCARNATION: Incarnation = Incarnation::new(0);
 
 /// The leader row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,7 +17,7 @@ pub struct LeaderRow {
 
 impl LeaderRow {
     const FIRST: Self = Self {
-        fence: Fence::UNCLAIMED,
+        fence: Fence::unclaimed(INCARNATION),
         stored_offset: 0,
     };
 }

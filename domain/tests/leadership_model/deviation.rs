@@ -44,6 +44,7 @@ impl Guards {
             } else {
                 Some(claim.owner)
             },
+            incarnation: fence.incarnation,
         };
         asked.admit(claim).is_ok()
     }

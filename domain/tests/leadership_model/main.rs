@@ -46,6 +46,8 @@
 //! - `record_backend.sql`: every backend can be ended at any time here.
 //! - Two terms of one process at once. A worker waits for its write before its process may take over
 //!   again; were it not so, the token would tell the terms apart, since the owner would be the same.
+//! - The incarnation, which is one and the same throughout: a failover changes it, and each break of a
+//!   guard would then be covered by it.
 //! - Liveness. That a successor comes within the lease is shown on real servers.
 //! - A replica that lost something and keeps serving beside the old primary (two primaries): that is
 //!   for the operator of the failover to prevent.

@@ -288,6 +288,7 @@ fn hear_commit(next: &mut State, place: Place) -> Option<()> {
         None => Claim {
             token: commit.row.fence.token,
             owner: commit.row.fence.owner?,
+            incarnation: commit.row.fence.incarnation,
         },
     };
     let stored_offset = commit.row.stored_offset;

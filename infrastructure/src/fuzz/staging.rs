@@ -19,6 +19,7 @@ use axs_domain::decision::{BalanceWrite, LedgerEntry};
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{BalanceVersion, FencingToken, Offset, OwnerId, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::record_digest::RecordDigest;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
@@ -170,6 +171,7 @@ impl Builder<'_> {
             claim: Claim {
                 token: FencingToken::MIN,
                 owner: OwnerId::new(Uuid::nil()),
+                incarnation: Incarnation::new(0),
             },
             shards: Vec::new(),
             offset_before: Offset::MIN,

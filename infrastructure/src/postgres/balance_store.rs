@@ -4,10 +4,11 @@ use super::error::StoreName;
 use super::pool::Database;
 use super::stored::shard_bounds;
 use async_trait::async_trait;
-use axs_application::port::balance_store::{AccountBalances, BalanceStore};
+use axs_application::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
 use axs_application::port::store_error::StoreError;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use shaku::Component;
 use sqlx::FromRow;
 use std::sync::Arc;
@@ -40,11 +41,27 @@ struct BalanceRow {
     version: i64,
 }
 
+/// A balance beside the incarnation; only the latter, when there is no balance at all.
 #[derive(FromRow)]
 struct AccountBalanceRow {
-    currency_code: String,
-    #[sqlx(flatten)]
-    balance: BalanceRow,
+    incarnation: i64,
+    position: Option<i64>,
+    currency_code: Option<String>,
+    available: Option<String>,
+    frozen: Option<String>,
+    version: Option<i64>,
+}
+
+impl AccountBalanceRow {
+    fn into_balance(self) -> Option<(String, BalanceRow)> {
+        let balance = BalanceRow {
+            position: self.position?,
+            available: self.available?,
+            frozen: self.frozen?,
+            version: self.version?,
+        };
+        Some((self.currency_code?, balance))
+    }
 }
 
 impl BalanceRow {
@@ -88,7 +105,7 @@ impl BalanceStore for PgBalanceStore {
     async fn load_accounts(
         &self,
         accounts: Vec<(ShardId, AccountId)>,
-    ) -> Result<Vec<AccountBalances>, StoreError> {
+    ) -> Result<BalancesSnapshot, StoreError> {
         let name = self.name();
         let shards: Vec<i32> = accounts.iter().map(|(shard, _)| shard.value()).collect();
         let ids: Vec<i64> = accounts.iter().map(|(_, id)| id.value()).collect();
@@ -101,7 +118,11 @@ impl BalanceStore for PgBalanceStore {
             })
             .collect();
         let Some((lowest, highest)) = shard_bounds(&shards) else {
-            return Ok(found);
+            let incarnation = self.incarnation().await?;
+            return Ok(BalancesSnapshot {
+                incarnation,
+                accounts: found,
+            });
         };
         let rows: Vec<AccountBalanceRow> =
             sqlx::query_as(include_str!("sql/balance/load_accounts.sql"))
@@ -112,13 +133,27 @@ impl BalanceStore for PgBalanceStore {
                 .fetch_all(self.database.queries())
                 .await
                 .map_err(|error| name.sqlx(&error))?;
-        for row in rows {
-            let place = name.place(row.balance.position, found.len())?;
+        let incarnation = rows.first().map(|row| Incarnation::new(row.incarnation));
+        let incarnation = incarnation.ok_or_else(|| name.corrupt("no incarnation"))?;
+        for (code, row) in rows.into_iter().filter_map(AccountBalanceRow::into_balance) {
+            let place = name.place(row.position, found.len())?;
             if let Some(account) = found.get_mut(place) {
-                let currency = name.currency(&row.currency_code)?;
-                account.balances.push((currency, row.balance.stored(name)?));
+                let currency = name.currency(&code)?;
+                account.balances.push((currency, row.stored(name)?));
             }
         }
-        Ok(found)
+        Ok(BalancesSnapshot {
+            incarnation,
+            accounts: found,
+        })
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, StoreError> {
+        // The operations pool: a rush of reads must not make it unknown which cache is whose.
+        sqlx::query_scalar(include_str!("sql/balance/incarnation.sql"))
+            .fetch_one(self.database.operations())
+            .await
+            .map(Incarnation::new)
+            .map_err(|error| self.name().sqlx(&error))
     }
 }

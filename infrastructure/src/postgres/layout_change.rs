@@ -35,7 +35,7 @@ use uuid::Uuid;
 
 /// How long appends under way, and open batches of leaders, are waited for. Longer than any
 /// statement and than a candidate's patience with a leader that froze.
-const OPEN_WORK_WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const OPEN_WORK_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How long a count of what is undecided may take: it reads the state tables whole.
 const COUNT_WAIT_MAX: Duration = Duration::from_mins(10);
@@ -115,19 +115,7 @@ impl PgLayoutChange {
         if epoch.is_some() && epoch != standing.next() {
             return Err(LayoutChangeError::Moved { standing });
         }
-        for lock in [
-            include_str!("sql/layout/lock_leases.sql"),
-            include_str!("sql/layout/lock_leaders.sql"),
-        ] {
-            transaction.execute(lock).await.map_err(failed)?;
-        }
-        sqlx::query(include_str!("sql/layout/fence_leaders.sql"))
-            .bind(epoch.unwrap_or(standing).value())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction
-            .execute(include_str!("sql/layout/end_leases.sql"))
+        fence_all(&mut transaction, epoch.unwrap_or(standing).value())
             .await
             .map_err(failed)?;
         Ok(transaction)
@@ -245,8 +233,33 @@ impl LayoutChange for PgLayoutChange {
     }
 }
 
+/// Waits for the open batches, fences every leader and ends every lease; gives how many leaders.
+pub(super) async fn fence_all(
+    transaction: &mut PgTransaction<'static>,
+    epoch: i32,
+) -> Result<u64, sqlx::Error> {
+    for lock in [
+        include_str!("sql/layout/lock_leases.sql"),
+        include_str!("sql/layout/lock_leaders.sql"),
+    ] {
+        transaction.execute(lock).await?;
+    }
+    let fenced = sqlx::query(include_str!("sql/layout/fence_leaders.sql"))
+        .bind(epoch)
+        .execute(&mut **transaction)
+        .await?
+        .rows_affected();
+    transaction
+        .execute(include_str!("sql/layout/end_leases.sql"))
+        .await?;
+    Ok(fenced)
+}
+
 /// A transaction whose statements may wait so long, for locks too.
-async fn patient(pool: &PgPool, wait_max: Duration) -> Result<PgTransaction<'static>, sqlx::Error> {
+pub(super) async fn patient(
+    pool: &PgPool,
+    wait_max: Duration,
+) -> Result<PgTransaction<'static>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let wait_ms = millis(wait_max);
     let bounds = format!(

@@ -13,6 +13,7 @@ pub mod currency_registry;
 pub mod dead_letters;
 mod entity;
 mod error;
+pub mod installation;
 pub mod layout_change;
 pub mod layout_change_notes;
 pub mod layout_store;

@@ -13,16 +13,20 @@
 //! why what is written is kept for `retention` even if nobody reads it: as long as that outlasts
 //! the time between a fill's reading and its arrival, no fill can bring an old balance back.
 //! An evicted or lost hash can, until its fill expires: give the cache memory enough.
+//!
+//! The incarnation stands in the key, not in the value: balances of two histories of the database never
+//! meet, so their versions are never compared, and those of before go by themselves.
 
 use super::balance_hash::{amounts, key, parse};
 use super::key_prefix::KeyPrefix;
 use super::pools::RedisPools;
 use async_trait::async_trait;
 use axs_application::port::balance_cache::{BalanceCache, CacheError, CommittedBalance};
-use axs_application::port::balance_store::AccountBalances;
+use axs_application::port::balance_store::{AccountBalances, BalancesSnapshot};
 use axs_domain::balance::VersionedBalance;
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use redis::{
     ErrorKind, Pipeline, RedisResult, Script, ServerErrorKind, Value, cmd, from_redis_value,
 };
@@ -77,6 +81,10 @@ impl RedisBalanceCache {
         Self { pools, settings }
     }
 
+    fn key(&self, (incarnation, shard): Home, account: AccountId) -> String {
+        key(&self.settings.key_prefix, shard, incarnation, account)
+    }
+
     /// Runs the script for each chunk, all in one round trip; one more where Redis does not know
     /// the script yet, after its restart for example.
     async fn store(&self, chunks: Vec<Chunk>, complete_for: Duration) -> Result<(), CacheError> {
@@ -108,7 +116,7 @@ impl RedisBalanceCache {
                 .arg(STORE_NEWER.get_hash())
                 .arg(chunk.accounts.len());
             for account in &chunk.accounts {
-                command.arg(key(&self.settings.key_prefix, chunk.shard_id, *account));
+                command.arg(self.key(chunk.home, *account));
             }
             command.arg(millis(kept_for)).arg(millis(complete_for));
             for (place, currency, stored) in &chunk.balances {
@@ -127,6 +135,7 @@ impl RedisBalanceCache {
 impl BalanceCache for RedisBalanceCache {
     async fn read(
         &self,
+        incarnation: Incarnation,
         accounts: Vec<(ShardId, AccountId)>,
     ) -> Result<Vec<Option<AccountBalances>>, CacheError> {
         if accounts.is_empty() {
@@ -139,7 +148,7 @@ impl BalanceCache for RedisBalanceCache {
         for (shard, account) in &accounts {
             pipeline
                 .cmd("HGETALL")
-                .arg(key(&self.settings.key_prefix, *shard, *account));
+                .arg(self.key((incarnation, *shard), *account));
         }
         let mut answers = pool.run(&mut pipeline).await?.into_iter();
         let now = match answers.next() {
@@ -173,28 +182,31 @@ impl BalanceCache for RedisBalanceCache {
             .await
     }
 
-    async fn fill(&self, accounts: Vec<AccountBalances>) -> Result<(), CacheError> {
-        if accounts.is_empty() {
+    async fn fill(&self, snapshot: BalancesSnapshot) -> Result<(), CacheError> {
+        if snapshot.accounts.is_empty() {
             return Ok(());
         }
         // Zero would be a write.
         let complete_for = self.settings.fill_ttl.max(Duration::from_millis(1));
-        self.store(chunks_of_accounts(accounts), complete_for).await
+        self.store(chunks_of_accounts(snapshot), complete_for).await
     }
 }
 
-/// Balances of one shard that one run of the script stores.
+/// Where hashes live together: the history they are of, and their shard.
+type Home = (Incarnation, ShardId);
+
+/// Balances of one home that one run of the script stores.
 struct Chunk {
-    shard_id: ShardId,
+    home: Home,
     accounts: Vec<AccountId>,
     /// Each with the place of its account, from 1 as Lua counts.
     balances: Vec<(usize, CurrencyCode, VersionedBalance)>,
 }
 
 impl Chunk {
-    const fn new(shard_id: ShardId) -> Self {
+    const fn new(home: Home) -> Self {
         Self {
-            shard_id,
+            home,
             accounts: Vec::new(),
             balances: Vec::new(),
         }
@@ -207,14 +219,15 @@ impl Chunk {
 }
 
 fn chunks_of_balances(balances: Vec<CommittedBalance>) -> Vec<Chunk> {
-    let mut by_shard: BTreeMap<ShardId, Vec<CommittedBalance>> = BTreeMap::new();
+    let mut by_home: BTreeMap<Home, Vec<CommittedBalance>> = BTreeMap::new();
     for balance in balances {
-        by_shard.entry(balance.shard_id).or_default().push(balance);
+        let home = (balance.incarnation, balance.shard_id);
+        by_home.entry(home).or_default().push(balance);
     }
     let mut chunks = Vec::new();
-    for (shard_id, balances) in by_shard {
+    for (home, balances) in by_home {
         for balances in balances.chunks(BALANCES_PER_SCRIPT_MAX) {
-            let mut chunk = Chunk::new(shard_id);
+            let mut chunk = Chunk::new(home);
             let mut places = HashMap::new();
             for CommittedBalance { key, stored, .. } in balances {
                 let place = *places.entry(key.account_id).or_insert_with(|| {
@@ -229,12 +242,12 @@ fn chunks_of_balances(balances: Vec<CommittedBalance>) -> Vec<Chunk> {
     chunks
 }
 
-fn chunks_of_accounts(accounts: Vec<AccountBalances>) -> Vec<Chunk> {
+fn chunks_of_accounts(snapshot: BalancesSnapshot) -> Vec<Chunk> {
     let mut by_shard: BTreeMap<ShardId, Vec<Chunk>> = BTreeMap::new();
-    for account in accounts {
+    for account in snapshot.accounts {
         let chunks = by_shard.entry(account.shard_id).or_default();
         if chunks.last().is_none_or(Chunk::is_full) {
-            chunks.push(Chunk::new(account.shard_id));
+            chunks.push(Chunk::new((snapshot.incarnation, account.shard_id)));
         }
         if let Some(chunk) = chunks.last_mut() {
             chunk.accounts.push(account.account_id);

@@ -6,12 +6,23 @@ use axs_domain::amount::Amount;
 use axs_domain::balance::{Balance, VersionedBalance};
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, BalanceVersion, ShardId};
+use axs_domain::incarnation::Incarnation;
 
 /// The field that makes a hash complete. No currency is written in small letters.
 pub(super) const COMPLETE: &[u8] = b"complete";
 
-pub(super) fn key(prefix: &KeyPrefix, shard: ShardId, account: AccountId) -> String {
-    format!("{{{prefix}:{shard}}}:balances:{account}")
+/// The hash of an account in one history of the database. Behind the hash tag: the keys of a shard stay
+/// together.
+pub(super) fn key(
+    prefix: &KeyPrefix,
+    shard: ShardId,
+    incarnation: Incarnation,
+    account: AccountId,
+) -> String {
+    fail::fail_point!("break.cache_incarnation", |_| format!(
+        "{{{prefix}:{shard}}}:balances:{account}"
+    ));
+    format!("{{{prefix}:{shard}}}:balances:{incarnation}:{account}")
 }
 
 /// What stands after the version.
@@ -67,13 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_tag_is_the_shard() {
+    fn the_hash_tag_is_the_shard_and_the_incarnation_stands_behind_it() {
         let key = key(
             &KeyPrefix::parse("axs").unwrap(),
             ShardId::try_new(7).unwrap(),
+            Incarnation::new(-2),
             AccountId::try_new(42).unwrap(),
         );
-        assert_eq!(key, "{axs:7}:balances:42");
+        assert_eq!(key, "{axs:7}:balances:fffffffffffffffe:42");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | port | adapter | keys |
 //! |---|---|---|
-//! | `BalanceCache` | [`RedisBalanceCache`] | `{prefix:shard}:balances:account`, a hash |
+//! | `BalanceCache` | [`RedisBalanceCache`] | `{prefix:shard}:balances:incarnation:account`, a hash |
 //! | `LeaderBeat` | [`RedisLeaderBeat`] | `{prefix:beats}:partition`, the owner |
 //! | `ReadinessProbe` | [`RedisProbe`] | none |
 //!

@@ -15,6 +15,7 @@ use axs_domain::decision::{BalanceWrite, LedgerEntry};
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, BalanceVersion, LogId, Offset, OwnerId, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::record_digest::RecordDigest;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
@@ -51,6 +52,11 @@ pub fn shard_of(account: i64) -> ShardId {
 
 pub fn new_owner() -> OwnerId {
     OwnerId::new(Uuid::new_v4())
+}
+
+/// The history that the database is in.
+pub async fn incarnation(test: &TestDatabase) -> Incarnation {
+    Incarnation::new(test.number("SELECT database_incarnation()").await)
 }
 
 pub fn currency(code: &str) -> CurrencyCode {

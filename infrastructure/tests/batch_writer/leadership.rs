@@ -1,6 +1,6 @@
 //! Who leads a partition.
 
-use crate::fixture::{Consumer, LEASE, new_owner, offset, on_partitions, partition};
+use crate::fixture::{Consumer, LEASE, incarnation, new_owner, offset, on_partitions, partition};
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
 use axs_domain::fencing::Claim;
 use axs_domain::id::{FencingToken, LayoutEpoch};
@@ -28,6 +28,7 @@ async fn a_free_partition_is_taken_with_the_offsets_that_are_stored() {
             claim: Claim {
                 token: FencingToken::try_new(5).unwrap(),
                 owner: consumer.owner,
+                incarnation: incarnation(&test).await,
             },
             stored_offset: offset(12),
             stored_record: RecordDigest::restore(&[0xab; 32]),

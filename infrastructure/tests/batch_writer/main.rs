@@ -15,6 +15,7 @@ mod dead_letters;
 mod fencing;
 mod fixture;
 mod guards;
+mod incarnation;
 mod leadership;
 mod numeric;
 mod plan;

@@ -58,12 +58,12 @@ async fn whoever_is_fenced_moves_no_results_offset() {
         let standing = new.lead(0).await;
         // The token of another, and another's token under the same number.
         let forged = Claim {
-            token: standing.token,
             owner: old.owner,
+            ..standing
         };
         let ahead = Claim {
             token: FencingToken::try_new(standing.token.value() + 1).unwrap(),
-            owner: new.owner,
+            ..standing
         };
         for wrong in [claim, forged, ahead] {
             let out = old.leadership.results_out(partition(0), wrong, offset(5));

@@ -88,7 +88,7 @@ async fn an_accounts_balances_stand_in_the_order_of_the_currency_codes() {
             (shard(3), account(7)),
             (shard(20), account(9)),
         ];
-        let loaded = store.load_accounts(asked.clone()).await.unwrap();
+        let loaded = store.load_accounts(asked.clone()).await.unwrap().accounts;
         let answered: Vec<_> = loaded
             .iter()
             .map(|account| (account.shard_id, account.account_id))
@@ -106,7 +106,8 @@ async fn an_accounts_balances_stand_in_the_order_of_the_currency_codes() {
             ]
         );
         assert_eq!(loaded[3].balances, nine);
-        assert_eq!(store.load_accounts(Vec::new()).await.unwrap(), []);
+        let nothing = store.load_accounts(Vec::new()).await.unwrap();
+        assert_eq!(nothing.accounts, []);
     })
     .await;
 }

@@ -15,6 +15,7 @@ mod change_log;
 mod change_log_partitions;
 mod currency_registry;
 mod event;
+mod incarnation;
 mod laid_out;
 mod layout_change;
 mod layout_store;

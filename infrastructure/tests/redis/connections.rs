@@ -1,6 +1,8 @@
 //! Claims about connections: dead ones, slow ones, none.
 
-use crate::support::{cache, committed, filled, pools, settings, shard, unused_prefix, url};
+use crate::support::{
+    INCARNATION, cache, committed, filled, pools, settings, shard, snapshot, unused_prefix, url,
+};
 use axs_application::port::balance_cache::BalanceCache;
 use axs_application::port::readiness_probe::ReadinessProbe;
 use axs_infrastructure::redis::{
@@ -93,13 +95,13 @@ async fn a_batch_over_many_shards_is_one_round_trip() {
         .map(|it| (it.shard_id, it.account_id))
         .collect();
     // Connects, and brings the script.
-    cache.fill(accounts.clone()).await.unwrap();
+    cache.fill(snapshot(accounts.clone())).await.unwrap();
 
     let before = Instant::now();
     let batch: Vec<_> = (0..SHARDS).map(|n| committed(n, 7, "BTC", 2)).collect();
     cache.write(batch).await.unwrap();
-    cache.fill(accounts).await.unwrap();
-    let answers = cache.read(asked).await.unwrap();
+    cache.fill(snapshot(accounts)).await.unwrap();
+    let answers = cache.read(INCARNATION, asked).await.unwrap();
     // One round trip each would be three delays; one for each shard would be 72.
     assert!(before.elapsed() < 12 * delay, "{:?}", before.elapsed());
     assert!(answers.iter().all(Option::is_some));
@@ -125,7 +127,7 @@ async fn a_redis_that_does_not_answer_is_given_up_within_the_response_timeout() 
     let cache = RedisBalanceCache::new(pools, settings);
     let before = Instant::now();
     let asked = vec![(shard(1), crate::support::account(1))];
-    let error = cache.read(asked).await.unwrap_err();
+    let error = cache.read(INCARNATION, asked).await.unwrap_err();
     assert!(before.elapsed() < Duration::from_secs(3));
     assert_eq!(error.address, address.to_string());
 }
@@ -138,7 +140,10 @@ async fn a_redis_that_is_not_there_fails_at_once_without_its_password() {
         MINUTE,
     );
     let before = Instant::now();
-    let error = cache.fill(vec![filled(1, 7, &[])]).await.unwrap_err();
+    let error = cache
+        .fill(snapshot(vec![filled(1, 7, &[])]))
+        .await
+        .unwrap_err();
     // Well before the checkout timeout: a read falls back to the database without a wait.
     assert!(before.elapsed() < Duration::from_secs(1));
     assert_eq!(error.address, "127.0.0.1:1");

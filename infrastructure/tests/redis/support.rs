@@ -1,11 +1,12 @@
 //! What the claims stand on: keys of one's own on the Redis that `make test` names.
 
 use axs_application::port::balance_cache::{BalanceCache, CommittedBalance};
-use axs_application::port::balance_store::AccountBalances;
+use axs_application::port::balance_store::{AccountBalances, BalancesSnapshot};
 use axs_domain::amount::Amount;
 use axs_domain::balance::{Balance, BalanceKey, VersionedBalance};
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, BalanceVersion, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_infrastructure::redis::{
     BalanceCacheSettings, KeyPrefix, RedisBalanceCache, RedisConnections, RedisPools, RedisSettings,
 };
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// Far longer than Redis needs in a test.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The history of the claims that have no other.
+pub const INCARNATION: Incarnation = Incarnation::new(0xA55);
 
 pub fn url() -> String {
     let name = "AXS_TEST_REDIS_URL";
@@ -64,7 +68,10 @@ impl Fixture {
 
     /// The name of an account's hash in Redis.
     pub fn key(&self, shard_number: i32, number: i64) -> String {
-        format!("{{{}:{shard_number}}}:balances:{number}", self.prefix)
+        format!(
+            "{{{}:{shard_number}}}:balances:{INCARNATION}:{number}",
+            self.prefix
+        )
     }
 
     /// The balances of an account, if it is a hit.
@@ -74,7 +81,12 @@ impl Fixture {
         number: i64,
     ) -> Option<Vec<(CurrencyCode, VersionedBalance)>> {
         let asked = vec![(shard(shard_number), account(number))];
-        let answer = self.cache.read(asked).await.unwrap().remove(0)?;
+        let answer = self
+            .cache
+            .read(INCARNATION, asked)
+            .await
+            .unwrap()
+            .remove(0)?;
         assert_eq!(
             (answer.shard_id, answer.account_id),
             (shard(shard_number), account(number))
@@ -122,12 +134,21 @@ pub fn stored(version: i64) -> VersionedBalance {
 
 pub fn committed(shard_number: i32, number: i64, currency: &str, version: i64) -> CommittedBalance {
     CommittedBalance {
+        incarnation: INCARNATION,
         shard_id: shard(shard_number),
         key: BalanceKey {
             account_id: account(number),
             currency: code(currency),
         },
         stored: stored(version),
+    }
+}
+
+/// Accounts read together.
+pub fn snapshot(accounts: Vec<AccountBalances>) -> BalancesSnapshot {
+    BalancesSnapshot {
+        incarnation: INCARNATION,
+        accounts,
     }
 }
 

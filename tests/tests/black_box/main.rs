@@ -13,6 +13,7 @@ mod durability;
 mod idempotency;
 mod layout_change;
 mod leadership;
+mod other_database;
 mod outage;
 mod poison;
 mod relay;

@@ -411,7 +411,7 @@ async fn execute(deployment: &Deployment, statement: String) -> Result<()> {
 async fn set_ahead(deployment: &Deployment) -> Result<()> {
     let client = redis::Client::open(deployment.servers.redis.as_str())?;
     let mut connection = client.get_multiplexed_async_connection().await?;
-    let pattern = format!("*{}*:balances:1", deployment.database.name);
+    let pattern = format!("*{}*:balances:*:1", deployment.database.name);
     let keys: Vec<String> = redis::cmd("KEYS")
         .arg(&pattern)
         .query_async(&mut connection)

@@ -4,6 +4,7 @@ use super::{Decider, Stores, new_owner, partition, resident};
 use crate::port::batch_writer::WriteError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::FencingToken;
+use axs_domain::incarnation::Incarnation;
 
 const HERE: i32 = 2;
 
@@ -35,7 +36,8 @@ pub async fn a_claim_is_refused_before_its_first_batch_too(stores: Stores) {
     assert_eq!(stores.write(batch).await, Err(WriteError::Fenced));
 }
 
-/// A number that a lagging copy gave out again, or one that was lost with the old primary.
+/// A number that a lagging copy gave out again, one that was lost with the old primary, or token and
+/// owner as they stand, of another history.
 pub async fn the_newest_token_in_other_hands_is_refused(stores: Stores) {
     let here = partition(HERE);
     let claim = stores.lead(here, new_owner()).await;
@@ -49,11 +51,17 @@ pub async fn the_newest_token_in_other_hands_is_refused(stores: Stores) {
             token: next,
             ..claim
         },
+        Claim {
+            incarnation: Incarnation::new(!claim.incarnation.value()),
+            ..claim
+        },
     ];
     for claim in claims {
         let batch = Decider::new(here, claim).batch().skip().decided();
         let refused = stores.write(batch).await;
         assert_eq!(refused, Err(WriteError::Fenced), "{claim:?}");
+        let settled = stores.writer.settle(here, claim).await;
+        assert_eq!(settled, Err(WriteError::Fenced), "{claim:?}");
     }
 }
 

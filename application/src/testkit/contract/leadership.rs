@@ -20,7 +20,11 @@ pub async fn a_free_partition_is_taken_with_what_is_stored(stores: Stores) {
     let taken = stores.leadership.take_over(here, owner, LEASE).await;
     let token = FencingToken::try_new(first.token.value() + 1).unwrap();
     let expected = TakeOver::Taken {
-        claim: Claim { token, owner },
+        claim: Claim {
+            token,
+            owner,
+            ..first
+        },
         stored_offset: offset(2),
         stored_record: Some(last_record),
         layout_epoch: stored_layout().layout.epoch(),

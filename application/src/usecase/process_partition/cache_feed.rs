@@ -4,6 +4,7 @@ use crate::port::balance_cache::{BalanceCache, CommittedBalance};
 use crate::usecase::backoff::Backoff;
 use axs_domain::balance::BalanceKey;
 use axs_domain::id::ShardId;
+use axs_domain::incarnation::Incarnation;
 use metrics::{counter, histogram};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -83,7 +84,7 @@ impl Drop for Writing<'_> {
 /// stops a worker.
 pub(crate) struct CacheFeed {
     cache: Arc<dyn BalanceCache>,
-    waiting: Mutex<BTreeMap<(ShardId, BalanceKey), Waiting>>,
+    waiting: Mutex<BTreeMap<(Incarnation, ShardId, BalanceKey), Waiting>>,
     more: Notify,
     offers: AtomicU64,
 }
@@ -121,7 +122,14 @@ impl CacheFeed {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             for one in offered {
                 let room = waiting.len() < WAITING_MAX;
-                match waiting.entry((one.balance.shard_id, one.balance.key)) {
+                let CommittedBalance {
+                    incarnation,
+                    shard_id,
+                    key,
+                    ..
+                } = one.balance;
+                // Versions of two histories are not compared.
+                match waiting.entry((incarnation, shard_id, key)) {
                     Entry::Occupied(mut entry) => {
                         if one.supersedes(entry.get()) {
                             entry.insert(one);

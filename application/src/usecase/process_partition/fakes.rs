@@ -2,7 +2,7 @@
 
 use super::draft::ShardedKey;
 use crate::port::balance_cache::{BalanceCache, CacheError, CommittedBalance};
-use crate::port::balance_store::{AccountBalances, BalanceStore};
+use crate::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
 use crate::port::batch_writer::{
     BatchWriter, Culprit, CulpritKind, DeadLetter, DecidedBatch, FinalResult, FinalisedEvent,
     WriteError, WriteReceipt,
@@ -13,11 +13,13 @@ use crate::port::relay_source::{
     LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
 };
 use crate::port::store_error::StoreError;
+use crate::testkit::INCARNATION;
 use async_trait::async_trait;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, LogId, Offset, OwnerId, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::{Monotonic, Timestamp};
 use bytes::Bytes;
@@ -347,8 +349,15 @@ impl BalanceStore for FakeStore {
     async fn load_accounts(
         &self,
         _accounts: Vec<(ShardId, AccountId)>,
-    ) -> Result<Vec<AccountBalances>, StoreError> {
-        Ok(Vec::new())
+    ) -> Result<BalancesSnapshot, StoreError> {
+        Ok(BalancesSnapshot {
+            incarnation: INCARNATION,
+            accounts: Vec::new(),
+        })
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, StoreError> {
+        Ok(INCARNATION)
     }
 }
 
@@ -451,6 +460,7 @@ pub(crate) struct FakeCache {
 impl BalanceCache for FakeCache {
     async fn read(
         &self,
+        _incarnation: Incarnation,
         accounts: Vec<(ShardId, AccountId)>,
     ) -> Result<Vec<Option<AccountBalances>>, CacheError> {
         Ok(accounts.iter().map(|_| None).collect())
@@ -473,7 +483,7 @@ impl BalanceCache for FakeCache {
         Ok(())
     }
 
-    async fn fill(&self, _accounts: Vec<AccountBalances>) -> Result<(), CacheError> {
+    async fn fill(&self, _snapshot: BalancesSnapshot) -> Result<(), CacheError> {
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
 use axs_domain::balance::BalanceKey;
 use axs_domain::decision::LedgerEntry;
 use axs_domain::id::{Offset, PartitionId};
+use axs_domain::incarnation::Incarnation;
 use metrics::counter;
 
 /// Records of one page.
@@ -118,11 +119,15 @@ fn key_of(envelope: &Envelope) -> ChangeLogKey {
 }
 
 /// The balances that results left, the newest of each last.
-pub(super) fn balances_after(results: &[FinishedEvent]) -> Vec<CommittedBalance> {
-    let after = |finished: &FinishedEvent| match &finished.outcome {
+pub(super) fn balances_after(
+    results: &[FinishedEvent],
+    incarnation: Incarnation,
+) -> Vec<CommittedBalance> {
+    let after = move |finished: &FinishedEvent| match &finished.outcome {
         FinishedOutcome::Applied(entries) => {
             let (shard_id, account_id) = (finished.shard_id, finished.event.account_id());
             let balance = move |entry: &LedgerEntry| CommittedBalance {
+                incarnation,
                 shard_id,
                 key: BalanceKey {
                     account_id,

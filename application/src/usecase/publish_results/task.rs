@@ -159,9 +159,10 @@ impl ResultTask {
                 let page = read_page(&self.ports, self.term.partition, self.handed, until).await?;
                 counter!("axs_results_replayed_total")
                     .increment(u64::try_from(page.results.len()).unwrap_or(u64::MAX));
+                let balances = balances_after(&page.results, self.term.claim.incarnation);
                 let stretch = Stretch {
                     to: page.to,
-                    cache: self.ports.cache.offer(balances_after(&page.results)),
+                    cache: self.ports.cache.offer(balances),
                     since: Instant::now(),
                 };
                 self.hand_over(stretch, &page.results).await?;

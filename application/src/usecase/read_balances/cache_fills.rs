@@ -2,7 +2,7 @@
 
 use super::store_reads::turns;
 use crate::port::balance_cache::BalanceCache;
-use crate::port::balance_store::AccountBalances;
+use crate::port::balance_store::BalancesSnapshot;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
@@ -16,7 +16,7 @@ impl CacheFills {
     pub(super) fn begin(
         &self,
         cache: &Arc<dyn BalanceCache>,
-        accounts: Vec<AccountBalances>,
+        snapshot: BalancesSnapshot,
         max: u32,
     ) {
         let fills = self.0.get_or_init(|| turns(max));
@@ -26,7 +26,7 @@ impl CacheFills {
         };
         let cache = Arc::clone(cache);
         tokio::spawn(async move {
-            if let Err(error) = cache.fill(accounts).await {
+            if let Err(error) = cache.fill(snapshot).await {
                 tracing::debug!(%error, "the cache was not filled");
             }
             drop(turn);

@@ -10,9 +10,10 @@ mod store_reads;
 
 use super::account_lookup::AccountLookup;
 use super::currency_lookup::CurrencyLookup;
+use super::incarnation_lookup::IncarnationLookup;
 use super::refusal::{FieldViolation, Refusal, RefusalCode};
 use crate::port::balance_cache::BalanceCache;
-use crate::port::balance_store::{AccountBalances, BalanceStore};
+use crate::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::account::Account;
@@ -25,6 +26,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store_reads::StoreReads;
+use tokio::time::Instant;
 
 /// Bounds of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,8 @@ pub enum ReadBalancesError {
 ///
 /// # Contract
 /// - Outcomes stand in the order of the accounts. An unknown account never fails its neighbours.
-/// - A cache that fails is never an error: the store answers instead, within its bound.
+/// - A cache that fails is never an error: the store answers instead, within its bound. So it does
+///   while it is not known which history the store is in: the cache may hold another's.
 ///
 /// # Errors
 /// [`ReadBalancesError`].
@@ -133,6 +136,8 @@ pub struct BalanceReading {
     accounts: Arc<dyn AccountLookup>,
     #[shaku(inject)]
     currencies: Arc<dyn CurrencyLookup>,
+    #[shaku(inject)]
+    incarnations: Arc<dyn IncarnationLookup>,
     #[shaku(inject)]
     cache: Arc<dyn BalanceCache>,
     #[shaku(inject)]
@@ -154,6 +159,7 @@ impl BalanceReading {
     pub fn new(
         accounts: Arc<dyn AccountLookup>,
         currencies: Arc<dyn CurrencyLookup>,
+        incarnations: Arc<dyn IncarnationLookup>,
         cache: Arc<dyn BalanceCache>,
         store: Arc<dyn BalanceStore>,
         settings: ReadSettings,
@@ -161,6 +167,7 @@ impl BalanceReading {
         Self {
             accounts,
             currencies,
+            incarnations,
             cache,
             store,
             settings,
@@ -200,7 +207,12 @@ impl BalanceReading {
     ) -> Result<HashMap<AccountId, (ReadSource, AccountBalances)>, ReadBalancesError> {
         let mut found = HashMap::with_capacity(places.len());
         let mut missed = Vec::new();
-        let cache_answers = match self.cache.read(places.clone()).await {
+        let read = match self.incarnations.last_seen() {
+            Some(incarnation) => self.cache.read(incarnation, places.clone()).await,
+            // All are missed, and filled under the incarnation that they are read in.
+            None => Ok(Vec::new()),
+        };
+        let cache_answers = match read {
             Ok(read) => {
                 for (index, place) in places.into_iter().enumerate() {
                     match read.get(index).cloned().flatten() {
@@ -227,17 +239,20 @@ impl BalanceReading {
             let max = self.settings.cache_fills_max;
             self.cache_fills.begin(&self.cache, loaded.clone(), max);
         }
-        found.extend(loaded.into_iter().map(from_database));
+        found.extend(loaded.accounts.into_iter().map(from_database));
         Ok(found)
     }
 
     async fn load_accounts(
         &self,
         places: Vec<Place>,
-    ) -> Result<Vec<AccountBalances>, ReadBalancesError> {
+    ) -> Result<BalancesSnapshot, ReadBalancesError> {
         let _turn = self.store_reads.turn(&self.settings).await?;
         report_reads("database", places.len());
-        Ok(self.store.load_accounts(places).await?)
+        let asked_at = Instant::now();
+        let loaded = self.store.load_accounts(places).await?;
+        self.incarnations.saw(loaded.incarnation, asked_at);
+        Ok(loaded)
     }
 
     /// Only the balances asked for, which the primary key finds.
@@ -292,7 +307,7 @@ impl ReadBalances for BalanceReading {
                 ReadConsistency::Cached => self.read_cached(places).await?,
                 ReadConsistency::Committed => {
                     let loaded = if query.currencies.is_empty() {
-                        self.load_accounts(places).await?
+                        self.load_accounts(places).await?.accounts
                     } else {
                         self.load_currencies(places, &query.currencies).await?
                     };

@@ -1,16 +1,19 @@
 use super::*;
 use crate::port::balance_cache::{CacheError, MockBalanceCache};
 use crate::port::balance_store::MockBalanceStore;
-use crate::testkit::{account, account_id, amount, away, code, currency};
+use crate::testkit::{INCARNATION, account, account_id, amount, away, code, currency};
 use crate::usecase::account_lookup::MockAccountLookup;
 use crate::usecase::currency_lookup::MockCurrencyLookup;
+use crate::usecase::incarnation_lookup::MockIncarnationLookup;
 use axs_domain::balance::Balance;
 use axs_domain::currency::CurrencySet;
 use axs_domain::id::BalanceVersion;
+use axs_domain::incarnation::Incarnation;
 use std::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 const OPEN: [i64; 3] = [1, 2, 3];
+const OTHER: Incarnation = Incarnation::new(2);
 
 fn settings() -> ReadSettings {
     ReadSettings {
@@ -25,6 +28,10 @@ struct Ports {
     cache: MockBalanceCache,
     store: MockBalanceStore,
     currencies: MockCurrencyLookup,
+    /// The incarnation last seen.
+    seen: Option<Incarnation>,
+    /// What the reading said that it saw.
+    saw: Arc<Mutex<Vec<Incarnation>>>,
     settings: ReadSettings,
 }
 
@@ -39,6 +46,8 @@ impl Ports {
             cache: MockBalanceCache::new(),
             store: MockBalanceStore::new(),
             currencies,
+            seen: Some(INCARNATION),
+            saw: Arc::default(),
             settings: settings(),
         }
     }
@@ -49,9 +58,16 @@ impl Ports {
             let open = ids.into_iter().filter(|id| OPEN.contains(&id.value()));
             Ok(open.map(|id| (id, account(id.value()))).collect())
         });
+        let mut incarnations = MockIncarnationLookup::new();
+        incarnations.expect_last_seen().return_const(self.seen);
+        let saw = self.saw;
+        incarnations
+            .expect_saw()
+            .returning(move |incarnation, _| saw.lock().unwrap().push(incarnation));
         BalanceReading::new(
             Arc::new(accounts),
             Arc::new(self.currencies),
+            Arc::new(incarnations),
             Arc::new(self.cache),
             Arc::new(self.store),
             self.settings,
@@ -60,13 +76,17 @@ impl Ports {
 
     /// The cache has the accounts of `hits` and misses all others.
     fn cached(&mut self, hits: &'static [i64]) {
-        self.cache.expect_read().times(1).returning(|asked| {
-            let read = asked.into_iter().map(|(_, id)| {
-                let id = id.value();
-                hits.contains(&id).then(|| balances(id, "7"))
+        self.cache
+            .expect_read()
+            .times(1)
+            .returning(|incarnation, asked| {
+                assert_eq!(incarnation, INCARNATION);
+                let read = asked.into_iter().map(|(_, id)| {
+                    let id = id.value();
+                    hits.contains(&id).then(|| balances(id, "7"))
+                });
+                Ok(read.collect())
             });
-            Ok(read.collect())
-        });
     }
 
     /// The store is asked once for the balances of exactly these accounts.
@@ -81,8 +101,16 @@ impl Ports {
             })
             .returning(|asked| {
                 let ids = asked.into_iter().map(|(_, id)| id.value());
-                Ok(ids.map(|id| balances(id, "9")).collect())
+                Ok(snapshot(ids.map(|id| balances(id, "9")).collect()))
             });
+    }
+}
+
+/// What the store gives: of another history than the one last seen.
+fn snapshot(accounts: Vec<AccountBalances>) -> BalancesSnapshot {
+    BalancesSnapshot {
+        incarnation: OTHER,
+        accounts,
     }
 }
 
@@ -147,17 +175,19 @@ async fn what_the_cache_has_is_never_asked_of_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_misses_are_loaded_and_then_filled_in_the_background() {
+async fn only_misses_are_loaded_and_then_filled_under_the_history_they_were_read_in() {
     let mut ports = Ports::new();
     ports.cached(&[1]);
     ports.stored(&[2, 3]);
     let filled: Arc<Mutex<Vec<i64>>> = Arc::default();
     let seen = Arc::clone(&filled);
     ports.cache.expect_fill().times(1).returning(move |fills| {
-        let ids = fills.iter().map(|fill| fill.account_id.value());
+        assert_eq!(fills.incarnation, OTHER);
+        let ids = fills.accounts.iter().map(|fill| fill.account_id.value());
         seen.lock().unwrap().extend(ids);
         Err(cache_error())
     });
+    let saw = Arc::clone(&ports.saw);
     let query = query(&[1, 2, 3], &[], ReadConsistency::Cached);
     let outcomes = ports.reading().read(query).await.unwrap();
     let sources: Vec<ReadSource> = outcomes.iter().map(|o| found(o).source).collect();
@@ -168,6 +198,21 @@ async fn only_misses_are_loaded_and_then_filled_in_the_background() {
     let mut filled = filled.lock().unwrap().clone();
     filled.sort_unstable();
     assert_eq!(filled, [2, 3]);
+    assert_eq!(*saw.lock().unwrap(), [OTHER], "the next read asks for it");
+}
+
+/// At the start, and in a process that is cut off from the database.
+#[tokio::test(start_paused = true)]
+async fn while_the_history_is_not_known_the_cache_is_filled_and_not_read() {
+    let mut ports = Ports::new();
+    ports.seen = None;
+    ports.cache.expect_read().never();
+    ports.cache.expect_fill().times(1).returning(|_| Ok(()));
+    ports.stored(&[1]);
+    let query = query(&[1], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    assert_eq!(found(&outcomes[0]).source, ReadSource::Database);
+    sleep(Duration::from_secs(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +222,7 @@ async fn a_cache_that_fails_is_no_error_and_is_not_filled() {
         .cache
         .expect_read()
         .times(1)
-        .returning(|_| Err(cache_error()));
+        .returning(|_, _| Err(cache_error()));
     ports.cache.expect_fill().never();
     ports.stored(&[1, 2]);
     let query = query(&[1, 2], &[], ReadConsistency::Cached);
@@ -328,7 +373,7 @@ async fn fills_beyond_the_bound_are_skipped() {
     let cache: Arc<dyn BalanceCache> = Arc::new(cache);
     let fills = CacheFills::default();
     // On the one thread of this test the first fill has not run when the second is asked for.
-    fills.begin(&cache, vec![balances(1, "1")], 1);
-    fills.begin(&cache, vec![balances(2, "1")], 1);
+    fills.begin(&cache, snapshot(vec![balances(1, "1")]), 1);
+    fills.begin(&cache, snapshot(vec![balances(2, "1")]), 1);
     tokio::task::yield_now().await;
 }

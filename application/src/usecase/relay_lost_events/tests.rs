@@ -6,7 +6,7 @@ use crate::port::event_publisher::Delivery;
 use crate::port::event_topic::{LogBounds, MockEventTopic};
 use crate::port::record_reader::MockRecordReader;
 use crate::port::record_source::InboundRecord;
-use crate::testkit::{EventBuilder, TableCodec, account, log_id, stored_layout};
+use crate::testkit::{EventBuilder, INCARNATION, TableCodec, account, log_id, stored_layout};
 use crate::usecase::process_partition::fakes::{
     FakeStore, Row, TokioClock, let_others_run, offset, owner, until,
 };
@@ -100,6 +100,7 @@ fn claim() -> Claim {
     Claim {
         token: FencingToken::MIN.next().unwrap(),
         owner: owner(1),
+        incarnation: INCARNATION,
     }
 }
 
@@ -107,6 +108,7 @@ fn bench(log_end: i64, stored: i64) -> (Bench, LostEventRelay) {
     let store = Arc::new(FakeStore::new(Fence {
         token: claim().token,
         owner: Some(claim().owner),
+        incarnation: claim().incarnation,
     }));
     let left = Arc::new(AtomicBool::new(true));
     let mut reader = MockRecordReader::new();
@@ -305,7 +307,8 @@ async fn the_next_leader_begins_at_the_mark_that_the_last_one_stored() {
 #[tokio::test(start_paused = true)]
 async fn a_fenced_relay_moves_no_mark() {
     let (bench, mut relay) = bench(0, 0);
-    bench.store.state.lock().unwrap().fence = Fence::UNCLAIMED.raise(owner(2)).unwrap().0;
+    bench.store.state.lock().unwrap().fence =
+        Fence::unclaimed(INCARNATION).raise(owner(2)).unwrap().0;
     assert_eq!(relay.round().await, Ok(0));
     assert_eq!(bench.store.state.lock().unwrap().relay_mark, None);
 }

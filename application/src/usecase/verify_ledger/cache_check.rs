@@ -7,6 +7,7 @@ use crate::port::balance_store::AccountBalances;
 use crate::port::store_error::StoreError;
 use axs_domain::balance::VersionedBalance;
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use std::time::Duration;
 
 /// Tries of one read of the cache before it is left out.
@@ -19,7 +20,8 @@ impl VerifyLedgerService {
     /// Compares the cached balances of accounts with the stored ones.
     ///
     /// The order of the two reads is the check: what the cache holds was committed before it was
-    /// read, so a later read of the database must show that version or a newer one.
+    /// read, so a later read of the database must show that version or a newer one. Only what is cached
+    /// under the standing incarnation is ever served, so only that is compared.
     pub(super) async fn verify_cache(
         &self,
         accounts: Vec<(ShardId, AccountId)>,
@@ -28,7 +30,8 @@ impl VerifyLedgerService {
         let Some(compared) = report.cached_accounts else {
             return Ok(());
         };
-        let cached = match self.read_cache(accounts).await {
+        let incarnation = self.store.incarnation().await?;
+        let cached = match self.read_cache(incarnation, accounts).await {
             Ok(cached) => cached,
             Err(failure) => {
                 report.cached_accounts = None;
@@ -42,7 +45,11 @@ impl VerifyLedgerService {
             .map(|hit| (hit.shard_id, hit.account_id))
             .collect();
         let stored = self.store.load_accounts(keys).await?;
-        for (hit, stored) in hits.iter().zip(&stored) {
+        if stored.incarnation != incarnation {
+            // Forgotten meanwhile: of these accounts nothing is cached any more.
+            return Ok(());
+        }
+        for (hit, stored) in hits.iter().zip(&stored.accounts) {
             for finding in newer_in_cache(hit, stored) {
                 report.differences.add(DifferenceKind::Cache, finding);
             }
@@ -54,15 +61,16 @@ impl VerifyLedgerService {
     /// Asked more than once: one slow answer must not leave the cache out of a run.
     async fn read_cache(
         &self,
+        incarnation: Incarnation,
         accounts: Vec<(ShardId, AccountId)>,
     ) -> Result<Vec<Option<AccountBalances>>, CacheError> {
         for _ in 1..CACHE_TRIES_MAX {
-            if let Ok(cached) = self.cache.read(accounts.clone()).await {
+            if let Ok(cached) = self.cache.read(incarnation, accounts.clone()).await {
                 return Ok(cached);
             }
             tokio::time::sleep(CACHE_PAUSE).await;
         }
-        self.cache.read(accounts).await
+        self.cache.read(incarnation, accounts).await
     }
 }
 

@@ -3,20 +3,21 @@
 use super::cache_check::CACHE_TRIES_MAX;
 use super::*;
 use crate::port::balance_cache::{CacheError, MockBalanceCache};
-use crate::port::balance_store::{AccountBalances, MockBalanceStore};
+use crate::port::balance_store::{AccountBalances, BalancesSnapshot, MockBalanceStore};
 use crate::port::change_log::{ChangeLogKey, ChangeLogRecord, RecordedReason};
 use crate::port::ledger_audit::{
     AuditGround, AuditedBalance, AuditedEvent, AuditedLeader, AuditedPartition, BalancePage,
     BrokenEntry, DeadLetterPage, EntryPage, EventCursor, EventPage, MockAuditSnapshot,
     MockLedgerAudit, PayloadPage, PayloadState, UnreadableRow, WaitingDeadLetter,
 };
-use crate::testkit::{EventBuilder, TableCodec, account_id, amount, code, log_id};
+use crate::testkit::{EventBuilder, INCARNATION, TableCodec, account_id, amount, code, log_id};
 use axs_domain::balance::{Balance, BalanceKey, VersionedBalance};
 use axs_domain::change::Branch;
 use axs_domain::decision::LedgerEntry;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{BalanceVersion, FencingToken, LayoutEpoch, Offset, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::log_status::LogStatus;
 use axs_domain::rule::{CreditLimit, NonNegative};
 use axs_domain::time::Timestamp;
@@ -99,6 +100,8 @@ struct Scene {
     payloads: PayloadPage,
     dead_letters: DeadLetterPage,
     cached: Result<Vec<Option<AccountBalances>>, CacheError>,
+    /// The history that the balances are read in, after the cache.
+    incarnation: Incarnation,
     stored: Vec<AccountBalances>,
     credit: Option<&'static str>,
 }
@@ -151,6 +154,7 @@ impl Scene {
             payloads: PayloadPage::default(),
             dead_letters: DeadLetterPage::default(),
             cached: Ok(vec![Some(account_with(balance("-300", 1)))]),
+            incarnation: INCARNATION,
             stored: vec![account_with(balance("-300", 1))],
             credit: Some("300"),
         }
@@ -199,6 +203,7 @@ impl Scene {
             payloads,
             dead_letters,
             cached,
+            incarnation,
             stored,
             ..
         } = self;
@@ -223,17 +228,28 @@ impl Scene {
         let mut order = mockall::Sequence::new();
         let mut cache = MockBalanceCache::new();
         let tries = if cached.is_ok() { 1 } else { CACHE_TRIES_MAX };
+        let mut store = MockBalanceStore::new();
+        store
+            .expect_incarnation()
+            .times(0..=1)
+            .in_sequence(&mut order)
+            .return_once(|| Ok(INCARNATION));
         cache
             .expect_read()
             .times(0..=tries)
             .in_sequence(&mut order)
-            .returning(move |_| cached.clone());
-        let mut store = MockBalanceStore::new();
+            .withf(|incarnation, _| *incarnation == INCARNATION)
+            .returning(move |_, _| cached.clone());
         store
             .expect_load_accounts()
             .times(0..=1)
             .in_sequence(&mut order)
-            .return_once(|_| Ok(stored));
+            .return_once(move |_| {
+                Ok(BalancesSnapshot {
+                    incarnation,
+                    accounts: stored,
+                })
+            });
         service(snapshot, self.codec, cache, store, rules(self.credit))
             .verify(mpsc::channel(1).0)
             .await
@@ -274,6 +290,13 @@ fn account_with(balance: VersionedBalance) -> AccountBalances {
         shard_id: SHARD,
         account_id: account_id(1),
         balances: vec![(code("USDT"), balance)],
+    }
+}
+
+fn nothing_stored() -> BalancesSnapshot {
+    BalancesSnapshot {
+        incarnation: INCARNATION,
+        accounts: Vec::new(),
     }
 }
 
@@ -560,6 +583,16 @@ async fn a_cache_ahead_of_the_database_is_found_and_one_behind_is_not() {
     }
 }
 
+/// What is cached under a history that is over is served to nobody.
+#[tokio::test]
+async fn balances_of_a_history_that_ended_meanwhile_are_not_compared() {
+    let mut scene = Scene::sound();
+    scene.cached = Ok(vec![Some(account_with(balance("-300", 2)))]);
+    scene.incarnation = Incarnation::new(2);
+    let report = scene.verify().await;
+    assert_eq!((report.cached_accounts, said(&report)), (Some(0), vec![]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cache_that_is_away_is_said_with_its_reason_and_stops_nothing() {
     let mut scene = Scene::sound();
@@ -577,7 +610,7 @@ async fn a_cache_that_is_away_is_said_with_its_reason_and_stops_nothing() {
 async fn one_slow_answer_does_not_leave_the_cache_out() {
     let mut cache = MockBalanceCache::new();
     let mut failures = CACHE_TRIES_MAX - 1;
-    cache.expect_read().returning(move |_| {
+    cache.expect_read().returning(move |_, _| {
         if failures == 0 {
             return Ok(Vec::new());
         }
@@ -588,7 +621,10 @@ async fn one_slow_answer_does_not_leave_the_cache_out() {
         })
     });
     let mut store = MockBalanceStore::new();
-    store.expect_load_accounts().returning(|_| Ok(Vec::new()));
+    store.expect_incarnation().returning(|| Ok(INCARNATION));
+    store
+        .expect_load_accounts()
+        .returning(|_| Ok(nothing_stored()));
     let service = VerifyLedgerService::new(
         Arc::new(MockLedgerAudit::new()),
         Arc::new(TableCodec::default()),
@@ -673,9 +709,12 @@ async fn an_account_that_spans_pages_is_folded_whole() {
         .expect_dead_letters()
         .return_once(|_, _| Ok(DeadLetterPage::default()));
     let mut cache = MockBalanceCache::new();
-    cache.expect_read().return_once(|_| Ok(vec![None]));
+    cache.expect_read().return_once(|_, _| Ok(vec![None]));
     let mut store = MockBalanceStore::new();
-    store.expect_load_accounts().return_once(|_| Ok(Vec::new()));
+    store.expect_incarnation().return_once(|| Ok(INCARNATION));
+    store
+        .expect_load_accounts()
+        .return_once(|_| Ok(nothing_stored()));
     let report = service(snapshot, codec, cache, store, rules(Some("600")))
         .verify(mpsc::channel(1).0)
         .await

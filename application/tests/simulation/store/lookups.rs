@@ -3,15 +3,17 @@
 use super::StoreClient;
 use async_trait::async_trait;
 use axs_application::port::account_directory::{AccountDirectory, OpenOutcome};
-use axs_application::port::balance_store::{AccountBalances, BalanceStore};
+use axs_application::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
 use axs_application::port::currency_registry::{CurrencyRegistry, RegisterOutcome};
 use axs_application::port::layout_change::PartitionStart;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::store_error::StoreError;
+use axs_application::testkit::INCARNATION;
 use axs_domain::account::Account;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::currency::Currency;
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 
 #[async_trait]
 impl BalanceStore for StoreClient {
@@ -30,7 +32,7 @@ impl BalanceStore for StoreClient {
     async fn load_accounts(
         &self,
         accounts: Vec<(ShardId, AccountId)>,
-    ) -> Result<Vec<AccountBalances>, StoreError> {
+    ) -> Result<BalancesSnapshot, StoreError> {
         self.statement("load_accounts", move |state, _| {
             let of = |(shard_id, account_id): (ShardId, AccountId)| AccountBalances {
                 shard_id,
@@ -42,9 +44,16 @@ impl BalanceStore for StoreClient {
                     .map(|((_, key), stored)| (key.currency, *stored))
                     .collect(),
             };
-            accounts.into_iter().map(of).collect()
+            BalancesSnapshot {
+                incarnation: INCARNATION,
+                accounts: accounts.into_iter().map(of).collect(),
+            }
         })
         .await
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, StoreError> {
+        self.statement("incarnation", |_, _| INCARNATION).await
     }
 }
 

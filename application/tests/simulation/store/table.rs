@@ -6,6 +6,7 @@ use axs_application::port::batch_writer::{
 };
 use axs_application::port::change_log::{ChangeLogKey, ChangeLogRecord, RecordedReason};
 use axs_application::port::layout_store::StoredLayout;
+use axs_application::testkit::INCARNATION;
 use axs_domain::account::Account;
 use axs_domain::balance::{Balance, BalanceKey, VersionedBalance};
 use axs_domain::currency::{Currency, CurrencyCode};
@@ -81,7 +82,7 @@ pub struct StoreState {
 impl StoreState {
     pub fn laid_out(layout: StoredLayout) -> Self {
         let leader = Leader {
-            fence: Fence::UNCLAIMED,
+            fence: Fence::unclaimed(INCARNATION),
             stored_offset: Offset::MIN,
             stored_record: None,
             results_offset: Offset::MIN,

@@ -8,6 +8,7 @@ use super::{staging, statement};
 use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt};
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::id::{FencingToken, Offset, OwnerId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -132,6 +133,7 @@ pub(super) fn admitted_offset(row: Option<&PgRow>, claim: Claim) -> Result<Offse
         let fence = Fence {
             token: FencingToken::try_new(row.try_get("fencing_token")?).map_err(decode)?,
             owner: row.try_get::<Option<Uuid>, _>("owner")?.map(OwnerId::new),
+            incarnation: Incarnation::new(row.try_get("incarnation")?),
         };
         Ok((
             fence,
@@ -140,7 +142,10 @@ pub(super) fn admitted_offset(row: Option<&PgRow>, claim: Claim) -> Result<Offse
     };
     let (fence, stored) = read().map_err(|error| write_error(&error, Phase::BeforeCommit))?;
     if statement::token_counts() {
-        fence.admit(claim).map_err(|_| WriteError::Fenced)?;
+        fence.admit(claim).map_err(|fenced| {
+            tracing::info!(%fenced, owner = %claim.owner, "a claim no longer stands");
+            WriteError::Fenced
+        })?;
     }
     Ok(stored)
 }

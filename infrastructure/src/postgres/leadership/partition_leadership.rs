@@ -9,6 +9,7 @@ use axs_application::port::partition_leadership::{LeaderView, PartitionLeadershi
 use axs_application::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{FencingToken, IdError, LayoutEpoch, Offset, OwnerId, PartitionId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::record_digest::RecordDigest;
 use shaku::Component;
 use sqlx::postgres::PgRow;
@@ -229,6 +230,7 @@ impl Candidate {
             claim: Claim {
                 token,
                 owner: self.owner,
+                incarnation: Incarnation::new(leader.try_get("incarnation")?),
             },
             stored_offset: offset(&leader, "stored_offset")?,
             stored_record: record_digest(&leader)?,

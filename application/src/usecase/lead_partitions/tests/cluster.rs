@@ -20,7 +20,7 @@ use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
 use crate::port::result_publisher::ResultPublisher;
 use crate::port::result_source::{ResultSource, StoredResult};
 use crate::port::store_error::StoreError;
-use crate::testkit::{EventBuilder, TableCodec, account, away, log_id, stored_layout};
+use crate::testkit::{EventBuilder, INCARNATION, TableCodec, account, away, log_id, stored_layout};
 use crate::usecase::lead_partitions::{
     LeadPartitions, LeadPorts, LeadershipEnd, LeadershipStatus, PartitionElector,
 };
@@ -104,7 +104,7 @@ impl Cluster {
     pub(super) fn new() -> Arc<Self> {
         let layout = stored_layout();
         let lead = Lead {
-            fence: Fence::UNCLAIMED,
+            fence: Fence::unclaimed(INCARNATION),
             stored_offset: Offset::MIN,
             stored_record: None,
             layout_epoch: LayoutEpoch::MIN,

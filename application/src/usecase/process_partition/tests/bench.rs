@@ -4,7 +4,9 @@ use crate::port::change_log::ChangeLogKey;
 use crate::port::clock::Clock;
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::record_source::{InboundRecord, SourceEvent};
-use crate::testkit::{EventBuilder, TableCodec, account, account_id, log_id, stored_layout};
+use crate::testkit::{
+    EventBuilder, INCARNATION, TableCodec, account, account_id, log_id, stored_layout,
+};
 use crate::usecase::process_partition::fakes::{FakeCache, FakeStore, Row, TokioClock, owner};
 use crate::usecase::process_partition::{
     CacheFeed, LeaseWatch, ProcessSettings, Progress, Worker, WorkerEnd, WorkerPorts, WorkerTerm,
@@ -96,7 +98,7 @@ pub(super) fn change(account: i64, key: &str, amount: &str) -> BalanceChangeEven
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let (fence, claim) = Fence::UNCLAIMED.raise(owner(1)).unwrap();
+        let (fence, claim) = Fence::unclaimed(INCARNATION).raise(owner(1)).unwrap();
         let clock = Arc::new(TokioClock::new());
         let cache = Arc::new(FakeCache::default());
         Self {

@@ -111,6 +111,7 @@ impl Worker {
         self.ports
             .cache
             .offer(draft.writes().map(|guarded| CommittedBalance {
+                incarnation: self.term.claim.incarnation,
                 shard_id: guarded.shard_id,
                 key: guarded.key,
                 stored: guarded.write.after,

@@ -2,11 +2,12 @@
 
 use super::world::{MOOT_AFTER, Running, World};
 use crate::port::balance_cache::CommittedBalance;
-use crate::testkit::code;
+use crate::testkit::{INCARNATION, code};
 use crate::usecase::process_partition::CacheFeed;
 use crate::usecase::process_partition::fakes::{FakeCache, let_others_run, offset, until};
 use crate::usecase::publish_results::outlet::{Outlet, STRETCHES_MAX, Stretch};
 use crate::usecase::publish_results::replay::balances_after;
+use axs_domain::incarnation::Incarnation;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -81,7 +82,8 @@ async fn a_ticket_is_out_when_each_of_its_writes_is_written_or_gave_way() {
     let world = World::at(0);
     let cache = Arc::new(FakeCache::default());
     let feed = CacheFeed::new(cache.clone());
-    let balance = |at| -> Vec<CommittedBalance> { balances_after(&[world.commit(at)]) };
+    let balance =
+        |at| -> Vec<CommittedBalance> { balances_after(&[world.commit(at)], INCARNATION) };
     assert!(feed.offer(Vec::new()).is_out(), "nothing is to be written");
     let first = feed.offer(balance(1));
     // The same again, as a replay offers it: the later ticket stands for both.
@@ -100,13 +102,25 @@ async fn a_ticket_is_out_when_each_of_its_writes_is_written_or_gave_way() {
     assert!(again.is_out());
 }
 
+/// Of two histories each has its own versions.
+#[tokio::test]
+async fn a_balance_of_another_history_waits_beside_the_one_of_before() {
+    let world = World::at(0);
+    let feed = CacheFeed::new(Arc::new(FakeCache::default()));
+    let before = feed.offer(balances_after(&[world.commit(5)], Incarnation::new(2)));
+    let now = feed.offer(balances_after(&[world.commit(1)], INCARNATION));
+    assert!(!before.is_out() && !now.is_out());
+    feed.flush(Duration::from_secs(1)).await;
+    assert!(before.is_out() && now.is_out());
+}
+
 /// What a panic unwinds over holds no mark any more, and was not written all the same.
 #[tokio::test]
 async fn what_a_write_that_dies_had_taken_is_never_out() {
     let cache = Arc::new(FakeCache::default());
     cache.panics.store(true, Ordering::SeqCst);
     let feed = Arc::new(CacheFeed::new(cache));
-    let ticket = feed.offer(balances_after(&[World::at(0).commit(1)]));
+    let ticket = feed.offer(balances_after(&[World::at(0).commit(1)], INCARNATION));
     let dying = Arc::clone(&feed);
     let died = tokio::spawn(async move { dying.flush(Duration::from_secs(1)).await }).await;
     assert!(died.is_err());
@@ -121,13 +135,13 @@ async fn stretches_that_wait_for_the_cache_are_bounded_by_what_the_cache_feed_ho
     let mut outlet = Outlet::new(offset(0), MOOT_AFTER);
     let since = Instant::now();
     // One that nobody writes, then another one over and over: the newest of it waits too.
-    let mut held = balances_after(&[world.commit(0)]);
+    let mut held = balances_after(&[world.commit(0)], INCARNATION);
     held[0].key.currency = code("EUR");
     let cache = feed.offer(held);
     let to = offset(1);
     outlet.push(Stretch { to, cache, since });
     for at in 1..5_000 {
-        let cache = feed.offer(balances_after(&[world.commit(at)]));
+        let cache = feed.offer(balances_after(&[world.commit(at)], INCARNATION));
         let to = offset(at + 1);
         outlet.push(Stretch { to, cache, since });
         assert_eq!(outlet.out_at(since), offset(0));

@@ -11,7 +11,7 @@ use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
 use crate::port::result_publisher::ResultPublisher;
 use crate::port::result_source::{ResultSource, StoredResult};
 use crate::port::store_error::StoreError;
-use crate::testkit::{EventBuilder, TableCodec, account, amount, away, code, log_id};
+use crate::testkit::{EventBuilder, INCARNATION, TableCodec, account, amount, away, code, log_id};
 use crate::usecase::process_partition::fakes::{FakeCache, let_others_run, offset, owner};
 use crate::usecase::process_partition::{CacheFeed, Progress};
 use crate::usecase::publish_results::replay::balances_after;
@@ -128,7 +128,7 @@ impl World {
     /// A batch of these offsets, committed now.
     pub(super) fn batch(&self, offsets: std::ops::Range<i64>) -> CommittedBatch {
         let results: Vec<_> = offsets.clone().map(|at| self.commit(at)).collect();
-        let balances = balances_after(&results);
+        let balances = balances_after(&results, INCARNATION);
         self.progress.advance(offset(offsets.end));
         CommittedBatch {
             from: offset(offsets.start),
@@ -167,7 +167,7 @@ impl Running {
     pub(super) fn start(world: &Arc<World>, results_offset: i64) -> Self {
         let feed = Arc::new(ResultFeed::new(world.progress.stored_offset()));
         let last = CancellationToken::new();
-        let (_, claim) = Fence::UNCLAIMED.raise(owner(1)).unwrap();
+        let (_, claim) = Fence::unclaimed(INCARNATION).raise(owner(1)).unwrap();
         let mut topic = MockEventTopic::new();
         let of = Arc::clone(world);
         topic.expect_bounds().returning(move |_| {

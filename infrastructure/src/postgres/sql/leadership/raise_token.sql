@@ -3,4 +3,5 @@
 UPDATE partition_leader_locks
    SET fencing_token = fencing_token + 1, owner = $2, backend_pid = NULL
  WHERE partition = $1
-RETURNING fencing_token, stored_offset, results_offset, stored_record_digest, layout_epoch
+RETURNING fencing_token, stored_offset, results_offset, stored_record_digest, layout_epoch,
+          database_incarnation() AS incarnation

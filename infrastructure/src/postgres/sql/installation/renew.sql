@@ -1,0 +1,1 @@
+UPDATE layout SET installation_id = gen_random_uuid()
