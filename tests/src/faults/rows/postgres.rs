@@ -1,10 +1,11 @@
 //! PostgreSQL itself.
 
 use crate::deadline::{Look, Patience, until};
-use crate::faults::row::Row;
+use crate::faults::row::{Count, Row};
 use crate::faults::scene::Scene;
 use crate::faults::server::{Server, control};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Serialization errors in a row.
@@ -30,6 +31,12 @@ pub(super) const ROWS: &[Row] = &[
     )
     .on_own_servers(),
     Row::new(
+        "postgres-promoted",
+        "PostgreSQL comes back as a standby and is promoted under load",
+        |scene| Box::pin(promoted(scene)),
+    )
+    .on_own_servers(),
+    Row::new(
         "serialization-errors",
         "batches end with serialization errors",
         |scene| Box::pin(serialization(scene)),
@@ -49,6 +56,56 @@ async fn restarted(scene: &mut Scene, how: &str) -> Result<()> {
     control("start", Server::Postgres).await?;
     scene.led_by(2).await?;
     scene.results(200).await
+}
+
+/// Nothing is lost, and yet it is another history: another server would have come the same way. What is
+/// put in is the change of the incarnation; each term must end by it and be taken over.
+async fn promoted(scene: &mut Scene) -> Result<()> {
+    let data = std::env::var_os("AXS_TEST_POSTGRES_DATA").map(PathBuf::from);
+    let data = data.context("AXS_TEST_POSTGRES_DATA is not set: run `make faults`")?;
+    scene.cast("", "").await?;
+    let pool = scene.deployment.database.pool.clone();
+    let history = async || -> Result<(i64, String)> {
+        let history = sqlx::query_as(
+            "SELECT database_incarnation(), substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)",
+        );
+        Ok(history.fetch_one(&pool).await?)
+    };
+    let before = history().await?;
+    let tokens = tokens(&pool).await?;
+    // What is in flight is counted now, what was put in when it is known.
+    scene.injected(0).await;
+    control("stop", Server::Postgres).await?;
+    std::fs::write(data.join("standby.signal"), "")?;
+    control("start", Server::Postgres).await?;
+    // Processes find a server that answers and takes no writes.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let promoted: bool = sqlx::query_scalar("SELECT pg_promote(true, 60)")
+        .fetch_one(&pool)
+        .await?;
+    ensure!(promoted, "the standby was not promoted within a minute");
+    let after = history().await?;
+    ensure!(after.1 > before.1, "the timeline is {} still", after.1);
+    scene.count(Count::Injections, u64::from(after.0 != before.0));
+    scene.led_by(2).await?;
+    until("every term to be another", Patience::PROCESS, async || {
+        let now = self::tokens(&pool).await?;
+        let old = tokens.iter().zip(&now).filter(|(old, now)| old == now);
+        let partitions: Vec<i32> = old.map(|(old, _)| old.0).collect();
+        Ok(if partitions.is_empty() {
+            Look::There(())
+        } else {
+            Look::NotYet(format!("partitions {partitions:?} are led as before"))
+        })
+    })
+    .await?;
+    scene.results(200).await
+}
+
+/// The newest token of each partition.
+async fn tokens(pool: &sqlx::PgPool) -> Result<Vec<(i32, i64)>> {
+    let tokens = "SELECT partition, fencing_token FROM partition_leader_locks ORDER BY partition";
+    Ok(sqlx::query_as(tokens).fetch_all(pool).await?)
 }
 
 /// A trigger refuses the offset of a batch a few times. A sequence counts: it is not rolled back.
