@@ -1,8 +1,9 @@
 //! The change log: the durable record of every request.
 //!
-//! `append` is one statement, hence one transaction and one commit: nothing is left open when its
-//! caller goes away. Of rows whose key is there already it reads what is there in statements of
-//! their own, after the commit.
+//! What `append` writes is one statement, hence one transaction and one commit: nothing is left open
+//! when its caller goes away. It takes all keys for new (`append_new.sql`). When one is not, nothing
+//! is written by that, and the rows are written by the statement that leaves out what it meets
+//! (`append.sql`); what stands there is then read in statements of their own, after the commit.
 
 use super::change_log_record::{KeyColumns, read_records};
 use super::entity::balance_change_log;
@@ -24,6 +25,7 @@ use shaku::Component;
 use sqlx::postgres::PgDatabaseError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 
 /// The SQLSTATE of `admit_log` while a change of the layout pauses writing.
@@ -31,53 +33,119 @@ const LAYOUT_PAUSED: &str = "AX001";
 /// Its SQLSTATE when the layout has another epoch, which stands in the detail.
 const LAYOUT_MOVED: &str = "AX002";
 
+/// How many appends after one that met a known key begin with the statement that expects some. Known
+/// keys come in series, from clients that send again what they had no answer for, and each costs the
+/// other statement all its work.
+const KEYS_EXPECTED_FOR: u32 = 16;
+
 /// [`ChangeLog`] in the tables `balance_change_logs` and `balance_change_states`.
 #[derive(Component)]
 #[shaku(interface = ChangeLog)]
 pub struct PgChangeLog {
     #[shaku(inject)]
     database: Arc<dyn Database>,
+    /// Appends that still expect known keys. Two at once may count one: it decides only what is
+    /// tried first.
+    #[shaku(force_default)]
+    known_keys_expected: AtomicU32,
 }
 
 impl PgChangeLog {
     /// The change log of this database.
     #[must_use]
     pub fn new(database: Arc<dyn Database>) -> Self {
-        Self { database }
+        Self {
+            database,
+            known_keys_expected: AtomicU32::new(0),
+        }
     }
 
     fn name(&self) -> StoreName<'_> {
         StoreName::of(&*self.database)
     }
 
+    /// Writes the rows whose keys are new. Gives the time of each, by its log id.
     async fn insert(
         &self,
         rows: &[NewChangeLog],
         epoch: LayoutEpoch,
     ) -> Result<HashMap<Uuid, Timestamp>, AppendError> {
-        let columns = KeyColumns::of(rows.iter().map(|row| &row.key));
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.log_id.uuid()).collect();
-        let fingerprints: Vec<&[u8]> = rows
-            .iter()
-            .map(|row| row.fingerprint.as_bytes().as_slice())
-            .collect();
-        let payloads: Vec<&[u8]> = rows.iter().map(|row| row.payload.as_ref()).collect();
-        let logged: Vec<(Uuid, DateTime<Utc>)> =
-            sqlx::query_as(include_str!("sql/change_log/append.sql"))
-                .bind(ids)
-                .bind(columns.shards)
-                .bind(columns.accounts)
-                .bind(columns.keys)
-                .bind(fingerprints)
-                .bind(payloads)
-                .bind(epoch.value())
-                .fetch_all(self.database.queries())
-                .await
-                .map_err(|error| append_error(self.name(), &error))?;
+        let columns = RowColumns::of(rows);
+        let expected = self.known_keys_expected.load(Ordering::Relaxed);
+        if expected == 0 {
+            match self.insert_all(&columns, epoch).await {
+                Err(error) if is_unique_violation(&error) => {
+                    let appends = KEYS_EXPECTED_FOR;
+                    self.known_keys_expected.store(appends, Ordering::Relaxed);
+                }
+                Err(error) => return Err(append_error(self.name(), &error)),
+                Ok(logged_at) => {
+                    let logged_at = timestamp(logged_at);
+                    return Ok(columns.ids.iter().map(|id| (*id, logged_at)).collect());
+                }
+            }
+        }
+        let logged = self.insert_new(&columns, epoch).await;
+        let logged = logged.map_err(|error| append_error(self.name(), &error))?;
+        let expected = if logged.len() < rows.len() {
+            KEYS_EXPECTED_FOR
+        } else {
+            expected.saturating_sub(1)
+        };
+        self.known_keys_expected.store(expected, Ordering::Relaxed);
         Ok(logged
             .into_iter()
             .map(|(log_id, logged_at)| (log_id, timestamp(logged_at)))
             .collect())
+    }
+
+    /// All rows or, when a key is known, none.
+    async fn insert_all(
+        &self,
+        columns: &RowColumns<'_>,
+        epoch: LayoutEpoch,
+    ) -> Result<DateTime<Utc>, sqlx::Error> {
+        sqlx::query_scalar(include_str!("sql/change_log/append_new.sql"))
+            .bind(&columns.ids)
+            .bind(&columns.keys.shards)
+            .bind(&columns.keys.accounts)
+            .bind(&columns.keys.keys)
+            .bind(&columns.fingerprints)
+            .bind(&columns.payloads)
+            .bind(epoch.value())
+            .fetch_one(self.database.queries())
+            .await
+    }
+
+    /// The rows whose keys are new.
+    async fn insert_new(
+        &self,
+        columns: &RowColumns<'_>,
+        epoch: LayoutEpoch,
+    ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
+        sqlx::query_as(include_str!("sql/change_log/append.sql"))
+            .bind(&columns.ids)
+            .bind(&columns.keys.shards)
+            .bind(&columns.keys.accounts)
+            .bind(&columns.keys.keys)
+            .bind(&columns.fingerprints)
+            .bind(&columns.payloads)
+            .bind(epoch.value())
+            .fetch_all(self.database.queries())
+            .await
+    }
+
+    /// How far each partition is decided.
+    async fn stored_offsets(&self) -> Result<HashMap<i32, i64>, StoreError> {
+        let read = async {
+            sqlx::query_as(include_str!("sql/change_log/stored_offsets.sql"))
+                .fetch_all(self.database.queries())
+                .await
+                .map_err(|error| self.name().sqlx(&error))
+        };
+        let patience = self.database.patience();
+        let rows: Vec<(i32, i64)> = self.name().answered(patience, read).await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// What stands under keys that were there already. A row that this build can't read must not
@@ -111,6 +179,34 @@ impl PgChangeLog {
             Err(failure) => vec![unreadable(&failure.to_string()); keys.len()],
         }
     }
+}
+
+/// Rows as the arrays that statements take.
+struct RowColumns<'r> {
+    ids: Vec<Uuid>,
+    keys: KeyColumns<'r>,
+    fingerprints: Vec<&'r [u8]>,
+    payloads: Vec<&'r [u8]>,
+}
+
+impl<'r> RowColumns<'r> {
+    fn of(rows: &'r [NewChangeLog]) -> Self {
+        Self {
+            ids: rows.iter().map(|row| row.log_id.uuid()).collect(),
+            keys: KeyColumns::of(rows.iter().map(|row| &row.key)),
+            fingerprints: rows
+                .iter()
+                .map(|row| row.fingerprint.as_bytes().as_slice())
+                .collect(),
+            payloads: rows.iter().map(|row| row.payload.as_ref()).collect(),
+        }
+    }
+}
+
+fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// What `admit_log` refuses with, told from errors of the store.
@@ -208,12 +304,15 @@ impl ChangeLog for PgChangeLog {
     }
 
     async fn note_positions(&self, positions: Vec<PublishedPosition>) -> Result<u64, StoreError> {
+        let passed = self.stored_offsets().await?;
+        let ahead = positions.iter().filter(|position| {
+            let stored = passed.get(&position.partition.value());
+            stored.is_none_or(|stored| position.offset.value() >= *stored)
+        });
         // In the order of the key, as every statement locks; of a row published twice the later
         // position counts.
-        let positions: BTreeMap<&ChangeLogKey, &PublishedPosition> = positions
-            .iter()
-            .map(|position| (&position.key, position))
-            .collect();
+        let positions: BTreeMap<&ChangeLogKey, &PublishedPosition> =
+            ahead.map(|position| (&position.key, position)).collect();
         let columns = KeyColumns::of(positions.keys().copied());
         if columns.shards.is_empty() {
             return Ok(0);

@@ -137,6 +137,48 @@ async fn outcomes_stand_in_the_order_asked_whatever_the_order_of_the_keys() {
 }
 
 #[tokio::test]
+async fn after_a_known_key_new_ones_are_logged_however_many_appends_follow() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let again = deposit(&key(5, 2, "again"), "1");
+        log.append(vec![again.clone()], LayoutEpoch::MIN)
+            .await
+            .unwrap();
+        // Far enough that what a known key changes is over, and begins anew.
+        for n in 0..40 {
+            let new = deposit(&key(5, 2, &format!("new {n}")), "1");
+            let mut rows = vec![new.clone()];
+            if n % 20 == 0 {
+                rows.push(deposit(&again.key, "1"));
+            }
+            let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+            let found = log.find_by_log_id(new.log_id).await.unwrap();
+            assert_eq!(found, Some(as_logged(&new, &outcomes[0])), "append {n}");
+            if let Some(outcome) = outcomes.get(1) {
+                assert_eq!(known(outcome).log_id, again.log_id, "append {n}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_twice_in_one_append_is_logged_for_the_first() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let rows = vec![
+            deposit(&key(5, 2, "twice"), "1"),
+            deposit(&key(5, 2, "other"), "2"),
+            deposit(&key(5, 2, "twice"), "3"),
+        ];
+        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        assert_eq!(known(&outcomes[2]), &as_logged(&rows[0], &outcomes[0]));
+        assert!(matches!(outcomes[1], AppendOutcome::Logged { .. }));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_same_keys_sent_at_once_over_many_connections_are_logged_once_and_nobody_deadlocks() {
     on_laid_out_database(async |test| {
         let keys: Vec<ChangeLogKey> = (0..200)

@@ -1,0 +1,35 @@
+-- Writes rows, status INIT, payload and state as one fact, if all their keys are new. A row that
+-- meets one with its key refuses the whole statement (23505), and append.sql is asked instead.
+-- Gives the time written with the rows.
+--
+-- $1 log ids, in ascending order, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads:
+-- arrays of one length.
+-- $7 the epoch of the layout by which the rows will be published; see admit_log, which refuses.
+--
+-- Nearly every row is new, and ON CONFLICT makes every row pay for the ones that are not: it looks
+-- each key up before it inserts it, and writes a second WAL record afterwards.
+--
+-- Locks: that of admit_log; the key's index entries, in the order of the key.
+WITH admitted AS MATERIALIZED (
+    -- Once, not for each row; its lock is held to the end of the transaction, which a refusal rolls
+    -- back.
+    SELECT admit_log($7) AS may_log
+),
+logged AS (
+    INSERT INTO balance_change_states
+           (log_id, shard_id, account_id, idempotency_key, fingerprint, logged_at)
+    SELECT log_id, shard_id, account_id, idempotency_key, fingerprint, now()
+      FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[])
+           AS a (log_id, shard_id, account_id, idempotency_key, fingerprint)
+     WHERE (SELECT may_log FROM admitted)
+     -- Do not remove: two writers with the same keys in two orders would deadlock.
+     ORDER BY shard_id, account_id, idempotency_key COLLATE "C"
+),
+kept AS (
+    INSERT INTO balance_change_logs (log_id, account_id, shard_id, idempotency_key, payload)
+    SELECT log_id, account_id, shard_id, idempotency_key, payload
+      FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::text[], $6::bytea[])
+           AS a (log_id, shard_id, account_id, idempotency_key, payload)
+     WHERE (SELECT may_log FROM admitted)
+)
+SELECT now()
