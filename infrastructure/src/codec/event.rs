@@ -1,9 +1,11 @@
 //! The message of an event becomes the domain's event, and back.
 
+use axs_domain::amount::{self, Amount};
 use axs_domain::change::BalanceChange;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::event_draft::{ChangeDraft, ChangeDrafts, DeltaDraft, EventDraft, Flaw};
 use axs_proto::v1;
+use std::fmt::Write;
 
 /// The domain's event of a message. Amounts are read exactly, never rounded.
 ///
@@ -45,15 +47,15 @@ fn change_draft(message: &v1::BalanceChange) -> ChangeDraft<'_> {
 /// The message of an event. Reading it back gives the same event.
 pub(super) fn event_to_message(event: &BalanceChangeEvent) -> v1::BalanceChangeEvent {
     v1::BalanceChangeEvent {
-        event_id: event.event_id().to_string(),
-        event_type: event.event_type().to_string(),
+        event_id: event.event_id().as_str().to_owned(),
+        event_type: event.event_type().as_str().to_owned(),
         account_id: event.account_id().value(),
         user_id: event.user_id().value(),
-        source_service: event.source_service().to_string(),
+        source_service: event.source_service().as_str().to_owned(),
         related_order_id: event
             .related_order_id()
-            .map_or_else(String::new, ToString::to_string),
-        idempotency_key: event.idempotency_key().to_string(),
+            .map_or_else(String::new, |order| order.as_str().to_owned()),
+        idempotency_key: event.idempotency_key().as_str().to_owned(),
         created_msec: event.created_msec(),
         changes: event.changes().iter().map(change_to_message).collect(),
     }
@@ -61,14 +63,22 @@ pub(super) fn event_to_message(event: &BalanceChangeEvent) -> v1::BalanceChangeE
 
 fn change_to_message(change: &BalanceChange) -> v1::BalanceChange {
     v1::BalanceChange {
-        change_id: change.change_id.to_string(),
-        currency_code: change.primary.currency.to_string(),
-        available_delta: change.primary.delta.available.to_string(),
-        frozen_delta: change.primary.delta.frozen.to_string(),
+        change_id: change.change_id.as_str().to_owned(),
+        currency_code: change.primary.currency.as_str().to_owned(),
+        available_delta: decimal(change.primary.delta.available),
+        frozen_delta: decimal(change.primary.delta.frozen),
         fallback: change.fallback.map(|fallback| v1::BalanceChangeFallback {
-            currency_code: fallback.currency.to_string(),
-            available_delta: fallback.delta.available.to_string(),
-            frozen_delta: fallback.delta.frozen.to_string(),
+            currency_code: fallback.currency.as_str().to_owned(),
+            available_delta: decimal(fallback.delta.available),
+            frozen_delta: decimal(fallback.delta.frozen),
         }),
     }
+}
+
+/// The amount as text, made in one allocation.
+pub(super) fn decimal(amount: Amount) -> String {
+    let mut text = String::with_capacity(amount::TEXT_LENGTH_MAX);
+    // A String takes whatever is written to it.
+    let _ = write!(text, "{amount}");
+    text
 }

@@ -1,5 +1,6 @@
 //! The record of the result topic.
 
+use super::event::decimal;
 use axs_application::port::result_codec::{FinishedEvent, FinishedOutcome, ResultCodec};
 use axs_domain::change::Branch;
 use axs_domain::decision::LedgerEntry;
@@ -51,13 +52,13 @@ fn message_of(finished: &FinishedEvent) -> v1::BalanceChangeResult {
         account_id: event.account_id().value(),
         user_id: event.user_id().value(),
         shard_id: finished.shard_id.value(),
-        event_id: event.event_id().to_string(),
-        event_type: event.event_type().to_string(),
-        source_service: event.source_service().to_string(),
+        event_id: event.event_id().as_str().to_owned(),
+        event_type: event.event_type().as_str().to_owned(),
+        source_service: event.source_service().as_str().to_owned(),
         related_order_id: event
             .related_order_id()
-            .map_or_else(String::new, ToString::to_string),
-        idempotency_key: event.idempotency_key().to_string(),
+            .map_or_else(String::new, |order| order.as_str().to_owned()),
+        idempotency_key: event.idempotency_key().as_str().to_owned(),
         logged_at_usec: finished.logged_at.unix_micros(),
         decided_at_usec: finished.decided_at.unix_micros(),
         event_partition: finished.partition.value(),
@@ -70,13 +71,13 @@ fn ledger_entry(event: &BalanceChangeEvent, entry: &LedgerEntry) -> v1::LedgerEn
     v1::LedgerEntry {
         // An event holds at most 64 changes.
         change_index: i32::try_from(entry.change_index).unwrap_or(i32::MAX),
-        change_id: change.map_or_else(String::new, |change| change.change_id.to_string()),
-        currency_code: entry.applied.currency.to_string(),
+        change_id: change.map_or_else(String::new, |change| change.change_id.as_str().to_owned()),
+        currency_code: entry.applied.currency.as_str().to_owned(),
         fallback_taken: entry.branch == Branch::Fallback,
-        available_delta: entry.applied.delta.available.to_string(),
-        frozen_delta: entry.applied.delta.frozen.to_string(),
-        available_after: entry.after.balance.available.to_string(),
-        frozen_after: entry.after.balance.frozen.to_string(),
+        available_delta: decimal(entry.applied.delta.available),
+        frozen_delta: decimal(entry.applied.delta.frozen),
+        available_after: decimal(entry.after.balance.available),
+        frozen_after: decimal(entry.after.balance.frozen),
         version: entry.after.version.value(),
     }
 }

@@ -42,13 +42,22 @@ pub(super) fn stage(stage: Stage, took: Duration) {
 )]
 pub(super) fn committed(draft: &Draft, batch: &DecidedBatch) {
     histogram!("axs_batch_events").record(draft.len() as f64);
+    let (mut applied, mut rejected, mut parked) = (0, 0, 0);
     for event in &batch.events {
-        let outcome = match event.result {
-            FinalResult::Applied(_) => "applied",
-            FinalResult::Rejected(_) => "rejected",
-            FinalResult::Parked(_) => "parked",
-        };
-        counter!("axs_events_decided_total", "outcome" => outcome).increment(1);
+        match event.result {
+            FinalResult::Applied(_) => applied += 1,
+            FinalResult::Rejected(_) => rejected += 1,
+            FinalResult::Parked(_) => parked += 1,
+        }
+    }
+    for (outcome, events) in [
+        ("applied", applied),
+        ("rejected", rejected),
+        ("parked", parked),
+    ] {
+        if events > 0 {
+            counter!("axs_events_decided_total", "outcome" => outcome).increment(events);
+        }
     }
     let mut redeliveries = draft.copies();
     for item in draft.items() {
