@@ -182,7 +182,7 @@ async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size(
                     "Sort Key: asked_1.shard_id, asked_1.account_id, asked_1.idempotency_key",
                 ),
                 (
-                    include_str!("../../src/postgres/sql/change_log/append_new.sql"),
+                    include_str!("../../src/postgres/sql/change_log/append_all_or_none.sql"),
                     "Sort Key: a.shard_id, a.account_id, a.idempotency_key",
                 ),
             ] {
@@ -193,6 +193,50 @@ async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size(
                 assert!(plan.contains(in_key_order), "{size}");
                 // Each row meets its own payload once, not every payload of the call.
                 assert!(rows == 1 || !plan.contains("Nested Loop"), "{size}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn verify_looks_up_what_belongs_to_a_page_by_key_and_joins_no_whole_table() {
+    on_laid_out_database(async |test| {
+        // Large enough that a page's look-ups seem dear beside one pass over everything.
+        fill(&test, 50_000).await;
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        let (first, last) = (
+            "'00000000-0000-0000-0000-000000000000'::uuid".to_owned(),
+            "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid".to_owned(),
+        );
+        let (shard, none, page) = ("5".to_owned(), "0".to_owned(), "2000".to_owned());
+        let orphans = with_values(
+            include_str!("../../src/postgres/sql/audit/orphan_entries.sql"),
+            &[
+                shard.clone(),
+                first.clone(),
+                none.clone(),
+                last,
+                none.clone(),
+            ],
+        );
+        let payloads = with_values(
+            include_str!("../../src/postgres/sql/audit/payloads_page.sql"),
+            &[first, page.clone()],
+        );
+        let events = with_values(
+            include_str!("../../src/postgres/sql/audit/events_page.sql"),
+            &[shard, none, "''".to_owned(), page],
+        );
+        for knowledge in KNOWLEDGE {
+            test.execute(knowledge).await;
+            for statement in [&orphans, &payloads, &events] {
+                let plan = plan(&mut connection, statement).await;
+                let said = format!("after {knowledge}:\n{plan}");
+                assert!(plan.contains("balance_change_states_s0_15_pkey"), "{said}");
+                for wrong in ["Hash", "Merge Cond", "Seq Scan on balance_change_states_s0"] {
+                    assert!(!plan.contains(wrong), "{said}");
+                }
             }
         }
     })

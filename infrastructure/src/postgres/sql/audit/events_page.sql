@@ -12,6 +12,9 @@ SELECT s.log_id, s.shard_id, s.account_id, s.idempotency_key, s.fingerprint, s.l
        s.reason_code, s.reason, s.partition, s.record_offset, s.decided_at,
        l.payload, a.shard_id AS home
   FROM page s
-  LEFT JOIN balance_change_logs l ON l.log_id = s.log_id
-  LEFT JOIN accounts a ON a.account_id = s.account_id
+  -- The LIMITs keep the planner from joining whole tables with each page: see orphan_entries.sql.
+  LEFT JOIN LATERAL (
+        SELECT payload FROM balance_change_logs WHERE log_id = s.log_id LIMIT 1) l ON true
+  LEFT JOIN LATERAL (
+        SELECT shard_id FROM accounts WHERE account_id = s.account_id LIMIT 1) a ON true
  ORDER BY s.account_id, s.idempotency_key

@@ -6,9 +6,12 @@ WITH page AS MATERIALIZED (
      ORDER BY log_id
      LIMIT $2
 )
-SELECT page.log_id, s.log_id IS NOT NULL AS has_state
+-- The LIMIT keeps the planner from joining the whole table with each page: see orphan_entries.sql.
+SELECT page.log_id,
+       (SELECT s.log_id
+          FROM balance_change_states s
+         WHERE s.shard_id = page.shard_id AND s.account_id = page.account_id
+           AND s.idempotency_key = page.idempotency_key
+         LIMIT 1) IS NOT DISTINCT FROM page.log_id AS has_state
   FROM page
-  LEFT JOIN balance_change_states s
-    ON s.shard_id = page.shard_id AND s.account_id = page.account_id
-   AND s.idempotency_key = page.idempotency_key AND s.log_id = page.log_id
  ORDER BY page.log_id
