@@ -4,7 +4,7 @@
 //! the producer of the relay flushed.
 
 use super::serving::{self, STOP_GRACE, required, wanted};
-use super::start::{check_topic, wait_for_schema};
+use super::start::ready_to_serve;
 use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::infra::topic_settings;
@@ -45,8 +45,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let kafka = clients.kafka.clone();
     let reader = clients.reader.clone();
     let layers = Layers::stack(settings, clients)?;
-    wait_for_schema(&layers).await?;
-    check_topic(&layers).await?;
+    if !ready_to_serve(&layers, &stop).await? {
+        return Ok(Ending::Fine);
+    }
 
     let leading: Arc<dyn LeadPartitions> = layers.service.resolve();
     let election = Arc::new(Election::new(leading));

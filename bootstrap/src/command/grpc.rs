@@ -5,7 +5,7 @@
 //! and the relay publishes it.
 
 use super::serving::{self, STOP_GRACE, required, wanted};
-use super::start::{check_topic, wait_for_schema};
+use super::start::ready_to_serve;
 use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
@@ -54,8 +54,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let stop = signal::shutdown(drain * STOP_STEPS + STOP_GRACE)?;
     let kafka = clients.kafka.clone();
     let layers = Layers::stack(settings, clients)?;
-    wait_for_schema(&layers).await?;
-    check_topic(&layers).await?;
+    if !ready_to_serve(&layers, &stop).await? {
+        return Ok(Ending::Fine);
+    }
 
     let api: Arc<dyn AccountBalanceApi> = layers.api.resolve();
     let publishing: Arc<dyn PublishEvents> = layers.service.resolve();

@@ -9,6 +9,7 @@ use axs_application::port::schema_store::{SchemaStatus, SchemaStore};
 use axs_infrastructure::postgres::pool::{Database, VerifyError};
 use shaku::HasComponent;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Waits for PostgreSQL, at most `database.start_wait_ms`.
 ///
@@ -46,6 +47,23 @@ pub async fn wait_for_schema(layers: &Layers) -> anyhow::Result<()> {
             "the schema is at version {applied}, this build knows {required}; use a newer build"
         ),
         Some(_) => Ok(()),
+    }
+}
+
+/// What a serving process waits for, unless it is told to stop meanwhile: PostgreSQL, its schema, and the
+/// layout's topic, if there is a layout. Gives whether to go on.
+///
+/// # Errors
+/// As [`wait_for_schema`] and [`check_topic`].
+pub async fn ready_to_serve(layers: &Layers, stop: &CancellationToken) -> anyhow::Result<bool> {
+    let ready = async {
+        wait_for_schema(layers).await?;
+        check_topic(layers).await
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(false),
+        ready = ready => ready.map(|_| true),
     }
 }
 

@@ -8,6 +8,7 @@ use axs_tests::deployment::Deployment;
 use axs_tests::gate::Gate;
 use axs_tests::process::Process;
 use axs_tests::{ops, port};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -40,6 +41,35 @@ async fn without_postgresql_every_command_ends_within_a_bound_and_names_the_addr
             !ran.to_string().contains("hushhush"),
             "{command} prints the password: {ran}"
         );
+    }
+    deployment.abandon();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_waits_for_postgresql_ends_at_once_when_it_is_told_to() -> Result<()> {
+    let mut deployment = Deployment::builder("outage_stop").prepare().await?;
+    let url = format!("postgres://axs@{}/axs", port::free()?);
+    // Longer than the test's patience: the end of the wait must not be what ends them.
+    let settings = [
+        ("AXS__DATABASE__URL", url.as_str()),
+        ("AXS__DATABASE__START_WAIT_MS", "600000"),
+    ];
+    let api = deployment.spawn_api(&settings)?.process;
+    let consumer = deployment.spawn_consumer(&settings)?;
+    for mut process in [api, consumer] {
+        until("the wait to begin", Patience::PROCESS, async || {
+            let log = process.log();
+            Ok(if log.contains("waiting for the database") {
+                Look::There(())
+            } else {
+                Look::NotYet(log)
+            })
+        })
+        .await?;
+        process.signal(Signal::TERM)?;
+        let ended = process.end(Patience::PROCESS).await?;
+        assert!(ended.success(), "{} ended with {ended}", process.name());
     }
     deployment.abandon();
     Ok(())
