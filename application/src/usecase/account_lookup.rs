@@ -2,9 +2,11 @@
 
 use crate::port::account_directory::AccountDirectory;
 use crate::port::store_error::StoreError;
+use crate::usecase::incarnation_lookup::IncarnationLookup;
 use async_trait::async_trait;
 use axs_domain::account::Account;
 use axs_domain::id::AccountId;
+use axs_domain::incarnation::Incarnation;
 use lru::LruCache;
 use shaku::{Component, Interface};
 use std::collections::{BTreeSet, HashMap};
@@ -35,13 +37,15 @@ pub trait AccountLookup: Interface {
     ) -> Result<HashMap<AccountId, Account>, StoreError>;
 }
 
-/// Remembers the accounts used last. An account never changes once it is open, so what is
-/// remembered is never stale.
+/// Remembers the accounts used last. An account never changes once it is open, so within one history of
+/// the database what is remembered is never stale; with another, it is forgotten.
 #[derive(Component)]
 #[shaku(interface = AccountLookup)]
 pub struct RememberedAccounts {
     #[shaku(inject)]
     directory: Arc<dyn AccountDirectory>,
+    #[shaku(inject)]
+    incarnations: Arc<dyn IncarnationLookup>,
     /// How many accounts are remembered.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: AccountLookupSettings,
@@ -49,41 +53,65 @@ pub struct RememberedAccounts {
     remembered: Remembered,
 }
 
-struct Remembered(Mutex<LruCache<AccountId, Account>>);
+#[derive(Default)]
+struct Remembered(Mutex<Memory>);
 
-impl Default for Remembered {
+struct Memory {
+    /// The history that the accounts are of.
+    incarnation: Option<Incarnation>,
+    accounts: LruCache<AccountId, Account>,
+}
+
+impl Default for Memory {
     fn default() -> Self {
-        // The bound is in the settings; `remember` keeps it.
-        Self(Mutex::new(LruCache::unbounded()))
+        Self {
+            incarnation: None,
+            // The bound is in the settings; `remember` keeps it.
+            accounts: LruCache::unbounded(),
+        }
     }
 }
 
 impl RememberedAccounts {
     /// A lookup that remembers nothing yet.
     #[must_use]
-    pub fn new(directory: Arc<dyn AccountDirectory>, settings: AccountLookupSettings) -> Self {
+    pub fn new(
+        directory: Arc<dyn AccountDirectory>,
+        incarnations: Arc<dyn IncarnationLookup>,
+        settings: AccountLookupSettings,
+    ) -> Self {
         Self {
             directory,
+            incarnations,
             settings,
             remembered: Remembered::default(),
         }
     }
 
-    fn remembered(&self) -> MutexGuard<'_, LruCache<AccountId, Account>> {
+    /// What is remembered of this history, which is nothing when it was another's until now.
+    fn remembered_of(&self, incarnation: Option<Incarnation>) -> MutexGuard<'_, Memory> {
         // A panic inside leaves a cache that is at worst incomplete.
-        self.remembered
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let memory = self.remembered.0.lock();
+        let mut memory = memory.unwrap_or_else(PoisonError::into_inner);
+        if memory.incarnation != incarnation {
+            memory.accounts.clear();
+            memory.incarnation = incarnation;
+        }
+        memory
     }
 
-    fn remember(&self, accounts: &[Account]) {
-        let mut remembered = self.remembered();
-        for account in accounts {
-            remembered.put(account.account_id, account.clone());
+    /// Remembers an answer to what was asked when this history was the last one seen: it may come after
+    /// another one was, and then it may be of the one before.
+    fn remember(&self, accounts: &[Account], asked_under: Option<Incarnation>) {
+        if self.incarnations.last_seen() != asked_under {
+            return;
         }
-        while remembered.len() > self.settings.remembered_max {
-            remembered.pop_lru();
+        let mut remembered = self.remembered_of(asked_under);
+        for account in accounts {
+            remembered.accounts.put(account.account_id, account.clone());
+        }
+        while remembered.accounts.len() > self.settings.remembered_max {
+            remembered.accounts.pop_lru();
         }
     }
 }
@@ -96,10 +124,11 @@ impl AccountLookup for RememberedAccounts {
     ) -> Result<HashMap<AccountId, Account>, StoreError> {
         let mut found = HashMap::with_capacity(ids.len());
         let mut unknown = Vec::new();
+        let seen = self.incarnations.last_seen();
         {
-            let mut remembered = self.remembered();
+            let mut remembered = self.remembered_of(seen);
             for id in ids {
-                match remembered.get(&id) {
+                match remembered.accounts.get(&id) {
                     Some(account) => {
                         found.insert(id, account.clone());
                     }
@@ -109,7 +138,7 @@ impl AccountLookup for RememberedAccounts {
         }
         if !unknown.is_empty() {
             let accounts = self.directory.find(unknown).await?;
-            self.remember(&accounts);
+            self.remember(&accounts, seen);
             found.extend(accounts.into_iter().map(|a| (a.account_id, a)));
         }
         Ok(found)
@@ -120,7 +149,9 @@ impl AccountLookup for RememberedAccounts {
 mod tests {
     use super::*;
     use crate::port::account_directory::MockAccountDirectory;
-    use crate::testkit::{account, account_id};
+    use crate::testkit::{INCARNATION, account, account_id};
+    use crate::usecase::incarnation_lookup::MockIncarnationLookup;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     fn ids(ids: impl IntoIterator<Item = i64>) -> BTreeSet<AccountId> {
         ids.into_iter().map(account_id).collect()
@@ -143,6 +174,24 @@ mod tests {
         Arc::new(directory)
     }
 
+    fn steady() -> Arc<MockIncarnationLookup> {
+        let mut incarnations = MockIncarnationLookup::new();
+        incarnations
+            .expect_last_seen()
+            .return_const(Some(INCARNATION));
+        Arc::new(incarnations)
+    }
+
+    /// The incarnation last seen is what the number says.
+    fn told_by(number: &Arc<AtomicI64>) -> Arc<MockIncarnationLookup> {
+        let number = Arc::clone(number);
+        let mut incarnations = MockIncarnationLookup::new();
+        incarnations
+            .expect_last_seen()
+            .returning(move || Some(Incarnation::new(number.load(Ordering::SeqCst))));
+        Arc::new(incarnations)
+    }
+
     fn settings() -> AccountLookupSettings {
         AccountLookupSettings {
             remembered_max: 100,
@@ -152,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn only_accounts_not_remembered_are_asked_for_and_all_in_one_question() {
         let directory = directory_of(&[1, 2, 3], vec![vec![1, 2], vec![3]]);
-        let lookup = RememberedAccounts::new(directory, settings());
+        let lookup = RememberedAccounts::new(directory, steady(), settings());
         assert_eq!(lookup.find(ids([1, 2])).await.unwrap().len(), 2);
         assert_eq!(lookup.find(ids([1, 2])).await.unwrap().len(), 2);
         let found = lookup.find(ids([2, 3])).await.unwrap();
@@ -162,18 +211,44 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_account_is_asked_for_each_time() {
         let directory = directory_of(&[], vec![vec![7], vec![7]]);
-        let lookup = RememberedAccounts::new(directory, settings());
+        let lookup = RememberedAccounts::new(directory, steady(), settings());
         assert!(lookup.find(ids([7])).await.unwrap().is_empty());
         assert!(lookup.find(ids([7])).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_remembered_of_another_history_is_asked_for_again() {
+        let directory = directory_of(&[1], vec![vec![1], vec![1]]);
+        let history = Arc::new(AtomicI64::new(1));
+        let lookup = RememberedAccounts::new(directory, told_by(&history), settings());
+        lookup.find(ids([1])).await.unwrap();
+        lookup.find(ids([1])).await.unwrap();
+        history.store(2, Ordering::SeqCst);
+        lookup.find(ids([1])).await.unwrap();
+        lookup.find(ids([1])).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_after_another_history_was_seen_is_not_remembered() {
+        let history = Arc::new(AtomicI64::new(1));
+        let (seen, mut directory) = (Arc::clone(&history), MockAccountDirectory::new());
+        directory.expect_find().times(2).returning(move |_| {
+            seen.store(2, Ordering::SeqCst);
+            Ok(vec![account(1)])
+        });
+        let lookup = RememberedAccounts::new(Arc::new(directory), told_by(&history), settings());
+        for _ in 0..3 {
+            assert_eq!(lookup.find(ids([1])).await.unwrap().len(), 1);
+        }
     }
 
     #[tokio::test]
     async fn no_more_accounts_than_the_bound_are_remembered() {
         let directory = directory_of(&[1, 2, 3], vec![vec![1, 2, 3], vec![1]]);
         let settings = AccountLookupSettings { remembered_max: 2 };
-        let lookup = RememberedAccounts::new(directory, settings);
+        let lookup = RememberedAccounts::new(directory, steady(), settings);
         lookup.find(ids([1, 2, 3])).await.unwrap();
-        assert_eq!(lookup.remembered().len(), 2);
+        assert_eq!(lookup.remembered_of(Some(INCARNATION)).accounts.len(), 2);
         lookup.find(ids([2, 3])).await.unwrap();
         lookup.find(ids([1])).await.unwrap();
     }

@@ -13,6 +13,7 @@ use axs_application::testkit::{TableCodec, log_id};
 use axs_application::usecase::account_lookup::RememberedAccounts;
 use axs_application::usecase::backlog::PartitionBacklog;
 use axs_application::usecase::currency_lookup::CurrencySnapshot;
+use axs_application::usecase::incarnation_lookup::IncarnationSeen;
 use axs_application::usecase::layout_lookup::LayoutSnapshot;
 use axs_application::usecase::lead_partitions::{
     LeadPartitions, LeadPorts, LeadershipEnd, PartitionElector,
@@ -136,6 +137,7 @@ impl Api {
         let submission = BalanceChangeSubmission::new(
             Arc::new(RememberedAccounts::new(
                 store.clone(),
+                Arc::new(IncarnationSeen::new(store.clone())),
                 settings::looking_up(),
             )),
             Arc::new(CurrencySnapshot::new(store.clone())),

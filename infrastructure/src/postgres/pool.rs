@@ -13,10 +13,10 @@ use axs_application::port::store_error::StoreError;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use shaku::{Component, Interface};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
-use std::fmt;
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 /// How much longer than the server's own limits an answer may be on its way.
 const PATIENCE_MARGIN: Duration = Duration::from_secs(2);
@@ -29,6 +29,9 @@ const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The encoding that a database must have: texts of clients come back as they were sent.
 const ENCODING: &str = "UTF8";
+
+/// Why a server is not used for anything.
+const STANDBY: &str = "it is a standby, which may lag; AXS uses the primary only";
 
 /// How a database URL may begin.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -174,11 +177,11 @@ impl PgPools {
         let pool = |connections: u32| {
             let server = connect.clone();
             PgPoolOptions::new()
-                .after_connect(move |_, _| {
+                .after_connect(move |connection, _| {
                     let server = server.clone();
                     Box::pin(async move {
                         socket::bound_silence(&server).await;
-                        Ok(())
+                        refuse_standby(connection).await
                     })
                 })
                 .max_connections(connections)
@@ -268,6 +271,7 @@ impl Database for PgDatabase {
                 let encoding: String = sqlx::query_scalar("SHOW server_encoding")
                     .fetch_one(&mut connection)
                     .await?;
+                refuse_standby(&mut connection).await?;
                 connection.close().await?;
                 Ok(encoding)
             };
@@ -296,6 +300,18 @@ impl Database for PgDatabase {
             bound = self.pools.connect_timeout.min(left);
         }
     }
+}
+
+/// A standby may lag, and what is committed is read by statements that it would answer. A server does not
+/// become one while connections to it stand, so asking once for each is enough.
+async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
+        .fetch_one(connection)
+        .await?;
+    if standby {
+        return Err(sqlx::Error::Io(io::Error::other(STANDBY)));
+    }
+    Ok(())
 }
 
 /// What every session is told as it starts, in the packet that opens it: no round trip of its own.
