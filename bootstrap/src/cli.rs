@@ -146,8 +146,8 @@ pub enum CurrenciesCommand {
 /// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
-    /// Take nothing that is cached now for this database's any more, on the running system: after files
-    /// of it were put back, such as a volume snapshot, or when `verify` says that the cache differs.
+    /// Make every cached balance invalid, on the running system: after tables were put back by SQL, after
+    /// the database's machine was resumed with its memory, or when `verify` says that the cache differs.
     Forget,
 }
 

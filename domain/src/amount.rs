@@ -155,8 +155,8 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let magnitude = self.0.unsigned_abs();
-        let whole = below_one_whole(magnitude / UNITS_PER_WHOLE.unsigned_abs());
-        let mut fraction = below_one_whole(magnitude % UNITS_PER_WHOLE.unsigned_abs());
+        let whole = narrowed(magnitude / UNITS_PER_WHOLE.unsigned_abs());
+        let mut fraction = narrowed(magnitude % UNITS_PER_WHOLE.unsigned_abs());
         if fraction == 0 {
             return write!(f, "{sign}{whole}");
         }
@@ -169,8 +169,12 @@ impl fmt::Display for Amount {
     }
 }
 
-/// Either half of a magnitude is below 10¹⁸, which 64 bits hold; they print several times as fast.
-fn below_one_whole(half: u128) -> u64 {
+// What is before the point and what is behind it each fit into 64 bits.
+const _: () = assert!(UNITS_MAX / UNITS_PER_WHOLE <= u64::MAX as i128);
+const _: () = assert!(UNITS_PER_WHOLE <= u64::MAX as i128);
+
+/// The digits on one side of the point, as a number that prints several times as fast.
+fn narrowed(half: u128) -> u64 {
     u64::try_from(half).unwrap_or(u64::MAX)
 }
 

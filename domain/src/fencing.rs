@@ -84,7 +84,7 @@ impl Fence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fenced {
     /// Another claim is the newest.
-    #[error("holds token {held}, the newest is {newest}")]
+    #[error("the claim holds token {held}, the newest is {newest}")]
     Superseded {
         /// The token of the refused claim.
         held: FencingToken,
@@ -93,7 +93,7 @@ pub enum Fenced {
     },
     /// The database has another history than the one that the claim is of: it was restored, failed
     /// over or restarted, or its cache was forgotten.
-    #[error("led the database as {held}, which is {found} now")]
+    #[error("the claim is of the database as {held}, which is {found} now")]
     OtherIncarnation {
         /// The incarnation of the refused claim.
         held: Incarnation,

@@ -161,8 +161,11 @@ pub struct Culprit {
 /// Why a batch was not written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// Another leader holds the partition. Stop; do not retry.
-    #[error("fenced: another leader holds the partition")]
+    /// The claim no longer stands: another leader holds the partition, or the database has another
+    /// history. Stop; do not retry.
+    #[error(
+        "fenced: the claim no longer stands (another leader, or another history of the database)"
+    )]
     Fenced,
     /// Some events are not what their log rows are. Nothing was written. Take them out and decide
     /// again. Never empty.

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How often the database is asked, at least: for as long, balances of the history before may be read
-/// from the cache after a failover.
+/// How long after an answer the database is asked again: for about as long, balances of the history before
+/// may be read from the cache after a failover, and for [`SEEN_FOR_MAX`] where the answers are slow.
 pub const INCARNATION_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long an answer is waited for. A database that takes longer is asked again.
@@ -22,7 +22,7 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// How long what was seen stands when the database does not answer: a process that is cut off from it
 /// can't know of a failover, so after this it has nothing to read the cache under.
-const SEEN_FOR_MAX: Duration = Duration::from_secs(10);
+pub const SEEN_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// Knows the incarnation without asking the store each time.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]

@@ -9,7 +9,7 @@ use crate::module::repo::RETENTION_PAST_FILL;
 use crate::settings::Settings;
 use anyhow::bail;
 use axs_application::port::installation::{Installation, Renewal};
-use axs_application::usecase::incarnation_lookup::INCARNATION_PERIOD;
+use axs_application::usecase::incarnation_lookup::{INCARNATION_PERIOD, SEEN_FOR_MAX};
 use shaku::HasComponent;
 use std::time::Duration;
 
@@ -42,9 +42,11 @@ fn told(renewal: &Renewal, kept: Duration) -> String {
     format!(
         "forgotten: what was cached under incarnation {before}; the database is {now} from now on\n\
          leaders: those of {fenced} partitions were fenced, and take over again within seconds\n\
-         reads: API processes follow within {} s, and read from the database what is not cached again\n\
+         reads: API processes follow in about {} s, {} s at most, and read from the database what is not \
+         cached again\n\
          keys of before: nobody reads them, and Redis drops each {} s after it was last written",
         INCARNATION_PERIOD.as_secs(),
+        SEEN_FOR_MAX.as_secs(),
         kept.as_secs()
     )
 }
@@ -66,7 +68,7 @@ mod tests {
             "000000000000000a",
             "000000000000000b",
             "12 partitions",
-            "within 1 s",
+            "about 1 s",
             "3900 s",
         ] {
             assert!(text.contains(word), "{text:?} lacks {word:?}");

@@ -1,7 +1,7 @@
 //! The change log: the durable record of every request.
 //!
 //! What `append` writes is one statement, hence one transaction and one commit: nothing is left open
-//! when its caller goes away. It takes all keys for new (`append_new.sql`). When one is not, nothing
+//! when its caller goes away. It takes all keys for new (`append_all_or_none.sql`). When one is not, nothing
 //! is written by that, and the rows are written by the statement that leaves out what it meets
 //! (`append.sql`); what stands there is then read in statements of their own, after the commit.
 
@@ -36,7 +36,7 @@ const LAYOUT_MOVED: &str = "AX002";
 /// How many appends after one that met a known key begin with the statement that expects some. Known
 /// keys come in series, from clients that send again what they had no answer for, and each costs the
 /// other statement all its work.
-const KEYS_EXPECTED_FOR: u32 = 16;
+pub const KEYS_EXPECTED_FOR: u32 = 16;
 
 /// [`ChangeLog`] in the tables `balance_change_logs` and `balance_change_states`.
 #[derive(Component)]
@@ -73,7 +73,7 @@ impl PgChangeLog {
         let columns = RowColumns::of(rows);
         let expected = self.known_keys_expected.load(Ordering::Relaxed);
         if expected == 0 {
-            match self.insert_all(&columns, epoch).await {
+            match self.append_all_or_none(&columns, epoch).await {
                 Err(error) if is_unique_violation(&error) => {
                     let appends = KEYS_EXPECTED_FOR;
                     self.known_keys_expected.store(appends, Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl PgChangeLog {
                 }
             }
         }
-        let logged = self.insert_new(&columns, epoch).await;
+        let logged = self.append_unknown(&columns, epoch).await;
         let logged = logged.map_err(|error| append_error(self.name(), &error))?;
         let expected = if logged.len() < rows.len() {
             KEYS_EXPECTED_FOR
@@ -100,12 +100,12 @@ impl PgChangeLog {
     }
 
     /// All rows or, when a key is known, none.
-    async fn insert_all(
+    async fn append_all_or_none(
         &self,
         columns: &RowColumns<'_>,
         epoch: LayoutEpoch,
     ) -> Result<DateTime<Utc>, sqlx::Error> {
-        sqlx::query_scalar(include_str!("sql/change_log/append_new.sql"))
+        sqlx::query_scalar(include_str!("sql/change_log/append_all_or_none.sql"))
             .bind(&columns.ids)
             .bind(&columns.keys.shards)
             .bind(&columns.keys.accounts)
@@ -118,7 +118,7 @@ impl PgChangeLog {
     }
 
     /// The rows whose keys are new.
-    async fn insert_new(
+    async fn append_unknown(
         &self,
         columns: &RowColumns<'_>,
         epoch: LayoutEpoch,

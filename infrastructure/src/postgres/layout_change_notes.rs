@@ -23,7 +23,7 @@ pub struct PgLayoutChangeNotes {
 }
 
 impl PgLayoutChangeNotes {
-    /// Watches the changes of this database.
+    /// The notes of this database.
     #[must_use]
     pub fn new(database: Arc<dyn Database>) -> Self {
         Self { database }

@@ -12,7 +12,7 @@ use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::LedgerEntry;
 use axs_domain::id::{BalanceVersion, LayoutEpoch, LogId, Offset, PartitionId};
 use axs_domain::log_status::LogStatus;
-use axs_infrastructure::postgres::change_log::PgChangeLog;
+use axs_infrastructure::postgres::change_log::{KEYS_EXPECTED_FOR, PgChangeLog};
 
 /// The row as `append` leaves it.
 fn as_logged(row: &NewChangeLog, outcome: &AppendOutcome) -> ChangeLogRecord {
@@ -145,10 +145,11 @@ async fn after_a_known_key_new_ones_are_logged_however_many_appends_follow() {
             .await
             .unwrap();
         // Far enough that what a known key changes is over, and begins anew.
-        for n in 0..40 {
+        let apart = KEYS_EXPECTED_FOR + 4;
+        for n in 0..2 * apart {
             let new = deposit(&key(5, 2, &format!("new {n}")), "1");
             let mut rows = vec![new.clone()];
-            if n % 20 == 0 {
+            if n % apart == 0 {
                 rows.push(deposit(&again.key, "1"));
             }
             let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();

@@ -9,7 +9,9 @@ pub enum StopReason {
     #[error("drained")]
     Drained,
     /// Another leader holds the partition.
-    #[error("fenced: another leader holds the partition")]
+    #[error(
+        "fenced: the claim no longer stands (another leader, or another history of the database)"
+    )]
     Fenced,
     /// The lease is lost, or can't be proved to stand.
     #[error("the lease is not sure any more")]

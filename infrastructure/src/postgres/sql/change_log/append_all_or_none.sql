@@ -2,7 +2,7 @@
 -- meets one with its key refuses the whole statement (23505), and append.sql is asked instead.
 -- Gives the time written with the rows.
 --
--- $1 log ids, in ascending order, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads:
+-- $1 log ids (ascending ones go into their key from left to right), $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads:
 -- arrays of one length.
 -- $7 the epoch of the layout by which the rows will be published; see admit_log, which refuses.
 --
