@@ -101,9 +101,10 @@ impl RememberedAccounts {
     }
 
     /// Remembers an answer to what was asked when this history was the last one seen: it may come after
-    /// another one was, and then it may be of the one before.
+    /// another one was, and then it may be of the one before. Of what history an answer is while none is
+    /// known, nobody can say later: it is not remembered.
     fn remember(&self, accounts: &[Account], asked_under: Option<Incarnation>) {
-        if self.incarnations.last_seen() != asked_under {
+        if asked_under.is_none() || self.incarnations.last_seen() != asked_under {
             return;
         }
         let mut remembered = self.remembered_of(asked_under);
@@ -240,6 +241,16 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(lookup.find(ids([1])).await.unwrap().len(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn while_no_history_is_known_nothing_is_remembered() {
+        let directory = directory_of(&[1], vec![vec![1], vec![1]]);
+        let mut unknown = MockIncarnationLookup::new();
+        unknown.expect_last_seen().return_const(None);
+        let lookup = RememberedAccounts::new(directory, Arc::new(unknown), settings());
+        lookup.find(ids([1])).await.unwrap();
+        lookup.find(ids([1])).await.unwrap();
     }
 
     #[tokio::test]
