@@ -4,6 +4,7 @@ use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::account::Account;
 use axs_domain::id::AccountId;
+use axs_domain::incarnation::Incarnation;
 use shaku::Interface;
 
 /// What became of an account that was to be opened.
@@ -13,6 +14,15 @@ pub enum OpenOutcome {
     Opened(Account),
     /// It was open before; compare it with what was asked.
     Existed(Account),
+}
+
+/// Accounts, and the history of the database that they are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundAccounts {
+    /// The history: in another one an account may live elsewhere, or not at all.
+    pub incarnation: Incarnation,
+    /// Those that are open, in no order.
+    pub accounts: Vec<Account>,
 }
 
 /// Keeps accounts.
@@ -29,6 +39,6 @@ pub trait AccountDirectory: Interface {
     /// Opens accounts that are not open yet.
     async fn open(&self, accounts: Vec<Account>) -> Result<Vec<OpenOutcome>, StoreError>;
 
-    /// The accounts among `ids` that are open, in no order.
-    async fn find(&self, ids: Vec<AccountId>) -> Result<Vec<Account>, StoreError>;
+    /// The accounts among `ids` that are open, as of one moment.
+    async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError>;
 }

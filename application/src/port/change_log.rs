@@ -6,6 +6,7 @@ use axs_domain::decision::LedgerEntry;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, LayoutEpoch, LogId, Offset, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::log_status::LogStatus;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
@@ -37,6 +38,17 @@ pub struct NewChangeLog {
     pub event: Arc<BalanceChangeEvent>,
     /// The event, encoded as it is kept: the row's immutable part.
     pub payload: Bytes,
+}
+
+/// What the shards and partitions of rows were looked up in. Rows are logged only while both stand: by
+/// another map an event would be published to a partition that does not carry its shard, and in another
+/// history its account may live on another shard, so that its key would be new there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placing {
+    /// The generation of the layout.
+    pub layout_epoch: LayoutEpoch,
+    /// The history of the database.
+    pub incarnation: Incarnation,
 }
 
 /// What became of a row that was to be written.
@@ -121,6 +133,12 @@ pub enum AppendError {
         /// The epoch that stands.
         current: LayoutEpoch,
     },
+    /// Nothing was written: the database has another history. Look the accounts up again.
+    #[error("the database has another history (incarnation {current})")]
+    HistoryMoved {
+        /// The one that it has.
+        current: Incarnation,
+    },
 }
 
 /// Keeps change log rows.
@@ -131,21 +149,20 @@ pub enum AppendError {
 ///   others are `Known`.
 /// - One row that can't be read never hides what became of the others.
 /// - A row's payload never changes.
-///
-/// - `append` writes only under the layout that stands: rows that were mapped by another one, and
-///   all rows while a change of the layout pauses writing, are refused whole.
+/// - `append` writes only by the placing that stands: rows that were placed by another layout or in
+///   another history, and all rows while a change of the layout pauses writing, are refused whole.
 ///
 /// # Errors
 /// [`AppendError`], and [`StoreError`] of the others.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait ChangeLog: Interface {
-    /// Writes rows in one transaction. `epoch` is that of the layout by which the caller will
-    /// publish them.
+    /// Writes rows in one transaction. `placed_by` is the placing by which the caller will publish
+    /// them.
     async fn append(
         &self,
         rows: Vec<NewChangeLog>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<Vec<AppendOutcome>, AppendError>;
 
     /// The row with this id.

@@ -1,13 +1,14 @@
 //! A change log in memory, whose commits a test can hold up or let fail.
 
-use super::away;
+use super::{INCARNATION, away};
 use crate::port::change_log::{
-    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, Placing,
     PublishedPosition,
 };
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::id::{LayoutEpoch, LogId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub struct MemoryChangeLog {
     held: AtomicBool,
     away: AtomicBool,
     epoch: Mutex<LayoutEpoch>,
+    incarnation: Mutex<Incarnation>,
     paused: AtomicBool,
 }
 
@@ -36,6 +38,7 @@ impl Default for MemoryChangeLog {
             held: AtomicBool::new(false),
             away: AtomicBool::new(false),
             epoch: Mutex::new(LayoutEpoch::MIN),
+            incarnation: Mutex::new(INCARNATION),
             paused: AtomicBool::new(false),
         }
     }
@@ -60,6 +63,11 @@ impl MemoryChangeLog {
     /// Raises the layout to this epoch.
     pub fn set_epoch(&self, epoch: LayoutEpoch) {
         *lock(&self.epoch) = epoch;
+    }
+
+    /// Begins another history, with the same rows.
+    pub fn set_incarnation(&self, incarnation: Incarnation) {
+        *lock(&self.incarnation) = incarnation;
     }
 
     /// Begins or ends a pause for a change of the layout.
@@ -101,7 +109,7 @@ impl ChangeLog for MemoryChangeLog {
     async fn append(
         &self,
         new: Vec<NewChangeLog>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<Vec<AppendOutcome>, AppendError> {
         if self.held.load(Ordering::SeqCst) {
             self.turns.acquire().await.unwrap().forget();
@@ -111,8 +119,12 @@ impl ChangeLog for MemoryChangeLog {
             return Err(AppendError::LayoutPaused);
         }
         let current = *lock(&self.epoch);
-        if current != epoch {
+        if current != placed_by.layout_epoch {
             return Err(AppendError::LayoutMoved { current });
+        }
+        let current = *lock(&self.incarnation);
+        if current != placed_by.incarnation {
+            return Err(AppendError::HistoryMoved { current });
         }
         let mut rows = lock(&self.rows);
         let mut commits = lock(&self.commits);

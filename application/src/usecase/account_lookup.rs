@@ -1,6 +1,6 @@
 //! Which accounts are open, as this process knows them.
 
-use crate::port::account_directory::AccountDirectory;
+use crate::port::account_directory::{AccountDirectory, FoundAccounts};
 use crate::port::store_error::StoreError;
 use crate::usecase::incarnation_lookup::IncarnationLookup;
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use lru::LruCache;
 use shaku::{Component, Interface};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 /// How many accounts are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +20,35 @@ pub struct AccountLookupSettings {
     pub remembered_max: usize,
 }
 
+/// Open accounts, and the history of the database in which all of them are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountsKnown {
+    /// The history. What is logged for these accounts is refused in any other.
+    pub incarnation: Incarnation,
+    /// The accounts.
+    pub accounts: HashMap<AccountId, Account>,
+}
+
+#[cfg(test)]
+impl AccountsKnown {
+    /// Those of these ids that are open, each the testkit's account, in its one history.
+    pub(crate) fn among(ids: &BTreeSet<AccountId>, open: &[i64]) -> Self {
+        let known = ids.iter().filter(|id| open.contains(&id.value()));
+        Self {
+            incarnation: crate::testkit::INCARNATION,
+            accounts: known
+                .map(|id| (*id, crate::testkit::account(id.value())))
+                .collect(),
+        }
+    }
+}
+
 /// Finds open accounts.
 ///
 /// # Contract
-/// - At most one question to the store for each call.
+/// - What is answered is of one history of the database.
+/// - One question to the store for each call, at most; and another one when the first was answered in
+///   another history than what was remembered.
 /// - An unknown account is asked for each time: it may have been opened since.
 ///
 /// # Errors
@@ -31,10 +57,7 @@ pub struct AccountLookupSettings {
 #[async_trait]
 pub trait AccountLookup: Interface {
     /// The accounts among `ids` that are open.
-    async fn find(
-        &self,
-        ids: BTreeSet<AccountId>,
-    ) -> Result<HashMap<AccountId, Account>, StoreError>;
+    async fn find(&self, ids: BTreeSet<AccountId>) -> Result<AccountsKnown, StoreError>;
 }
 
 /// Remembers the accounts used last. An account never changes once it is open, so within one history of
@@ -89,61 +112,79 @@ impl RememberedAccounts {
     }
 
     /// What is remembered of this history, which is nothing when it was another's until now.
-    fn remembered_of(&self, incarnation: Option<Incarnation>) -> MutexGuard<'_, Memory> {
+    fn remembered_of(&self, incarnation: Incarnation) -> MutexGuard<'_, Memory> {
         // A panic inside leaves a cache that is at worst incomplete.
         let memory = self.remembered.0.lock();
         let mut memory = memory.unwrap_or_else(PoisonError::into_inner);
-        if memory.incarnation != incarnation {
+        if memory.incarnation != Some(incarnation) {
             memory.accounts.clear();
-            memory.incarnation = incarnation;
+            memory.incarnation = Some(incarnation);
         }
         memory
     }
 
-    /// Remembers an answer to what was asked when this history was the last one seen: it may come after
-    /// another one was, and then it may be of the one before. Of what history an answer is while none is
-    /// known, nobody can say later: it is not remembered.
-    fn remember(&self, accounts: &[Account], asked_under: Option<Incarnation>) {
-        if asked_under.is_none() || self.incarnations.last_seen() != asked_under {
-            return;
+    /// The accounts among `ids` that are remembered of this history.
+    fn recall(&self, ids: &BTreeSet<AccountId>, of: Incarnation) -> HashMap<AccountId, Account> {
+        let mut remembered = self.remembered_of(of);
+        let recalled = ids.iter().filter_map(|id| {
+            let account = remembered.accounts.get(id)?;
+            Some((*id, account.clone()))
+        });
+        recalled.collect()
+    }
+
+    /// Asks the store, and remembers its answer unless another history was seen since it was asked.
+    async fn ask(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError> {
+        let asked_at = Instant::now();
+        let found = self.directory.find(ids).await?;
+        self.incarnations.saw(found.incarnation, asked_at);
+        if self.incarnations.last_seen() == Some(found.incarnation) {
+            let mut remembered = self.remembered_of(found.incarnation);
+            for account in &found.accounts {
+                remembered.accounts.put(account.account_id, account.clone());
+            }
+            while remembered.accounts.len() > self.settings.remembered_max {
+                remembered.accounts.pop_lru();
+            }
         }
-        let mut remembered = self.remembered_of(asked_under);
-        for account in accounts {
-            remembered.accounts.put(account.account_id, account.clone());
-        }
-        while remembered.accounts.len() > self.settings.remembered_max {
-            remembered.accounts.pop_lru();
-        }
+        Ok(found)
     }
 }
 
 #[async_trait]
 impl AccountLookup for RememberedAccounts {
-    async fn find(
-        &self,
-        ids: BTreeSet<AccountId>,
-    ) -> Result<HashMap<AccountId, Account>, StoreError> {
-        let mut found = HashMap::with_capacity(ids.len());
-        let mut unknown = Vec::new();
-        let seen = self.incarnations.last_seen();
-        {
-            let mut remembered = self.remembered_of(seen);
-            for id in ids {
-                match remembered.accounts.get(&id) {
-                    Some(account) => {
-                        found.insert(id, account.clone());
-                    }
-                    None => unknown.push(id),
-                }
+    async fn find(&self, ids: BTreeSet<AccountId>) -> Result<AccountsKnown, StoreError> {
+        // Of what history they are while none is known, nobody could say: all are asked for.
+        if let Some(incarnation) = self.incarnations.last_seen() {
+            let mut accounts = self.recall(&ids, incarnation);
+            let missing = ids.iter().filter(|id| !accounts.contains_key(*id));
+            let missing: Vec<AccountId> = missing.copied().collect();
+            if missing.is_empty() {
+                return Ok(AccountsKnown {
+                    incarnation,
+                    accounts,
+                });
+            }
+            let found = self.ask(missing).await?;
+            if found.incarnation == incarnation || accounts.is_empty() {
+                accounts.extend(by_id(found.accounts));
+                let incarnation = found.incarnation;
+                return Ok(AccountsKnown {
+                    incarnation,
+                    accounts,
+                });
             }
         }
-        if !unknown.is_empty() {
-            let accounts = self.directory.find(unknown).await?;
-            self.remember(&accounts, seen);
-            found.extend(accounts.into_iter().map(|a| (a.account_id, a)));
-        }
-        Ok(found)
+        let found = self.ask(ids.into_iter().collect()).await?;
+        Ok(AccountsKnown {
+            incarnation: found.incarnation,
+            accounts: by_id(found.accounts).collect(),
+        })
     }
+}
+
+fn by_id(accounts: Vec<Account>) -> impl Iterator<Item = (AccountId, Account)> {
+    accounts.into_iter().map(|a| (a.account_id, a))
 }
 
 #[cfg(test)]
@@ -152,45 +193,62 @@ mod tests {
     use crate::port::account_directory::MockAccountDirectory;
     use crate::testkit::{INCARNATION, account, account_id};
     use crate::usecase::incarnation_lookup::MockIncarnationLookup;
-    use std::sync::atomic::{AtomicI64, Ordering};
+
+    const OTHER: Incarnation = Incarnation::new(2);
 
     fn ids(ids: impl IntoIterator<Item = i64>) -> BTreeSet<AccountId> {
         ids.into_iter().map(account_id).collect()
     }
 
-    fn directory_of(open: &'static [i64], expected: Vec<Vec<i64>>) -> Arc<MockAccountDirectory> {
+    /// Answers these questions, in this order, each in its history.
+    fn directory(
+        open: &'static [i64],
+        expected: Vec<(Vec<i64>, Incarnation)>,
+    ) -> Arc<MockAccountDirectory> {
         let mut directory = MockAccountDirectory::new();
         let mut order = mockall::Sequence::new();
-        for question in expected {
+        for (question, incarnation) in expected {
             directory
                 .expect_find()
                 .withf(move |asked| asked.iter().map(|id| id.value()).eq(question.clone()))
                 .times(1)
                 .in_sequence(&mut order)
-                .returning(|asked| {
+                .returning(move |asked| {
                     let open = asked.into_iter().filter(|id| open.contains(&id.value()));
-                    Ok(open.map(|id| account(id.value())).collect())
+                    let accounts = open.map(|id| account(id.value())).collect();
+                    Ok(FoundAccounts {
+                        incarnation,
+                        accounts,
+                    })
                 });
         }
         Arc::new(directory)
     }
 
-    fn steady() -> Arc<MockIncarnationLookup> {
-        let mut incarnations = MockIncarnationLookup::new();
-        incarnations
-            .expect_last_seen()
-            .return_const(Some(INCARNATION));
-        Arc::new(incarnations)
+    fn directory_of(open: &'static [i64], expected: Vec<Vec<i64>>) -> Arc<MockAccountDirectory> {
+        let asked = expected.into_iter().map(|ids| (ids, INCARNATION));
+        directory(open, asked.collect())
     }
 
-    /// The incarnation last seen is what the number says.
-    fn told_by(number: &Arc<AtomicI64>) -> Arc<MockIncarnationLookup> {
-        let number = Arc::clone(number);
+    /// The incarnation last seen: what was told last, whenever it was asked for.
+    fn seen(
+        first: Option<Incarnation>,
+    ) -> (Arc<MockIncarnationLookup>, Arc<Mutex<Option<Incarnation>>>) {
+        let seen = Arc::new(Mutex::new(first));
         let mut incarnations = MockIncarnationLookup::new();
+        let told = Arc::clone(&seen);
+        incarnations
+            .expect_saw()
+            .returning(move |incarnation, _| *told.lock().unwrap() = Some(incarnation));
+        let last = Arc::clone(&seen);
         incarnations
             .expect_last_seen()
-            .returning(move || Some(Incarnation::new(number.load(Ordering::SeqCst))));
-        Arc::new(incarnations)
+            .returning(move || *last.lock().unwrap());
+        (Arc::new(incarnations), seen)
+    }
+
+    fn steady() -> Arc<MockIncarnationLookup> {
+        seen(Some(INCARNATION)).0
     }
 
     fn settings() -> AccountLookupSettings {
@@ -199,58 +257,77 @@ mod tests {
         }
     }
 
+    async fn found(lookup: &RememberedAccounts, asked: &[i64]) -> (usize, Incarnation) {
+        let known = lookup.find(ids(asked.iter().copied())).await.unwrap();
+        (known.accounts.len(), known.incarnation)
+    }
+
     #[tokio::test]
     async fn only_accounts_not_remembered_are_asked_for_and_all_in_one_question() {
         let directory = directory_of(&[1, 2, 3], vec![vec![1, 2], vec![3]]);
         let lookup = RememberedAccounts::new(directory, steady(), settings());
-        assert_eq!(lookup.find(ids([1, 2])).await.unwrap().len(), 2);
-        assert_eq!(lookup.find(ids([1, 2])).await.unwrap().len(), 2);
-        let found = lookup.find(ids([2, 3])).await.unwrap();
-        assert_eq!(found[&account_id(3)], account(3));
+        assert_eq!(found(&lookup, &[1, 2]).await, (2, INCARNATION));
+        assert_eq!(found(&lookup, &[1, 2]).await, (2, INCARNATION));
+        let known = lookup.find(ids([2, 3])).await.unwrap();
+        assert_eq!(known.accounts[&account_id(3)], account(3));
+        assert_eq!(known.accounts.len(), 2);
     }
 
     #[tokio::test]
     async fn an_unknown_account_is_asked_for_each_time() {
         let directory = directory_of(&[], vec![vec![7], vec![7]]);
         let lookup = RememberedAccounts::new(directory, steady(), settings());
-        assert!(lookup.find(ids([7])).await.unwrap().is_empty());
-        assert!(lookup.find(ids([7])).await.unwrap().is_empty());
+        assert_eq!(found(&lookup, &[7]).await, (0, INCARNATION));
+        assert_eq!(found(&lookup, &[7]).await, (0, INCARNATION));
     }
 
     #[tokio::test]
     async fn what_was_remembered_of_another_history_is_asked_for_again() {
-        let directory = directory_of(&[1], vec![vec![1], vec![1]]);
-        let history = Arc::new(AtomicI64::new(1));
-        let lookup = RememberedAccounts::new(directory, told_by(&history), settings());
-        lookup.find(ids([1])).await.unwrap();
-        lookup.find(ids([1])).await.unwrap();
-        history.store(2, Ordering::SeqCst);
-        lookup.find(ids([1])).await.unwrap();
-        lookup.find(ids([1])).await.unwrap();
+        let asked = vec![(vec![1], INCARNATION), (vec![1], OTHER)];
+        let (incarnations, told) = seen(Some(INCARNATION));
+        let lookup = RememberedAccounts::new(directory(&[1], asked), incarnations, settings());
+        found(&lookup, &[1]).await;
+        assert_eq!(found(&lookup, &[1]).await, (1, INCARNATION));
+        *told.lock().unwrap() = Some(OTHER);
+        assert_eq!(found(&lookup, &[1]).await, (1, OTHER));
+        assert_eq!(found(&lookup, &[1]).await, (1, OTHER));
+    }
+
+    /// The history changes unseen, between two questions.
+    #[tokio::test]
+    async fn what_is_answered_is_never_of_two_histories() {
+        let asked = vec![
+            (vec![1], INCARNATION),
+            (vec![2], OTHER),
+            (vec![1, 2], OTHER),
+        ];
+        let lookup = RememberedAccounts::new(directory(&[1, 2], asked), steady(), settings());
+        assert_eq!(found(&lookup, &[1]).await, (1, INCARNATION));
+        assert_eq!(found(&lookup, &[1, 2]).await, (2, OTHER));
+        assert_eq!(found(&lookup, &[1, 2]).await, (2, OTHER));
     }
 
     #[tokio::test]
-    async fn an_answer_that_comes_after_another_history_was_seen_is_not_remembered() {
-        let history = Arc::new(AtomicI64::new(1));
-        let (seen, mut directory) = (Arc::clone(&history), MockAccountDirectory::new());
-        directory.expect_find().times(2).returning(move |_| {
-            seen.store(2, Ordering::SeqCst);
-            Ok(vec![account(1)])
-        });
-        let lookup = RememberedAccounts::new(Arc::new(directory), told_by(&history), settings());
-        for _ in 0..3 {
-            assert_eq!(lookup.find(ids([1])).await.unwrap().len(), 1);
-        }
+    async fn an_answer_of_a_history_that_is_not_the_one_last_seen_is_not_remembered() {
+        let asked = vec![(vec![1], INCARNATION), (vec![1], INCARNATION)];
+        let mut newer = MockIncarnationLookup::new();
+        // What comes from an older question changes nothing.
+        newer.expect_saw().return_const(());
+        newer.expect_last_seen().return_const(Some(OTHER));
+        let lookup = RememberedAccounts::new(directory(&[1], asked), Arc::new(newer), settings());
+        assert_eq!(found(&lookup, &[1]).await, (1, INCARNATION));
+        assert_eq!(found(&lookup, &[1]).await, (1, INCARNATION));
     }
 
     #[tokio::test]
     async fn while_no_history_is_known_nothing_is_remembered() {
         let directory = directory_of(&[1], vec![vec![1], vec![1]]);
         let mut unknown = MockIncarnationLookup::new();
+        unknown.expect_saw().return_const(());
         unknown.expect_last_seen().return_const(None);
         let lookup = RememberedAccounts::new(directory, Arc::new(unknown), settings());
-        lookup.find(ids([1])).await.unwrap();
-        lookup.find(ids([1])).await.unwrap();
+        assert_eq!(found(&lookup, &[1]).await, (1, INCARNATION));
+        assert_eq!(found(&lookup, &[1]).await, (1, INCARNATION));
     }
 
     #[tokio::test]
@@ -258,9 +335,9 @@ mod tests {
         let directory = directory_of(&[1, 2, 3], vec![vec![1, 2, 3], vec![1]]);
         let settings = AccountLookupSettings { remembered_max: 2 };
         let lookup = RememberedAccounts::new(directory, steady(), settings);
-        lookup.find(ids([1, 2, 3])).await.unwrap();
-        assert_eq!(lookup.remembered_of(Some(INCARNATION)).accounts.len(), 2);
-        lookup.find(ids([2, 3])).await.unwrap();
-        lookup.find(ids([1])).await.unwrap();
+        found(&lookup, &[1, 2, 3]).await;
+        assert_eq!(lookup.remembered_of(INCARNATION).accounts.len(), 2);
+        found(&lookup, &[2, 3]).await;
+        found(&lookup, &[1]).await;
     }
 }

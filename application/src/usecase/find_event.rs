@@ -103,8 +103,8 @@ impl LoggedEvents {
                 account_id,
                 idempotency_key,
             } => {
-                let accounts = self.accounts.find(BTreeSet::from([account_id])).await?;
-                let Some(account) = accounts.get(&account_id) else {
+                let known = self.accounts.find(BTreeSet::from([account_id])).await?;
+                let Some(account) = known.accounts.get(&account_id) else {
                     return Ok(None);
                 };
                 let key = ChangeLogKey {

@@ -125,19 +125,21 @@ impl Api {
             settings::publishing(),
         ));
         let layouts = Arc::new(LayoutSnapshot::new(store.clone()));
+        let incarnations = Arc::new(IncarnationSeen::new(store.clone()));
         let log = Arc::new(GroupCommit::new(
             store.clone(),
             publishing.clone(),
             servers.codec.clone(),
             Arc::new(SimLogIds(Arc::clone(&process))),
             layouts.clone(),
+            incarnations.clone(),
             Arc::new(ProcessTasks::default()),
             settings::logging(),
         ));
         let submission = BalanceChangeSubmission::new(
             Arc::new(RememberedAccounts::new(
                 store.clone(),
-                Arc::new(IncarnationSeen::new(store.clone())),
+                incarnations,
                 settings::looking_up(),
             )),
             Arc::new(CurrencySnapshot::new(store.clone())),

@@ -4,10 +4,11 @@ use super::entity::account;
 use super::error::StoreName;
 use super::pool::Database;
 use async_trait::async_trait;
-use axs_application::port::account_directory::{AccountDirectory, OpenOutcome};
+use axs_application::port::account_directory::{AccountDirectory, FoundAccounts, OpenOutcome};
 use axs_application::port::store_error::StoreError;
 use axs_domain::account::Account;
 use axs_domain::id::{AccountId, UserId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::text::PoolName;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue, EntityTrait};
@@ -80,6 +81,7 @@ impl AccountDirectory for PgAccountDirectory {
         let existing: HashMap<AccountId, Account> = self
             .find(met)
             .await?
+            .accounts
             .into_iter()
             .map(|account| (account.account_id, account))
             .collect();
@@ -101,19 +103,23 @@ impl AccountDirectory for PgAccountDirectory {
             .collect()
     }
 
-    async fn find(&self, ids: Vec<AccountId>) -> Result<Vec<Account>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError> {
         let ids: Vec<i64> = ids.into_iter().map(AccountId::value).collect();
-        let rows: Vec<AccountRow> = sqlx::query_as(include_str!("sql/account/find.sql"))
+        let rows: Vec<FoundRow> = sqlx::query_as(include_str!("sql/account/find.sql"))
             .bind(ids)
             .fetch_all(self.database.queries())
             .await
             .map_err(|error| self.name().sqlx(&error))?;
-        rows.into_iter()
-            .map(|row| row.account(self.name()))
-            .collect()
+        let first = rows.first();
+        let incarnation = first
+            .map(|row| Incarnation::new(row.incarnation))
+            .ok_or_else(|| self.name().corrupt("no incarnation was told"))?;
+        let found = rows.into_iter().filter_map(FoundRow::account);
+        let accounts = found.map(|row| row.account(self.name()));
+        Ok(FoundAccounts {
+            incarnation,
+            accounts: accounts.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -126,7 +132,28 @@ fn active_model(account: &Account) -> account::ActiveModel {
     }
 }
 
+/// An account, and what stands in every row.
 #[derive(FromRow)]
+struct FoundRow {
+    incarnation: i64,
+    account_id: Option<i64>,
+    user_id: Option<i64>,
+    pool: Option<String>,
+    shard_id: Option<i32>,
+}
+
+impl FoundRow {
+    /// Its account; `None` in the one row that tells that there is none.
+    fn account(self) -> Option<AccountRow> {
+        Some(AccountRow {
+            account_id: self.account_id?,
+            user_id: self.user_id?,
+            pool: self.pool?,
+            shard_id: self.shard_id?,
+        })
+    }
+}
+
 struct AccountRow {
     account_id: i64,
     user_id: i64,

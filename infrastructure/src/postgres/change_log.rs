@@ -12,11 +12,12 @@ use super::pool::Database;
 use super::stored::timestamp;
 use async_trait::async_trait;
 use axs_application::port::change_log::{
-    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, Placing,
     PublishedPosition,
 };
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::{LayoutEpoch, LogId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use chrono::{DateTime, Utc};
@@ -32,6 +33,9 @@ use uuid::Uuid;
 const LAYOUT_PAUSED: &str = "AX001";
 /// Its SQLSTATE when the layout has another epoch, which stands in the detail.
 const LAYOUT_MOVED: &str = "AX002";
+
+/// Its SQLSTATE when the database has another history, whose incarnation stands in the detail.
+const HISTORY_MOVED: &str = "AX003";
 
 /// How many appends after one that met a known key begin with the statement that expects some. Known
 /// keys come in series, from clients that send again what they had no answer for, and each costs the
@@ -68,12 +72,12 @@ impl PgChangeLog {
     async fn insert(
         &self,
         rows: &[NewChangeLog],
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<HashMap<Uuid, Timestamp>, AppendError> {
         let columns = RowColumns::of(rows);
         let expected = self.known_keys_expected.load(Ordering::Relaxed);
         if expected == 0 {
-            match self.append_all_or_none(&columns, epoch).await {
+            match self.append_all_or_none(&columns, placed_by).await {
                 Err(error) if is_unique_violation(&error) => {
                     let appends = KEYS_EXPECTED_FOR;
                     self.known_keys_expected.store(appends, Ordering::Relaxed);
@@ -85,7 +89,7 @@ impl PgChangeLog {
                 }
             }
         }
-        let logged = self.append_unknown(&columns, epoch).await;
+        let logged = self.append_unknown(&columns, placed_by).await;
         let logged = logged.map_err(|error| append_error(self.name(), &error))?;
         let expected = if logged.len() < rows.len() {
             KEYS_EXPECTED_FOR
@@ -103,7 +107,7 @@ impl PgChangeLog {
     async fn append_all_or_none(
         &self,
         columns: &RowColumns<'_>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<DateTime<Utc>, sqlx::Error> {
         sqlx::query_scalar(include_str!("sql/change_log/append_all_or_none.sql"))
             .bind(&columns.ids)
@@ -112,7 +116,8 @@ impl PgChangeLog {
             .bind(&columns.keys.keys)
             .bind(&columns.fingerprints)
             .bind(&columns.payloads)
-            .bind(epoch.value())
+            .bind(placed_by.layout_epoch.value())
+            .bind(placed_by.incarnation.value())
             .fetch_one(self.database.queries())
             .await
     }
@@ -121,7 +126,7 @@ impl PgChangeLog {
     async fn append_unknown(
         &self,
         columns: &RowColumns<'_>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
         sqlx::query_as(include_str!("sql/change_log/append.sql"))
             .bind(&columns.ids)
@@ -130,7 +135,8 @@ impl PgChangeLog {
             .bind(&columns.keys.keys)
             .bind(&columns.fingerprints)
             .bind(&columns.payloads)
-            .bind(epoch.value())
+            .bind(placed_by.layout_epoch.value())
+            .bind(placed_by.incarnation.value())
             .fetch_all(self.database.queries())
             .await
     }
@@ -211,25 +217,28 @@ fn is_unique_violation(error: &sqlx::Error) -> bool {
 
 /// What `admit_log` refuses with, told from errors of the store.
 fn append_error(name: StoreName<'_>, error: &sqlx::Error) -> AppendError {
-    let refusal = match error {
-        sqlx::Error::Database(refusal) => refusal,
+    let sqlx::Error::Database(refusal) = error else {
+        return name.sqlx(error).into();
+    };
+    // What stands, where the refusal tells it.
+    let standing = || -> Option<i64> {
+        let refusal = refusal.try_downcast_ref::<PgDatabaseError>()?;
+        refusal.detail()?.parse().ok()
+    };
+    let moved = match refusal.code().as_deref() {
+        Some(LAYOUT_PAUSED) => return AppendError::LayoutPaused,
+        Some(LAYOUT_MOVED) => standing()
+            .and_then(|epoch| LayoutEpoch::try_new(i32::try_from(epoch).ok()?).ok())
+            .map(|current| AppendError::LayoutMoved { current }),
+        Some(HISTORY_MOVED) => standing().map(|incarnation| AppendError::HistoryMoved {
+            current: Incarnation::new(incarnation),
+        }),
         _ => return name.sqlx(error).into(),
     };
-    match refusal.code().as_deref() {
-        Some(LAYOUT_PAUSED) => AppendError::LayoutPaused,
-        Some(LAYOUT_MOVED) => refusal
-            .try_downcast_ref::<PgDatabaseError>()
-            .and_then(|refusal| refusal.detail()?.parse().ok())
-            .and_then(|epoch| LayoutEpoch::try_new(epoch).ok())
-            .map_or_else(
-                || {
-                    name.corrupt(format_args!("no layout stands: {refusal}"))
-                        .into()
-                },
-                |current| AppendError::LayoutMoved { current },
-            ),
-        _ => name.sqlx(error).into(),
-    }
+    moved.unwrap_or_else(|| {
+        name.corrupt(format_args!("no layout stands: {refusal}"))
+            .into()
+    })
 }
 
 fn as_known(record: Option<ChangeLogRecord>) -> AppendOutcome {
@@ -249,13 +258,13 @@ impl ChangeLog for PgChangeLog {
     async fn append(
         &self,
         rows: Vec<NewChangeLog>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<Vec<AppendOutcome>, AppendError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let patience = self.database.patience();
-        let logged = tokio::time::timeout(patience, self.insert(&rows, epoch))
+        let logged = tokio::time::timeout(patience, self.insert(&rows, placed_by))
             .await
             .unwrap_or_else(|_| Err(self.name().no_answer(patience).into()))?;
         let met: Vec<ChangeLogKey> = rows

@@ -2,9 +2,10 @@
 
 use crate::event::{account as account_id, shard};
 use crate::support::on_database;
-use axs_application::port::account_directory::{AccountDirectory, OpenOutcome};
+use axs_application::port::account_directory::{AccountDirectory, FoundAccounts, OpenOutcome};
 use axs_domain::account::Account;
 use axs_domain::id::UserId;
+use axs_domain::incarnation::Incarnation;
 use axs_domain::text::PoolName;
 use axs_infrastructure::postgres::account_directory::PgAccountDirectory;
 
@@ -22,10 +23,17 @@ async fn an_unknown_account_is_not_found_and_an_open_one_is_found_as_it_was_open
     on_database(async |test| {
         let accounts = PgAccountDirectory::new(test.database());
         let asked = vec![account_id(7), account_id(8)];
-        assert_eq!(accounts.find(asked.clone()).await.unwrap(), []);
+        let incarnation = Incarnation::new(test.number("SELECT database_incarnation()").await);
+        let found = |accounts| {
+            Ok(FoundAccounts {
+                incarnation,
+                accounts,
+            })
+        };
+        assert_eq!(accounts.find(asked.clone()).await, found(Vec::new()));
         accounts.open(vec![account(7, 70, 3)]).await.unwrap();
-        assert_eq!(accounts.find(asked).await.unwrap(), [account(7, 70, 3)]);
-        assert_eq!(accounts.find(Vec::new()).await.unwrap(), []);
+        assert_eq!(accounts.find(asked).await, found(vec![account(7, 70, 3)]));
+        assert_eq!(accounts.find(Vec::new()).await, found(Vec::new()));
     })
     .await;
 }
@@ -76,7 +84,7 @@ async fn many_accounts_opened_from_two_sides_at_once_are_each_opened_once() {
             assert_eq!(opened, 1, "{one:?} {other:?}");
         }
         let ids = rising.iter().map(|account| account.account_id).collect();
-        assert_eq!(here.find(ids).await.unwrap().len(), 12_000);
+        assert_eq!(here.find(ids).await.unwrap().accounts.len(), 12_000);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! The change log: logging, finding, noting.
 
 use crate::event::{amount, currency, deposit, deposit_with_id, key};
-use crate::laid_out::on_laid_out_database;
+use crate::laid_out::{on_laid_out_database, placing};
 use crate::support::TestDatabase;
 use axs_application::port::change_log::{
     AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, PublishedPosition,
@@ -10,7 +10,7 @@ use axs_application::port::change_log::{
 use axs_domain::balance::{Balance, Delta, VersionedBalance};
 use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::LedgerEntry;
-use axs_domain::id::{BalanceVersion, LayoutEpoch, LogId, Offset, PartitionId};
+use axs_domain::id::{BalanceVersion, LogId, Offset, PartitionId};
 use axs_domain::log_status::LogStatus;
 use axs_infrastructure::postgres::change_log::{KEYS_EXPECTED_FOR, PgChangeLog};
 
@@ -61,7 +61,7 @@ async fn what_was_logged_is_found_by_its_id_and_by_its_key_as_it_was_given() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let row = deposit(&key(3, 7, "first"), "12.5");
-        let outcomes = log.append(vec![row.clone()], LayoutEpoch::MIN).await.unwrap();
+        let outcomes = log.append(vec![row.clone()], placing(&test).await).await.unwrap();
         let expected = as_logged(&row, &outcomes[0]);
         let by_id = log.find_by_log_id(row.log_id).await.unwrap();
         assert_eq!(by_id.as_ref(), Some(&expected));
@@ -83,9 +83,12 @@ async fn a_row_that_can_not_be_read_hides_no_neighbour() {
         let log = PgChangeLog::new(test.database());
         let newer = deposit(&key(3, 7, "newer"), "1");
         let known_before = deposit(&key(3, 7, "known"), "1");
-        log.append(vec![newer.clone(), known_before.clone()], LayoutEpoch::MIN)
-            .await
-            .unwrap();
+        log.append(
+            vec![newer.clone(), known_before.clone()],
+            placing(&test).await,
+        )
+        .await
+        .unwrap();
         set_state(
             &test,
             newer.log_id,
@@ -97,7 +100,10 @@ async fn a_row_that_can_not_be_read_hides_no_neighbour() {
             deposit(&newer.key, "1"),
             deposit(&known_before.key, "1"),
         ];
-        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        let outcomes = log
+            .append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         as_logged(&rows[0], &outcomes[0]);
         assert!(matches!(&outcomes[1], AppendOutcome::Unreadable(_)));
         assert_eq!(known(&outcomes[2]).log_id, known_before.log_id);
@@ -113,7 +119,7 @@ async fn outcomes_stand_in_the_order_asked_whatever_the_order_of_the_keys() {
         let log = PgChangeLog::new(test.database());
         let before = deposit(&key(5, 2, "m"), "1");
         let first = log
-            .append(vec![before.clone()], LayoutEpoch::MIN)
+            .append(vec![before.clone()], placing(&test).await)
             .await
             .unwrap();
         let rows = vec![
@@ -122,7 +128,10 @@ async fn outcomes_stand_in_the_order_asked_whatever_the_order_of_the_keys() {
             deposit(&key(0, 1, "a"), "3"),
             deposit(&key(5, 2, "M"), "4"),
         ];
-        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        let outcomes = log
+            .append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         assert_eq!(outcomes.len(), 4);
         assert_eq!(known(&outcomes[1]), &as_logged(&before, &first[0]));
         for place in [0, 2, 3] {
@@ -141,7 +150,7 @@ async fn after_a_known_key_new_ones_are_logged_however_many_appends_follow() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let again = deposit(&key(5, 2, "again"), "1");
-        log.append(vec![again.clone()], LayoutEpoch::MIN)
+        log.append(vec![again.clone()], placing(&test).await)
             .await
             .unwrap();
         // Far enough that what a known key changes is over, and begins anew.
@@ -152,7 +161,10 @@ async fn after_a_known_key_new_ones_are_logged_however_many_appends_follow() {
             if n % apart == 0 {
                 rows.push(deposit(&again.key, "1"));
             }
-            let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+            let outcomes = log
+                .append(rows.clone(), placing(&test).await)
+                .await
+                .unwrap();
             let found = log.find_by_log_id(new.log_id).await.unwrap();
             assert_eq!(found, Some(as_logged(&new, &outcomes[0])), "append {n}");
             if let Some(outcome) = outcomes.get(1) {
@@ -172,7 +184,10 @@ async fn a_key_twice_in_one_append_is_logged_for_the_first() {
             deposit(&key(5, 2, "other"), "2"),
             deposit(&key(5, 2, "twice"), "3"),
         ];
-        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        let outcomes = log
+            .append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         assert_eq!(known(&outcomes[2]), &as_logged(&rows[0], &outcomes[0]));
         assert!(matches!(outcomes[1], AppendOutcome::Logged { .. }));
     })
@@ -185,6 +200,7 @@ async fn the_same_keys_sent_at_once_over_many_connections_are_logged_once_and_no
         let keys: Vec<ChangeLogKey> = (0..200)
             .map(|n| key(n % 24, i64::from(n % 7) + 1, &format!("key {n}")))
             .collect();
+        let placed_by = placing(&test).await;
         let mut tasks = Vec::new();
         for writer in 0..4 {
             // Each writer has an order of its own.
@@ -195,7 +211,7 @@ async fn the_same_keys_sent_at_once_over_many_connections_are_logged_once_and_no
             }
             let log = PgChangeLog::new(test.elsewhere().database());
             tasks.push(tokio::spawn(async move {
-                let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+                let outcomes = log.append(rows.clone(), placed_by).await.unwrap();
                 rows.into_iter().zip(outcomes).collect::<Vec<_>>()
             }));
         }
@@ -230,7 +246,9 @@ async fn a_known_row_comes_with_its_status_its_reason_and_its_entries() {
         let rejected = deposit(&key(3, 7, "rejected"), "1");
         let parked = deposit(&key(17, 8, "parked"), "1");
         let rows = vec![applied.clone(), rejected.clone(), parked.clone()];
-        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        log.append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         let decided = "decided_at = '2026-01-02 03:04:05.000006Z', partition = 1";
         set_state(
             &test,
@@ -265,7 +283,7 @@ async fn a_known_row_comes_with_its_status_its_reason_and_its_entries() {
         .await;
 
         let again = rows.iter().map(|row| deposit(&row.key, "1")).collect();
-        let outcomes = log.append(again, LayoutEpoch::MIN).await.unwrap();
+        let outcomes = log.append(again, placing(&test).await).await.unwrap();
         let [first, second, third] = [0, 1, 2].map(|place| known(&outcomes[place]));
         let statuses = [first, second, third].map(|record| record.status);
         assert_eq!(
@@ -350,7 +368,10 @@ async fn a_row_whose_clock_is_years_off_is_kept_in_the_default_partition() {
             .zip(["past", "future"])
             .map(|(id, text)| deposit_with_id(*id, &key(3, 7, text), "1"))
             .collect();
-        let outcomes = log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        let outcomes = log
+            .append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         for (row, outcome) in rows.iter().zip(&outcomes) {
             let found = log.find_by_log_id(row.log_id).await.unwrap();
             assert_eq!(found, Some(as_logged(row, outcome)));
@@ -371,7 +392,9 @@ async fn a_position_is_noted_while_a_row_is_init_and_never_after() {
             .iter()
             .map(|text| deposit(&key(3, 7, text), "1"))
             .collect();
-        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        log.append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         set_state(
             &test,
             rows[1].log_id,
@@ -408,7 +431,9 @@ async fn positions_that_the_leader_has_passed_are_not_noted() {
         let rows: Vec<NewChangeLog> = (0..3)
             .map(|n| deposit(&key(3, 7, &format!("key {n}")), "1"))
             .collect();
-        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        log.append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         test.execute("UPDATE partition_leader_locks SET stored_offset = 11 WHERE partition = 1")
             .await;
         let positions = (10..13).zip(&rows);
@@ -427,7 +452,9 @@ async fn noting_a_position_keeps_the_row_on_its_page() {
         let rows: Vec<NewChangeLog> = (0..1_000)
             .map(|n| deposit(&key(3, 7, &format!("key {n}")), "1"))
             .collect();
-        log.append(rows.clone(), LayoutEpoch::MIN).await.unwrap();
+        log.append(rows.clone(), placing(&test).await)
+            .await
+            .unwrap();
         test.execute(
             "CREATE TABLE place_before AS
              SELECT log_id, (ctid::text::point)[0] AS page FROM balance_change_states",

@@ -1,10 +1,10 @@
 //! The change log's daily partitions.
 
 use crate::event::{deposit, deposit_with_id, key};
-use crate::laid_out::on_laid_out_database;
+use crate::laid_out::{on_laid_out_database, placing};
 use axs_application::port::change_log::ChangeLog;
 use axs_application::port::change_log_partitions::ChangeLogPartitions;
-use axs_domain::id::{LayoutEpoch, LogId};
+use axs_domain::id::LogId;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 
@@ -30,9 +30,12 @@ async fn days_are_made_once_however_often_and_from_wherever_they_are_asked_for()
 async fn a_row_of_today_lies_in_the_partition_of_today() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
-        log.append(vec![deposit(&key(3, 7, "today"), "1")], LayoutEpoch::MIN)
-            .await
-            .unwrap();
+        log.append(
+            vec![deposit(&key(3, 7, "today"), "1")],
+            placing(&test).await,
+        )
+        .await
+        .unwrap();
         let rows = test
             .number(
                 "SELECT count(*) FROM balance_change_logs
@@ -60,7 +63,7 @@ async fn a_row_that_came_before_its_day_moves_into_the_day_when_it_is_made() {
             0,
         )));
         let row = deposit_with_id(early, &key(3, 7, "early"), "1");
-        log.append(vec![row.clone()], LayoutEpoch::MIN)
+        log.append(vec![row.clone()], placing(&test).await)
             .await
             .unwrap();
         let in_default = "SELECT count(*) FROM balance_change_logs_default";
@@ -96,7 +99,7 @@ async fn a_day_of_payloads_is_retired_by_dropping_it_and_its_rows_are_still_know
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let row = deposit(&key(3, 7, "old"), "1");
-        log.append(vec![row.clone()], LayoutEpoch::MIN)
+        log.append(vec![row.clone()], placing(&test).await)
             .await
             .unwrap();
         test.execute(

@@ -1,7 +1,10 @@
 //! A database with a layout, for the claims that need shards.
 
 use crate::support::{TestDatabase, on_database};
+use axs_application::port::change_log::Placing;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
+use axs_domain::id::LayoutEpoch;
+use axs_domain::incarnation::Incarnation;
 use axs_domain::layout::{Layout, PoolSpec};
 use axs_domain::text::PoolName;
 use axs_infrastructure::postgres::layout_store::PgLayoutStore;
@@ -40,5 +43,14 @@ pub fn layout() -> StoredLayout {
         events_topic: "axs.events".to_owned(),
         cluster_id: Some("a-cluster".to_owned()),
         grown_to: None,
+    }
+}
+
+/// The placing by [`layout`] in the history that stands.
+pub async fn placing(test: &TestDatabase) -> Placing {
+    let incarnation = test.number("SELECT database_incarnation()").await;
+    Placing {
+        layout_epoch: LayoutEpoch::MIN,
+        incarnation: Incarnation::new(incarnation),
     }
 }

@@ -1,9 +1,9 @@
 //! Pausing writes and switching the layout.
 
 use crate::event::{deposit, key};
-use crate::laid_out::{layout, on_laid_out_database};
+use crate::laid_out::{layout, on_laid_out_database, placing};
 use crate::support::{TestDatabase, on_database};
-use axs_application::port::change_log::{AppendError, AppendOutcome, ChangeLog};
+use axs_application::port::change_log::{AppendError, AppendOutcome, ChangeLog, Placing};
 use axs_application::port::layout_change::{
     LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
 };
@@ -118,11 +118,11 @@ async fn while_writing_is_paused_nothing_is_logged_and_afterwards_it_is() {
         let changes = PgLayoutChange::new(test.database());
         let row = deposit(&key(3, 7, "a"), "1");
         let change = paused(&changes, RAISE).await;
-        let refused = log.append(vec![row.clone()], LayoutEpoch::MIN).await;
+        let refused = log.append(vec![row.clone()], placing(&test).await).await;
         assert_eq!(refused, Err(AppendError::LayoutPaused));
         assert_eq!(test.number(LOGGED).await, 0);
         assert!(changes.resume(Some(change)).await.unwrap());
-        let logged = log.append(vec![row], LayoutEpoch::MIN).await.unwrap();
+        let logged = log.append(vec![row], placing(&test).await).await.unwrap();
         assert!(matches!(logged[..], [AppendOutcome::Logged { .. }]));
     })
     .await;
@@ -134,7 +134,7 @@ async fn rows_mapped_by_another_epoch_are_refused_with_the_one_that_stands() {
         let log = PgChangeLog::new(test.database());
         test.execute("UPDATE layout SET epoch = 7").await;
         let refused = log
-            .append(vec![deposit(&key(3, 7, "a"), "1")], LayoutEpoch::MIN)
+            .append(vec![deposit(&key(3, 7, "a"), "1")], placing(&test).await)
             .await;
         let current = LayoutEpoch::try_new(7).unwrap();
         assert_eq!(refused, Err(AppendError::LayoutMoved { current }));
@@ -147,7 +147,11 @@ async fn rows_mapped_by_another_epoch_are_refused_with_the_one_that_stands() {
 async fn a_pause_waits_for_an_append_that_began_before_it() {
     on_laid_out_database(async |test| {
         let (mut append, pid) = session(&test).await;
-        run(&mut append, "BEGIN; SELECT admit_log(1)").await;
+        run(
+            &mut append,
+            "BEGIN; SELECT admit_log(1, database_incarnation())",
+        )
+        .await;
         let changes = PgLayoutChange::new(test.database());
         let pausing = tokio::spawn(async move { paused(&changes, RAISE).await });
         until_somebody_waits_for(&test, pid).await;
@@ -170,9 +174,10 @@ async fn an_append_whose_statement_began_before_the_pause_and_got_its_turn_after
         )
         .await;
         let log = PgChangeLog::new(test.elsewhere().database());
+        let placed_by = placing(&test).await;
         let appending = tokio::spawn(async move {
             let row = deposit(&key(3, 7, "a"), "1");
-            log.append(vec![row], LayoutEpoch::MIN).await
+            log.append(vec![row], placed_by).await
         });
         until_somebody_waits_for(&test, pid).await;
         test.execute(
@@ -227,10 +232,14 @@ async fn a_raise_fences_the_leaders_moves_the_map_and_ends_the_pause_as_one() {
         }
         let log = PgChangeLog::new(test.database());
         let row = deposit(&key(3, 7, "a"), "1");
-        let old_map = log.append(vec![row.clone()], LayoutEpoch::MIN).await;
+        let old_map = log.append(vec![row.clone()], placing(&test).await).await;
         let current = raised().epoch();
         assert_eq!(old_map, Err(AppendError::LayoutMoved { current }));
-        assert!(log.append(vec![row], current).await.is_ok());
+        let placed_by = Placing {
+            layout_epoch: current,
+            ..placing(&test).await
+        };
+        assert!(log.append(vec![row], placed_by).await.is_ok());
         let twice = changes.raise(change, raised(), Vec::new()).await;
         assert_eq!(twice, Err(LayoutChangeError::TakenOver));
     })
@@ -411,7 +420,9 @@ async fn what_is_undecided_is_counted_up_to_a_bound() {
     on_laid_out_database(async |test| {
         let log = PgChangeLog::new(test.database());
         let rows = (0..5).map(|n| deposit(&key(n, 7, &format!("key {n}")), "1"));
-        log.append(rows.collect(), LayoutEpoch::MIN).await.unwrap();
+        log.append(rows.collect(), placing(&test).await)
+            .await
+            .unwrap();
         test.execute(
             "UPDATE balance_change_states SET status = 3, reason_code = 100, decided_at = now(),
                     partition = 0, record_offset = 0 WHERE shard_id = 0",

@@ -175,6 +175,9 @@ async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size(
                 array(&test, "'\\x00'::bytea", "bytea", rows).await,
                 array(&test, "'\\x00'::bytea", "bytea", rows).await,
                 "1".to_owned(),
+                test.number("SELECT database_incarnation()")
+                    .await
+                    .to_string(),
             ];
             for (append, in_key_order) in [
                 (

@@ -1,7 +1,7 @@
 //! What the relay scans.
 
 use crate::event::{deposit, key, shard};
-use crate::laid_out::{layout, on_laid_out_database};
+use crate::laid_out::{layout, on_laid_out_database, placing};
 use crate::support::TestDatabase;
 use axs_application::port::change_log::{ChangeLog, ChangeLogRecord, NewChangeLog};
 use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver};
@@ -59,7 +59,7 @@ async fn scan_after(
 async fn log_aged(test: &TestDatabase, shard_id: i32, name: &str, seconds: i64) -> NewChangeLog {
     let row = deposit(&key(shard_id, 7, name), "1");
     let log = PgChangeLog::new(test.database());
-    log.append(vec![row.clone()], LayoutEpoch::MIN)
+    log.append(vec![row.clone()], placing(&test).await)
         .await
         .unwrap();
     test.execute(&format!(
@@ -86,9 +86,12 @@ async fn a_scan_sees_rows_that_are_init_and_past_the_grace_oldest_first() {
         let oldest = log_aged(&test, 17, "first", 300).await;
         let done = log_aged(&test, 3, "done", 400).await;
         log_aged(&test, 4, "of another shard", 400).await;
-        log.append(vec![deposit(&key(3, 7, "just now"), "1")], LayoutEpoch::MIN)
-            .await
-            .unwrap();
+        log.append(
+            vec![deposit(&key(3, 7, "just now"), "1")],
+            placing(&test).await,
+        )
+        .await
+        .unwrap();
         test.execute(&format!(
             "UPDATE balance_change_states
                 SET status = 1, partition = 0, record_offset = 1, decided_at = now()
@@ -206,7 +209,7 @@ async fn a_row_whose_commit_hangs_behind_the_scan_is_found_by_the_next_one() {
         // Younger rows are there before it, by time and by id.
         let log = PgChangeLog::new(test.database());
         let younger = deposit(&key(3, 7, "younger"), "1");
-        log.append(vec![younger], LayoutEpoch::MIN).await.unwrap();
+        log.append(vec![younger], placing(&test).await).await.unwrap();
         test.execute(
             "UPDATE balance_change_states
                 SET status = 2, reason_code = 1, partition = 0, record_offset = 1, decided_at = now()

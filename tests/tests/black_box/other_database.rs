@@ -10,6 +10,7 @@ use axs_tests::deadline::{Look, Patience, until};
 use axs_tests::deployment::Deployment;
 use axs_tests::faults::failpoint::{HitLog, environment};
 use axs_tests::ops;
+use axs_tests::script::{Script, user_of};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -140,6 +141,54 @@ async fn a_forgotten_cache_is_right_again_while_the_load_goes_on() -> Result<()>
     let page = ops::get(deployment.apis[0].process.ops(), "/metrics").await?;
     let changes = ops::metric(&page.body, "axs_incarnation_changes_total");
     ensure!(changes >= Some(1.0), "{changes:?}");
+    deployment.finish().await
+}
+
+/// What a failover that lost a tail leaves an API process with: accounts that it remembers, and that live
+/// elsewhere now. Each round is over long before the process asks which history stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_after_a_lost_tail_stands_where_its_account_lives_now() -> Result<()> {
+    const FIRST: i64 = 500;
+    const ROUNDS: i64 = 8;
+    let deployment = deployment("lost_tail", 1, 1).await?;
+    let client = deployment.client(0)?;
+    let mut script = Script::default();
+    for account in FIRST..FIRST + ROUNDS {
+        script.open(account, user_of(account), "retail");
+    }
+    deployment.furnish(&script).await?;
+    let pool = &deployment.database.pool;
+    let whale: i32 = sqlx::query_scalar("SELECT max(shard_id) FROM accounts WHERE pool = 'whale'")
+        .fetch_one(pool)
+        .await?;
+    for account in FIRST..FIRST + ROUNDS {
+        // From now on the process remembers it.
+        client
+            .balances(&[account], ReadConsistency::Committed)
+            .await?;
+        let mut other_history = pool.begin().await?;
+        sqlx::query("UPDATE accounts SET pool = 'whale', shard_id = $2 WHERE account_id = $1")
+            .bind(account)
+            .bind(whale)
+            .execute(&mut *other_history)
+            .await?;
+        sqlx::query("UPDATE layout SET installation_id = gen_random_uuid()")
+            .execute(&mut *other_history)
+            .await?;
+        other_history.commit().await?;
+        apply(&deployment, deposit(account, "once", "USDT", "1")?).await?;
+    }
+    let homes =
+        "SELECT count(*) FROM balance_change_states WHERE account_id >= $1 AND shard_id = $2";
+    let at_home: i64 = sqlx::query_scalar(homes)
+        .bind(FIRST)
+        .bind(whale)
+        .fetch_one(pool)
+        .await?;
+    ensure!(at_home == ROUNDS, "{at_home} of {ROUNDS} stand at home");
+    let page = ops::get(deployment.apis[0].process.ops(), "/metrics").await?;
+    let anew = ops::metric(&page.body, "axs_submits_checked_anew_total");
+    ensure!(anew >= Some(1.0), "nothing was checked anew: {anew:?}");
     deployment.finish().await
 }
 

@@ -24,7 +24,7 @@ use super::{EventBuilder, TableCodec, account, log_id, stored_layout};
 use crate::port::balance_store::BalanceStore;
 use crate::port::batch_writer::{BatchWriter, DecidedBatch, WriteError, WriteReceipt};
 use crate::port::change_log::ChangeLogRecord;
-use crate::port::change_log::{AppendOutcome, ChangeLog, ChangeLogKey, NewChangeLog};
+use crate::port::change_log::{AppendOutcome, ChangeLog, ChangeLogKey, NewChangeLog, Placing};
 use crate::port::consumer_registry::ConsumerRegistry;
 use crate::port::event_codec::EventCodec;
 use crate::port::partition_leadership::{LeaderView, PartitionLeadership, TakeOver};
@@ -78,11 +78,19 @@ impl Stores {
         self.lead(partition, new_owner()).await
     }
 
+    /// The placing that stands.
+    pub async fn placing(&self) -> Placing {
+        Placing {
+            layout_epoch: stored_layout().layout.epoch(),
+            incarnation: self.balances.incarnation().await.unwrap(),
+        }
+    }
+
     /// Logs a deposit of 1 USD to an account under a key.
     pub async fn log(&self, account: i64, key: &str) -> RowToDecide {
         let row = new_row(account, key);
-        let epoch = stored_layout().layout.epoch();
-        let appended = self.change_log.append(vec![row.clone()], epoch).await;
+        let placing = self.placing().await;
+        let appended = self.change_log.append(vec![row.clone()], placing).await;
         match appended.unwrap().remove(0) {
             AppendOutcome::Logged { logged_at } => Some(RowToDecide {
                 log_id: row.log_id,
@@ -265,6 +273,7 @@ macro_rules! store_contract {
             the_same_keys_sent_at_once_are_logged_once_and_nobody_deadlocks
             a_position_is_noted_while_a_row_is_init_and_never_after
             by_another_map_nothing_is_logged
+            in_another_history_nothing_is_logged
         }
         $crate::store_contract! { @of $on_stores, relay:
             a_scan_sees_rows_that_are_init_oldest_first

@@ -3,7 +3,7 @@ use crate::port::change_log::{MockChangeLog, PARKED_REASON_CODE, RecordedReason}
 use crate::testkit::{
     EventBuilder, MemoryChangeLog, TableCodec, account, account_id, away, log_id,
 };
-use crate::usecase::account_lookup::MockAccountLookup;
+use crate::usecase::account_lookup::{AccountsKnown, MockAccountLookup};
 use axs_domain::balance::VersionedBalance;
 use axs_domain::change::Branch;
 use axs_domain::decision::LedgerEntry;
@@ -51,10 +51,9 @@ fn over(change: impl FnOnce(&mut ChangeLogRecord)) -> (LoggedEvents, BalanceChan
     let log = MemoryChangeLog::default();
     log.put(row);
     let mut accounts = MockAccountLookup::new();
-    accounts.expect_find().returning(|ids| {
-        let open = ids.into_iter().filter(|id| id.value() == 1);
-        Ok(open.map(|id| (id, account(1))).collect())
-    });
+    accounts
+        .expect_find()
+        .returning(|ids| Ok(AccountsKnown::among(&ids, &[1])));
     let events = LoggedEvents::new(Arc::new(accounts), Arc::new(log), Arc::new(codec));
     (events, event)
 }

@@ -2,17 +2,18 @@
 
 use super::{LogError, LogOutcome, LogRequest, LogSettings};
 use crate::port::change_log::{
-    AppendError, AppendOutcome, ChangeLog, ChangeLogRecord, NewChangeLog,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogRecord, NewChangeLog, Placing,
 };
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::event_publisher::OutboundRecord;
 use crate::port::log_id_generator::LogIdGenerator;
 use crate::usecase::ack_level::AckLevel;
 use crate::usecase::detached::run_detached;
+use crate::usecase::incarnation_lookup::IncarnationLookup;
 use crate::usecase::layout_lookup::LayoutLookup;
 use crate::usecase::log_changes::ChangeToLog;
 use crate::usecase::publish_events::{EventToPublish, Publication, PublishEvents, WindowPlace};
-use axs_domain::id::{LayoutEpoch, LogId};
+use axs_domain::id::LogId;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use lru::LruCache;
@@ -30,9 +31,10 @@ pub(super) struct CommitLoop {
     pub(super) codec: Arc<dyn EventCodec>,
     pub(super) log_ids: Arc<dyn LogIdGenerator>,
     pub(super) layouts: Arc<dyn LayoutLookup>,
+    pub(super) incarnations: Arc<dyn IncarnationLookup>,
     pub(super) settings: LogSettings,
     pub(super) intake: mpsc::UnboundedReceiver<LogRequest>,
-    /// A request that did not fit into the last commit: the first one of the next.
+    /// A request that did not go with the last commit: the first one of the next.
     pub(super) carried: Option<LogRequest>,
     pub(super) closing: CancellationToken,
     /// What this process handed to publishing lately: retries of it need no second record.
@@ -100,13 +102,14 @@ impl CommitLoop {
     }
 
     /// What waits now, and what comes soon after the last commit while it had more callers, in the order
-    /// of arrival, up to the bound. Who was alone in the last commit, or comes later, is not kept waiting.
+    /// of arrival, up to the bound or to a request of another history. Who was alone in the last commit, or comes later, is not kept waiting.
     async fn gather(&mut self, first: LogRequest) -> Vec<LogRequest> {
         let mut events = first.changes.len();
+        let history = first.history();
         let mut requests = vec![first];
         while let Some(request) = self.next_of(requests.len()).await {
             events += request.changes.len();
-            if events > self.settings.commit_events_max {
+            if events > self.settings.commit_events_max || request.history() != history {
                 self.carried = Some(request);
                 break;
             }
@@ -152,24 +155,29 @@ impl CommitLoop {
         }
     }
 
-    /// Writes all events of the requests under one layout: the one they were placed by, or the
-    /// newer one that the change log names.
+    /// Writes all events of the requests by one layout: the one they were placed by, or the newer one
+    /// that the change log names.
     async fn append(
         &mut self,
         requests: &mut [LogRequest],
     ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, LogError>) {
         let mut placed = self.placed_alike(requests).await;
         for _ in 1..PLACINGS_MAX {
-            let epoch = match placed {
-                Ok(epoch) => epoch,
+            let placed_by = match placed {
+                Ok(placed_by) => placed_by,
                 Err(failure) => return (Vec::new(), Err(failure)),
             };
-            let (log_ids, appended) = self.append_under(requests, epoch).await;
+            let asked_at = Instant::now();
+            let (log_ids, appended) = self.append_placed(requests, placed_by).await;
             match appended {
                 Ok(outcomes) => return (log_ids, Ok(outcomes)),
                 Err(AppendError::LayoutMoved { .. }) => {
                     metrics::counter!("axs_log_placed_anew_total").increment(1);
                     placed = self.place_anew(requests).await;
+                }
+                Err(AppendError::HistoryMoved { current }) => {
+                    self.incarnations.saw(current, asked_at);
+                    return (log_ids, Err(LogError::HistoryMoved));
                 }
                 Err(AppendError::LayoutPaused) => {
                     let retry_after = self.settings.retry_after;
@@ -185,10 +193,10 @@ impl CommitLoop {
         (Vec::new(), Err(LogError::Paused { retry_after }))
     }
 
-    async fn append_under(
+    async fn append_placed(
         &mut self,
         requests: &[LogRequest],
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, AppendError>) {
         let rows: Vec<NewChangeLog> = requests
             .iter()
@@ -200,7 +208,7 @@ impl CommitLoop {
         let change_log = Arc::clone(&self.change_log);
         // Detached from this task too, so that a panic in the store's adapter ends one commit and
         // not the write side.
-        let appended = run_detached(async move { change_log.append(rows, epoch).await }).await;
+        let appended = run_detached(async move { change_log.append(rows, placed_by).await }).await;
         metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
         (log_ids, appended)
     }

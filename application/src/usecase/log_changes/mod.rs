@@ -12,7 +12,9 @@
 //!
 //! The layout by which events are placed on partitions is checked by the transaction itself. When
 //! it has been raised since, the events are placed anew and written again; while it is being
-//! changed, they are refused.
+//! changed, they are refused. So is the history of the database in which their accounts were looked
+//! up: in another one an account may live elsewhere, so the callers are told to look it up again.
+//! One transaction holds events of one history.
 //!
 //! One transaction at a time, not two: with two, an event could commit, and reach the topic,
 //! before an earlier one of its account.
@@ -26,6 +28,7 @@ mod commit_loop;
 mod placing;
 
 use super::ack_level::AckLevel;
+use super::incarnation_lookup::IncarnationLookup;
 use super::layout_lookup::LayoutLookup;
 use super::publish_events::{Publication, PublishEvents, ReserveError, WindowPlaces};
 use super::vital_tasks::{VitalTasks, vital};
@@ -36,6 +39,7 @@ use async_trait::async_trait;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{LayoutEpoch, LogId, PartitionId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
 use commit_loop::{CommitLoop, HANDED_OVER_MAX, LastCommit};
@@ -73,6 +77,8 @@ pub struct ChangeToLog {
     pub partition: PartitionId,
     /// The generation of the layout that said so.
     pub layout_epoch: LayoutEpoch,
+    /// The history of the database in which its account was found.
+    pub incarnation: Incarnation,
     /// The W3C trace context of its request.
     pub traceparent: Option<String>,
 }
@@ -120,6 +126,10 @@ pub enum LogError {
         /// The pause before the next try.
         retry_after: Duration,
     },
+    /// The database has another history than the one in which the accounts were found. Nothing was
+    /// logged. Look up again what the events were checked by.
+    #[error("the database has another history than when the accounts were looked up")]
+    HistoryMoved,
 }
 
 impl From<ReserveError> for LogError {
@@ -175,6 +185,8 @@ pub struct GroupCommit {
     #[shaku(inject)]
     layouts: Arc<dyn LayoutLookup>,
     #[shaku(inject)]
+    incarnations: Arc<dyn IncarnationLookup>,
+    #[shaku(inject)]
     vital_tasks: Arc<dyn VitalTasks>,
     /// The bounds of the group commit.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
@@ -199,15 +211,27 @@ struct LogRequest {
     answer: oneshot::Sender<Result<Vec<LogOutcome>, LogError>>,
 }
 
+impl LogRequest {
+    /// The history in which its accounts were found: one, since its caller looked them up at once.
+    fn history(&self) -> Option<Incarnation> {
+        self.changes.first().map(|change| change.incarnation)
+    }
+}
+
 impl GroupCommit {
     /// A group commit that begins with its first event.
     #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each port, as the container gives them"
+    )]
     pub fn new(
         change_log: Arc<dyn ChangeLog>,
         publishing: Arc<dyn PublishEvents>,
         codec: Arc<dyn EventCodec>,
         log_ids: Arc<dyn LogIdGenerator>,
         layouts: Arc<dyn LayoutLookup>,
+        incarnations: Arc<dyn IncarnationLookup>,
         vital_tasks: Arc<dyn VitalTasks>,
         settings: LogSettings,
     ) -> Self {
@@ -217,6 +241,7 @@ impl GroupCommit {
             codec,
             log_ids,
             layouts,
+            incarnations,
             vital_tasks,
             settings,
             running: Running::default(),
@@ -234,6 +259,7 @@ impl GroupCommit {
                 codec: Arc::clone(&self.codec),
                 log_ids: Arc::clone(&self.log_ids),
                 layouts: Arc::clone(&self.layouts),
+                incarnations: Arc::clone(&self.incarnations),
                 settings: self.settings,
                 intake: taken,
                 carried: None,

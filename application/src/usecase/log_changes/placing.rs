@@ -2,23 +2,24 @@
 
 use super::commit_loop::CommitLoop;
 use super::{LogError, LogRequest};
+use crate::port::change_log::Placing;
 use crate::port::layout_store::StoredLayout;
 use axs_domain::id::LayoutEpoch;
 
 impl CommitLoop {
-    /// The epoch by which all events of the requests are placed: their own when it is one, and
-    /// otherwise that of the layout as this process knows it, by which they are placed then.
+    /// The placing of all events of the requests, which are of one history: by their own epoch when
+    /// it is one, and otherwise by the layout as this process knows it, by which they are placed then.
     pub(super) async fn placed_alike(
         &self,
         requests: &mut [LogRequest],
-    ) -> Result<LayoutEpoch, LogError> {
+    ) -> Result<Placing, LogError> {
         let mut epochs = requests
             .iter()
             .flat_map(|request| &request.changes)
             .map(|change| change.layout_epoch);
         let first = epochs.next().unwrap_or(LayoutEpoch::MIN);
         if epochs.all(|epoch| epoch == first) {
-            return Ok(first);
+            return placing(requests, first);
         }
         let layout = self.layouts.current().await;
         let layout = layout.map_err(|error| LogError::Unavailable(error.to_string()))?;
@@ -29,14 +30,14 @@ impl CommitLoop {
     pub(super) async fn place_anew(
         &self,
         requests: &mut [LogRequest],
-    ) -> Result<LayoutEpoch, LogError> {
+    ) -> Result<Placing, LogError> {
         let layout = self.layouts.refreshed().await;
         let layout = layout.map_err(|error| LogError::Unavailable(error.to_string()))?;
         place(requests, &layout)
     }
 }
 
-fn place(requests: &mut [LogRequest], stored: &StoredLayout) -> Result<LayoutEpoch, LogError> {
+fn place(requests: &mut [LogRequest], stored: &StoredLayout) -> Result<Placing, LogError> {
     let layout = &stored.layout;
     for change in requests.iter_mut().flat_map(|request| &mut request.changes) {
         let shard = change.key.shard_id;
@@ -50,5 +51,15 @@ fn place(requests: &mut [LogRequest], stored: &StoredLayout) -> Result<LayoutEpo
         change.partition = partition;
         change.layout_epoch = layout.epoch();
     }
-    Ok(layout.epoch())
+    placing(requests, layout.epoch())
+}
+
+fn placing(requests: &[LogRequest], layout_epoch: LayoutEpoch) -> Result<Placing, LogError> {
+    let history = requests.iter().find_map(LogRequest::history);
+    let incarnation =
+        history.ok_or_else(|| LogError::Unavailable("there is nothing to log".to_owned()))?;
+    Ok(Placing {
+        layout_epoch,
+        incarnation,
+    })
 }

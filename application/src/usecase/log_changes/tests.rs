@@ -5,10 +5,11 @@ use crate::port::event_publisher::EventPublisher;
 use crate::port::layout_store::StoredLayout;
 use crate::port::log_id_generator::MockLogIdGenerator;
 use crate::testkit::{
-    CountingLogIds, EventBuilder, MemoryChangeLog, MemoryTopic, TableCodec, account, log_id,
-    stored_layout,
+    CountingLogIds, EventBuilder, INCARNATION, MemoryChangeLog, MemoryTopic, TableCodec, account,
+    log_id, stored_layout,
 };
 use crate::usecase::backlog::MockBacklog;
+use crate::usecase::incarnation_lookup::MockIncarnationLookup;
 use crate::usecase::layout_lookup::MockLayoutLookup;
 use crate::usecase::publish_events::{MockPublishEvents, OrderedPublishing, PublishSettings};
 use crate::usecase::vital_tasks::{ProcessTasks, VitalTasks};
@@ -41,6 +42,10 @@ fn layouts() -> Arc<MockLayoutLookup> {
     Arc::new(layouts)
 }
 
+fn incarnations() -> Arc<MockIncarnationLookup> {
+    Arc::new(MockIncarnationLookup::new())
+}
+
 fn raised_layout() -> StoredLayout {
     let standing = stored_layout();
     StoredLayout {
@@ -56,6 +61,8 @@ struct Bench {
     publishing: Arc<OrderedPublishing>,
     codec: Arc<TableCodec>,
     commits: Arc<GroupCommit>,
+    /// The incarnations that the lookup was told.
+    told: Arc<Mutex<Vec<Incarnation>>>,
 }
 
 impl Bench {
@@ -78,12 +85,19 @@ impl Bench {
             settings,
         ));
         let codec = Arc::new(TableCodec::default());
+        let told: Arc<Mutex<Vec<Incarnation>>> = Arc::default();
+        let (mut incarnations, tell) = (MockIncarnationLookup::new(), Arc::clone(&told));
+        incarnations
+            .expect_saw()
+            .returning(move |incarnation, _| tell.lock().unwrap().push(incarnation));
+        let incarnations = Arc::new(incarnations);
         let commits = Arc::new(GroupCommit::new(
             log.clone(),
             publishing.clone(),
             codec.clone(),
             Arc::new(CountingLogIds::default()),
             layouts(),
+            incarnations,
             Arc::new(ProcessTasks::default()),
             LogSettings {
                 commit_events_max,
@@ -96,6 +110,7 @@ impl Bench {
             publishing,
             codec,
             commits,
+            told,
         }
     }
 
@@ -141,6 +156,7 @@ fn change(codec: &TableCodec, key: &str) -> ChangeToLog {
         event: Arc::new(event),
         partition: PartitionId::MIN,
         layout_epoch: LayoutEpoch::MIN,
+        incarnation: INCARNATION,
         traceparent: Some("00-1-1-01".to_owned()),
     }
 }
@@ -379,6 +395,7 @@ async fn one_row_that_can_not_be_read_is_unknown_and_no_neighbour_is() {
         bench.codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        incarnations(),
         Arc::new(ProcessTasks::default()),
         settings(),
     );
@@ -546,6 +563,7 @@ fn over(change_log: MockChangeLog) -> (GroupCommit, Arc<TableCodec>) {
         codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        incarnations(),
         Arc::new(ProcessTasks::default()),
         settings(),
     );
@@ -612,6 +630,7 @@ async fn events_are_handed_to_publishing_before_their_request_is_answered() {
         codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        incarnations(),
         Arc::new(ProcessTasks::default()),
         settings(),
     );
@@ -661,15 +680,55 @@ async fn events_placed_by_two_layouts_are_written_under_one() {
     assert_eq!(bench.log.commits().len(), 1, "no try was in vain");
 }
 
+const OTHER: Incarnation = Incarnation::new(2);
+
+#[tokio::test(start_paused = true)]
+async fn in_another_history_nothing_is_logged_and_whoever_looks_up_is_told() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.set_incarnation(OTHER);
+    let refused = bench.log(&["a", "b"]).await;
+    assert_eq!(refused.unwrap_err(), LogError::HistoryMoved);
+    assert_eq!(*bench.told.lock().unwrap(), [OTHER]);
+    assert!(bench.log.commits().is_empty());
+    assert!(bench.all_places_are_back().await);
+    assert!(bench.published().is_empty());
+}
+
+/// Requests of both wait while a commit is under way.
+#[tokio::test(start_paused = true)]
+async fn a_commit_holds_events_of_one_history_and_the_others_come_with_the_next() {
+    let bench = Bench::new(MemoryTopic::delivering(), 100);
+    bench.log.hold();
+    let first = bench.begin(&["first"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let old = bench.begin(&["old"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let newer = ChangeToLog {
+        incarnation: OTHER,
+        ..change(&bench.codec, "newer")
+    };
+    let commits = Arc::clone(&bench.commits);
+    let newer = tokio::spawn(async move { commits.log(vec![newer], AckLevel::Logged).await });
+    sleep(SETTLED).await;
+    bench.log.let_commit(1);
+    first.await.unwrap().unwrap();
+    bench.log.set_incarnation(OTHER);
+    bench.log.let_commit(2);
+    assert_eq!(old.await.unwrap().unwrap_err(), LogError::HistoryMoved);
+    newer.await.unwrap().unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["first", "newer"]);
+}
+
 #[tokio::test]
 async fn a_layout_that_moves_again_and_again_is_given_up_without_logging() {
     let mut change_log = MockChangeLog::new();
     change_log
         .expect_append()
         .times(1..10)
-        .returning(|_, epoch| {
+        .returning(|_, placed_by| {
             Err(AppendError::LayoutMoved {
-                current: epoch.next().unwrap(),
+                current: placed_by.layout_epoch.next().unwrap(),
             })
         });
     let (commits, codec) = over(change_log);
@@ -691,6 +750,7 @@ async fn a_loop_that_panics_is_told_as_a_death_and_nobody_waits_for_it() {
         bench.codec.clone(),
         Arc::new(log_ids),
         layouts(),
+        incarnations(),
         tasks.clone(),
         settings(),
     );
@@ -717,6 +777,7 @@ async fn a_drain_is_no_death() {
         bench.codec.clone(),
         Arc::new(CountingLogIds::default()),
         layouts(),
+        incarnations(),
         tasks.clone(),
         settings(),
     );

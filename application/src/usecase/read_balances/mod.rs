@@ -297,7 +297,7 @@ impl ReadBalances for BalanceReading {
     async fn read(&self, query: BalanceQuery) -> Result<Vec<BalancesOutcome>, ReadBalancesError> {
         self.check_currencies(&query.currencies).await?;
         let ids = query.account_ids.iter().copied().collect();
-        let accounts = self.accounts.find(ids).await?;
+        let accounts = self.accounts.find(ids).await?.accounts;
         let mut places: Vec<Place> = accounts.values().map(place).collect();
         places.sort_unstable();
         let found = if places.is_empty() {

@@ -2,7 +2,7 @@ use super::*;
 use crate::port::balance_cache::{CacheError, MockBalanceCache};
 use crate::port::balance_store::MockBalanceStore;
 use crate::testkit::{INCARNATION, account, account_id, amount, away, code, currency};
-use crate::usecase::account_lookup::MockAccountLookup;
+use crate::usecase::account_lookup::{AccountsKnown, MockAccountLookup};
 use crate::usecase::currency_lookup::MockCurrencyLookup;
 use crate::usecase::incarnation_lookup::MockIncarnationLookup;
 use axs_domain::balance::Balance;
@@ -54,10 +54,9 @@ impl Ports {
 
     fn reading(self) -> BalanceReading {
         let mut accounts = MockAccountLookup::new();
-        accounts.expect_find().returning(|ids| {
-            let open = ids.into_iter().filter(|id| OPEN.contains(&id.value()));
-            Ok(open.map(|id| (id, account(id.value()))).collect())
-        });
+        accounts
+            .expect_find()
+            .returning(|ids| Ok(AccountsKnown::among(&ids, &OPEN)));
         let mut incarnations = MockIncarnationLookup::new();
         incarnations.expect_last_seen().return_const(self.seen);
         let saw = self.saw;

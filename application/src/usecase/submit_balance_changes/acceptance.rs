@@ -4,6 +4,7 @@ use super::SubmitError;
 use crate::port::change_log::ChangeLogKey;
 use crate::port::event_codec::EventCodec;
 use crate::port::layout_store::StoredLayout;
+use crate::usecase::account_lookup::AccountsKnown;
 use crate::usecase::log_changes::ChangeToLog;
 use crate::usecase::refusal::{FieldViolation, Refusal, RefusalCode};
 use axs_domain::account::Account;
@@ -11,14 +12,12 @@ use axs_domain::change::CurrencyDelta;
 use axs_domain::currency::{CurrencyError, CurrencySet};
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
-use axs_domain::id::AccountId;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What one request is checked against.
 pub(super) struct Acceptance<'a> {
     pub(super) layout: Arc<StoredLayout>,
-    pub(super) accounts: HashMap<AccountId, Account>,
+    pub(super) accounts: AccountsKnown,
     pub(super) currencies: Arc<CurrencySet>,
     pub(super) codec: &'a dyn EventCodec,
     pub(super) traceparent: Option<String>,
@@ -57,6 +56,7 @@ impl Acceptance<'_> {
             event,
             partition,
             layout_epoch: layout.epoch(),
+            incarnation: self.accounts.incarnation,
             traceparent: self.traceparent.clone(),
         }))
     }
@@ -68,13 +68,13 @@ impl Acceptance<'_> {
         event: &BalanceChangeEvent,
         refusal: &Refusal,
     ) -> Option<ChangeLogKey> {
-        let account = self.accounts.get(&event.account_id())?;
+        let account = self.accounts.accounts.get(&event.account_id())?;
         (refusal.code == RefusalCode::InactiveCurrency).then(|| key_of(account, event))
     }
 
     fn account_of(&self, event: &BalanceChangeEvent) -> Result<&Account, Refusal> {
         let id = event.account_id();
-        let account = self.accounts.get(&id).ok_or_else(|| {
+        let account = self.accounts.accounts.get(&id).ok_or_else(|| {
             let description = format!("{id} is not an open account");
             Refusal::of_field(RefusalCode::UnknownAccount, "account_id", &description)
         })?;

@@ -2,7 +2,8 @@
 //!
 //! The metric `axs_submitted_events_total` counts events by `outcome`: accepted, duplicate, refused
 //! or unknown; `axs_backlog_refusals_total` those refused for the backlog of their partition,
-//! whether one by one or with their whole request. Requests that failed as a whole are the caller's to count.
+//! whether one by one or with their whole request; `axs_submits_checked_anew_total` requests that were
+//! checked again in another history of the database. Requests that failed as a whole are the caller's to count.
 
 mod acceptance;
 mod key_reuse;
@@ -111,6 +112,7 @@ impl From<LogError> for SubmitError {
                 retry_after,
             },
             LogError::Paused { retry_after } => Self::Paused { retry_after },
+            LogError::HistoryMoved => Self::Unavailable(text),
         }
     }
 }
@@ -164,6 +166,10 @@ pub struct BalanceChangeSubmission {
     settings: SubmitSettings,
 }
 
+/// How often one request is checked because the database has another history than it had. It changes
+/// with a restart or a failover: more than one during a request means that something else is wrong.
+const HISTORIES_MAX: usize = 3;
+
 /// What the checks make of an event.
 enum Checked {
     /// It is to be logged.
@@ -207,11 +213,12 @@ impl BalanceChangeSubmission {
     /// The currencies for these events: read anew when one of them names a code not known yet.
     async fn currencies_for(
         &self,
-        events: &[BalanceChangeEvent],
+        events: &[Arc<BalanceChangeEvent>],
     ) -> Result<Arc<CurrencySet>, StoreError> {
         let known = self.currencies.current().await?;
         let names_unknown = |code: CurrencyCode| known.find(code).is_none();
-        let mut codes = events.iter().flat_map(balance_keys).map(|k| k.currency);
+        let keys = events.iter().flat_map(|event| balance_keys(event));
+        let mut codes = keys.map(|key| key.currency);
         if codes.any(names_unknown) {
             return self.currencies.refreshed().await;
         }
@@ -233,34 +240,33 @@ impl BalanceChangeSubmission {
 
     async fn check(
         &self,
-        events: Vec<BalanceChangeEvent>,
+        events: &[Arc<BalanceChangeEvent>],
         ack_level: AckLevel,
-        traceparent: Option<String>,
+        traceparent: Option<&str>,
     ) -> Result<Vec<Checked>, SubmitError> {
-        let ids = events.iter().map(BalanceChangeEvent::account_id).collect();
+        let ids = events.iter().map(|event| event.account_id()).collect();
         let accounts = self.accounts.find(ids).await?;
         let layout = self
-            .layout_for(&accounts)
+            .layout_for(&accounts.accounts)
             .await
             .map_err(|error| SubmitError::Unavailable(error.to_string()))?;
         let acceptance = Acceptance {
             layout,
             accounts,
-            currencies: self.currencies_for(&events).await?,
+            currencies: self.currencies_for(events).await?,
             codec: self.codec.as_ref(),
-            traceparent,
+            traceparent: traceparent.map(str::to_owned),
         };
         let mut checked = Vec::with_capacity(events.len());
         for event in events {
-            let event = Arc::new(event);
-            checked.push(match acceptance.check(Arc::clone(&event))? {
+            checked.push(match acceptance.check(Arc::clone(event))? {
                 Ok(change) => Checked::ToLog(change),
                 Err(refusal) => {
-                    let earlier = acceptance.earlier_try(&event, &refusal);
+                    let earlier = acceptance.earlier_try(event, &refusal);
                     let outcome = match earlier {
                         Some(key) => match self.change_log.find_by_key(key).await {
                             // An earlier try passed: to refuse this one would deny what takes effect.
-                            Ok(Some(record)) => self.answer_known(&event, record, ack_level),
+                            Ok(Some(record)) => self.answer_known(event, record, ack_level),
                             Ok(None) => SubmitOutcome::Refused(refusal),
                             Err(error) => SubmitOutcome::Unknown(error.to_string()),
                         },
@@ -271,6 +277,38 @@ impl BalanceChangeSubmission {
             });
         }
         Ok(checked)
+    }
+
+    /// Checks the events and logs those that pass. By what is looked up anew, when the database has
+    /// another history than what they were checked by: nothing was logged then.
+    async fn log_checked(
+        &self,
+        events: &[Arc<BalanceChangeEvent>],
+        ack_level: AckLevel,
+        traceparent: Option<String>,
+    ) -> Result<(Vec<Checked>, Vec<LogOutcome>), SubmitError> {
+        let mut tries = 1;
+        loop {
+            let mut checked = self
+                .check(events, ack_level, traceparent.as_deref())
+                .await?;
+            self.refuse_beyond_backlog(&mut checked)?;
+            let to_log = checked.iter().filter_map(|checked| match checked {
+                Checked::ToLog(change) => Some(change.clone()),
+                Checked::Answered(_) => None,
+            });
+            match self.log.log(to_log.collect(), ack_level).await {
+                Ok(logged) => return Ok((checked, logged)),
+                Err(LogError::HistoryMoved) if tries < HISTORIES_MAX => {
+                    tries += 1;
+                    metrics::counter!("axs_submits_checked_anew_total").increment(1);
+                    self.currencies.refreshed().await?;
+                    let layout = self.layouts.refreshed().await;
+                    layout.map_err(|error| SubmitError::Unavailable(error.to_string()))?;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
     }
 
     /// Refuses the events of partitions that have too much to decide. The whole request when that
@@ -402,14 +440,8 @@ impl SubmitBalanceChanges for BalanceChangeSubmission {
         if events.len() > self.settings.batch_events_max {
             return Ok(vec![self.too_many(events.len()); events.len()]);
         }
-        let mut checked = self.check(events, ack_level, traceparent).await?;
-        self.refuse_beyond_backlog(&mut checked)?;
-        let to_log = checked.iter().filter_map(|checked| match checked {
-            Checked::ToLog(change) => Some(change.clone()),
-            Checked::Answered(_) => None,
-        });
-        let to_log: Vec<ChangeToLog> = to_log.collect();
-        let logged = self.log.log(to_log, ack_level).await?;
+        let events: Vec<_> = events.into_iter().map(Arc::new).collect();
+        let (checked, logged) = self.log_checked(&events, ack_level, traceparent).await?;
         let mut logged = logged.into_iter();
         let mut answers = Vec::with_capacity(checked.len());
         for checked in checked {

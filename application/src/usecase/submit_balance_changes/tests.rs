@@ -1,9 +1,10 @@
 use super::*;
 use crate::port::change_log::{ChangeLogKey, MockChangeLog, RecordedReason};
 use crate::testkit::{
-    EventBuilder, TableCodec, account, account_id, away, code, currency, log_id, stored_layout,
+    EventBuilder, INCARNATION, TableCodec, account, account_id, away, code, currency, log_id,
+    stored_layout,
 };
-use crate::usecase::account_lookup::MockAccountLookup;
+use crate::usecase::account_lookup::{AccountsKnown, MockAccountLookup};
 use crate::usecase::backlog::MockBacklog;
 use crate::usecase::currency_lookup::MockCurrencyLookup;
 use crate::usecase::layout_lookup::MockLayoutLookup;
@@ -13,6 +14,7 @@ use axs_domain::change::Branch;
 use axs_domain::currency::Currency;
 use axs_domain::decision::LedgerEntry;
 use axs_domain::id::{Offset, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
 
@@ -36,10 +38,10 @@ impl Ports {
     /// Accounts 1 and 2; USD with two decimals, BTC with eight, OLD that is inactive.
     fn new() -> Self {
         let mut accounts = MockAccountLookup::new();
-        accounts.expect_find().times(0..=1).returning(|ids| {
-            let open = ids.into_iter().filter(|id| OPEN.contains(&id.value()));
-            Ok(open.map(|id| (id, account(id.value()))).collect())
-        });
+        accounts
+            .expect_find()
+            .times(0..=1)
+            .returning(|ids| Ok(AccountsKnown::among(&ids, &OPEN)));
         let mut currencies = MockCurrencyLookup::new();
         currencies
             .expect_current()
@@ -588,6 +590,72 @@ async fn more_events_than_the_bound_are_all_refused_and_none_is_logged() {
     assert!(refusal(&outcomes[0]).message.contains("at most 10"));
 }
 
+const OTHER: Incarnation = Incarnation::new(2);
+
+/// Accounts as they are found in one history after the other; the last for ever.
+fn found_in(histories: Vec<Incarnation>) -> MockAccountLookup {
+    let mut accounts = MockAccountLookup::new();
+    let mut order = mockall::Sequence::new();
+    for incarnation in histories {
+        accounts
+            .expect_find()
+            .times(1)
+            .in_sequence(&mut order)
+            .returning(move |ids| {
+                Ok(AccountsKnown {
+                    incarnation,
+                    ..AccountsKnown::among(&ids, &OPEN)
+                })
+            });
+    }
+    accounts
+}
+
+/// All that the events were checked by.
+fn looks_everything_up_again(ports: &mut Ports, times: usize) {
+    ports
+        .currencies
+        .expect_refreshed()
+        .times(times)
+        .returning(|| Ok(Arc::new(registered())));
+    ports
+        .layouts
+        .expect_refreshed()
+        .times(times)
+        .returning(|| Ok(Arc::new(stored_layout())));
+}
+
+#[tokio::test]
+async fn what_was_checked_in_another_history_is_checked_anew_and_logged_once() {
+    let mut ports = Ports::new();
+    ports.accounts = found_in(vec![INCARNATION, OTHER]);
+    looks_everything_up_again(&mut ports, 1);
+    ports
+        .log
+        .expect_log()
+        .times(2)
+        .returning(|changes, _| match changes[0].incarnation {
+            OTHER => Ok(vec![logged(1)]),
+            _ => Err(LogError::HistoryMoved),
+        });
+    let outcomes = ports.submit(vec![EventBuilder::new(1, "k").build()]).await;
+    assert_eq!(accepted(&outcomes.unwrap()[0]).log_id, log_id(1));
+}
+
+#[tokio::test]
+async fn a_history_that_moves_again_and_again_is_given_up_without_logging() {
+    let mut ports = Ports::new();
+    ports.accounts = found_in(vec![INCARNATION; HISTORIES_MAX]);
+    looks_everything_up_again(&mut ports, HISTORIES_MAX - 1);
+    ports
+        .log
+        .expect_log()
+        .times(HISTORIES_MAX)
+        .returning(|_, _| Err(LogError::HistoryMoved));
+    let failed = ports.submit(vec![EventBuilder::new(1, "k").build()]).await;
+    assert!(matches!(failed, Err(SubmitError::Unavailable(_))));
+}
+
 #[tokio::test]
 async fn an_account_on_a_shard_that_no_layout_has_is_not_logged() {
     let mut ports = Ports::new();
@@ -595,7 +663,10 @@ async fn an_account_on_a_shard_that_no_layout_has_is_not_logged() {
     ports.accounts.expect_find().returning(|_| {
         let mut far = account(1);
         far.shard_id = ShardId::try_new(4_000).unwrap();
-        Ok(HashMap::from([(account_id(1), far)]))
+        Ok(AccountsKnown {
+            incarnation: INCARNATION,
+            accounts: HashMap::from([(account_id(1), far)]),
+        })
     });
     ports
         .layouts

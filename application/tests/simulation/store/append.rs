@@ -4,11 +4,12 @@ use super::table::{StoreState, TxId};
 use super::{Fate, StoreClient, StoreServer, away};
 use async_trait::async_trait;
 use axs_application::port::change_log::{
-    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog,
+    AppendError, AppendOutcome, ChangeLog, ChangeLogKey, ChangeLogRecord, NewChangeLog, Placing,
     PublishedPosition,
 };
 use axs_application::port::store_error::StoreError;
-use axs_domain::id::{LayoutEpoch, LogId};
+use axs_application::testkit::INCARNATION;
+use axs_domain::id::LogId;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ impl StoreServer {
     async fn append(
         &self,
         rows: Vec<NewChangeLog>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
         commit_takes: Duration,
     ) -> Result<Vec<AppendOutcome>, AppendError> {
         self.world.travel().await;
@@ -75,8 +76,12 @@ impl StoreServer {
             return Err(away("connection refused").into());
         }
         let current = self.state().layout.layout.epoch();
-        if current != epoch {
+        if current != placed_by.layout_epoch {
             return Err(AppendError::LayoutMoved { current });
+        }
+        if placed_by.incarnation != INCARNATION {
+            let current = INCARNATION;
+            return Err(AppendError::HistoryMoved { current });
         }
         let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
         let writing = self.write_keys(&keys);
@@ -139,7 +144,7 @@ impl ChangeLog for StoreClient {
     async fn append(
         &self,
         rows: Vec<NewChangeLog>,
-        epoch: LayoutEpoch,
+        placed_by: Placing,
     ) -> Result<Vec<AppendOutcome>, AppendError> {
         self.process.pass().await;
         let world = Arc::clone(&self.server.world);
@@ -164,7 +169,7 @@ impl ChangeLog for StoreClient {
         let count = rows.len();
         let server = Arc::clone(&self.server);
         let at_the_server =
-            tokio::spawn(async move { server.append(rows, epoch, commit_takes).await });
+            tokio::spawn(async move { server.append(rows, placed_by, commit_takes).await });
         // A lost connection is noticed at once: the transaction goes on without its client.
         let answer = if fate == Fate::AnswerLost {
             world.tally.count("appends with a lost answer, applied");

@@ -2,7 +2,7 @@
 
 use super::StoreClient;
 use async_trait::async_trait;
-use axs_application::port::account_directory::{AccountDirectory, OpenOutcome};
+use axs_application::port::account_directory::{AccountDirectory, FoundAccounts, OpenOutcome};
 use axs_application::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
 use axs_application::port::currency_registry::{CurrencyRegistry, RegisterOutcome};
 use axs_application::port::layout_change::PartitionStart;
@@ -76,10 +76,13 @@ impl AccountDirectory for StoreClient {
         .await
     }
 
-    async fn find(&self, ids: Vec<AccountId>) -> Result<Vec<Account>, StoreError> {
+    async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError> {
         self.statement("find accounts", move |state, _| {
             let found = ids.iter().filter_map(|id| state.accounts.get(id));
-            found.cloned().collect()
+            FoundAccounts {
+                incarnation: INCARNATION,
+                accounts: found.cloned().collect(),
+            }
         })
         .await
     }

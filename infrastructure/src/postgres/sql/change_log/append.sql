@@ -2,7 +2,8 @@
 -- the time written with it; a row that is missing from the answer met a row with its key.
 --
 -- $1 log ids, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads: arrays of one length.
--- $7 the epoch of the layout by which the rows will be published; see admit_log, which refuses.
+-- $7 the epoch of the layout by which the rows will be published, $8 the incarnation in which their
+-- accounts were found; see admit_log, which refuses.
 --
 -- One statement, so that it is a transaction of its own: one round trip, and nothing that a caller
 -- who goes away could leave open. Which rows the keys met is read by a statement of its own
@@ -12,7 +13,7 @@
 WITH admitted AS MATERIALIZED (
     -- Once, not for each row. Whether it runs before or after rows are inserted is all the same: its
     -- lock is held to the end of the transaction, which a refusal rolls back.
-    SELECT admit_log($7) AS may_log
+    SELECT admit_log($7, $8) AS may_log
 ),
 asked AS MATERIALIZED (
     SELECT *

@@ -4,7 +4,8 @@
 --
 -- $1 log ids (ascending ones go into their key from left to right), $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads:
 -- arrays of one length.
--- $7 the epoch of the layout by which the rows will be published; see admit_log, which refuses.
+-- $7 the epoch of the layout by which the rows will be published, $8 the incarnation in which their
+-- accounts were found; see admit_log, which refuses.
 --
 -- Nearly every row is new, and ON CONFLICT makes every row pay for the ones that are not: it looks
 -- each key up before it inserts it, and writes a second WAL record afterwards.
@@ -13,7 +14,7 @@
 WITH admitted AS MATERIALIZED (
     -- Once, not for each row; its lock is held to the end of the transaction, which a refusal rolls
     -- back.
-    SELECT admit_log($7) AS may_log
+    SELECT admit_log($7, $8) AS may_log
 ),
 logged AS (
     INSERT INTO balance_change_states
