@@ -153,6 +153,7 @@ async fn what_is_logged_after_a_lost_tail_stands_where_its_account_lives_now() -
     let deployment = deployment("lost_tail", 1, 1).await?;
     let client = deployment.client(0)?;
     let mut script = Script::default();
+    script.register("USDT", 6, true);
     for account in FIRST..FIRST + ROUNDS {
         script.open(account, user_of(account), "retail");
     }
