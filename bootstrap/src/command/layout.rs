@@ -32,6 +32,7 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
         LayoutCommand::Init {
             pools,
             adopt_records,
+            unclaimed,
         } => {
             let pools = pools
                 .iter()
@@ -49,6 +50,7 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                     pools,
                     events_topic,
                     adopts_records: *adopt_records,
+                    claims_topics: !unclaimed,
                 })
                 .await
                 .map_err(usage_or_failure)?;
@@ -115,7 +117,7 @@ fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
         | MakeLayoutError::PartitionCountDiffers { .. } => {
             UsageError(format!("--pool: {error}")).into()
         }
-        MakeLayoutError::TopicHoldsRecords { .. } => UsageError(error.to_string()).into(),
+        MakeLayoutError::TopicHoldsRecords { .. } | MakeLayoutError::TopicClaimed { .. } => UsageError(error.to_string()).into(),
         other => other.into(),
     }
 }

@@ -6,6 +6,7 @@
 use super::event_publisher::{GAPLESS, producer_properties};
 use super::record_reader::reader_properties;
 use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
+use super::topic_claims::{claiming_properties, looking_properties};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub fn is_own_property(name: &str) -> bool {
         || is_among(name, &question_properties())
         || is_among(name, &producer_properties(producer))
         || is_among(name, &reader_properties(""))
+        || is_among(name, &looking_properties(""))
+        || is_among(name, &claiming_properties(""))
 }
 
 /// The configuration of a client: what all share, its own, and the operator's.
@@ -229,6 +232,7 @@ mod tests {
         let none: [&str; 0] = [];
         assert_eq!(of_consumer(&question_properties()), none);
         assert_eq!(of_consumer(&reader_properties("axs")), none);
+        assert_eq!(of_consumer(&looking_properties("axs")), none);
         assert_eq!(of_producer(AfterFailure::GoOn), none);
         let of_api = of_producer(AfterFailure::ClosePartition);
         assert!(
