@@ -356,6 +356,22 @@ async fn a_cache_ahead_of_the_database_is_found() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_a_layout_is_not_said_to_agree() -> Result<()> {
+    let deployment = Deployment::builder("verify_nothing").prepare().await?;
+    let ran = deployment.run(&["migrate"]).await?;
+    ensure!(ran.code == Some(0), "bootstrap migrate {ran}");
+    for arguments in [&["verify"][..], &["verify", "--json"]] {
+        let ran = deployment.run(arguments).await?;
+        assert_eq!(ran.code, Some(3), "{ran}");
+        assert_eq!(ran.stdout, "", "{ran}");
+        let told = ran.stderr.contains("nothing is laid out");
+        assert!(told && ran.stderr.contains("layout init"), "{ran}");
+    }
+    deployment.abandon();
+    Ok(())
+}
+
 async fn finds(deployment: &Deployment, kind: &str, expected: &str) -> Result<()> {
     let ran = deployment.run(&["verify", "--json"]).await?;
     ensure!(ran.code == Some(1), "expected exit code 1: {ran}");
