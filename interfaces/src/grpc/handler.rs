@@ -232,6 +232,7 @@ impl AccountBalanceService for AccountBalanceHandler {
 fn submit_failed(error: &SubmitError) -> Status {
     match error {
         SubmitError::Unavailable(reason) => status::unavailable(reason, Effect::Writes),
+        SubmitError::Denied(reason) => status::denied(reason, Effect::Writes),
         SubmitError::BacklogFull {
             reason,
             retry_after,
