@@ -145,7 +145,7 @@ impl AccountBalanceService for AccountBalanceHandler {
         };
         let results = batch
             .merge(outcomes, Outcome::Refused, |index, outcome| match outcome {
-                RegisterCurrencyOutcome::Registered(currency) => {
+                RegisterCurrencyOutcome::Registered { currency, .. } => {
                     Outcome::Currency(reply::currency(&currency))
                 }
                 RegisterCurrencyOutcome::Refused(refusal) => {

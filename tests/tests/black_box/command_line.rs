@@ -79,6 +79,25 @@ async fn currencies_and_accounts_are_made_and_shown(deployment: &Deployment) -> 
     let listed = run(deployment, "currencies list").await?;
     assert!(
         listed.stdout.contains("EUR") && listed.stdout.contains("OLD"),
+    let says = [
+        (
+            "currencies register --code OLD --decimals 2",
+            "OLD: 2 decimals, active: was inactive until now",
+        ),
+        (
+            "currencies register --code EUR --decimals 2",
+            "EUR: 2 decimals, active: was registered already",
+        ),
+        (
+            "accounts show --account 500",
+            "account 500 of user 1: pool retail, shard ",
+        ),
+    ];
+    for (line, words) in says {
+        let ran = run(deployment, line).await?;
+        assert_eq!(ran.code, Some(0), "{line}: {ran}");
+        assert!(ran.stdout.contains(words), "{line}: {ran}");
+    }
         "{listed}"
     );
     Ok(())
