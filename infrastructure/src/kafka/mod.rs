@@ -30,7 +30,7 @@ mod topic_claims;
 pub use client::KafkaClient;
 pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublisherParameters};
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
-pub use own_properties::is_own_property;
+pub use own_properties::{is_own_property, property_problem};
 pub use probe::KafkaProbe;
 pub use record_reader::{KafkaRecordReader, KafkaRecordReaderParameters, ReadingClient};
 pub use result_publisher::{KafkaResultPublisher, KafkaResultPublisherParameters};
