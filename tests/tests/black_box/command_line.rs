@@ -23,12 +23,15 @@ async fn people_set_up_submit_and_verify_by_the_command_line() -> Result<()> {
 }
 
 async fn the_layout_is_shown_and_is_made_once(deployment: &Deployment) -> Result<()> {
+    deployment.led_by(3, 1).await?;
     let shown = run(deployment, "layout show").await?;
     assert_eq!(shown.code, Some(0), "{shown}");
     assert!(
         shown.stdout.contains("retail") && shown.stdout.contains("whale"),
         "{shown}"
     );
+    let consumer = format!(", pid {}", deployment.consumers[0].pid());
+    assert!(shown.stdout.contains(&consumer), "{consumer}: {shown}");
     let before = deployment
         .database
         .number("SELECT count(*) FROM shards")
@@ -76,9 +79,6 @@ async fn currencies_and_accounts_are_made_and_shown(deployment: &Deployment) -> 
         let ran = run(deployment, line).await?;
         assert_eq!(ran.code, Some(code), "{line}: {ran}");
     }
-    let listed = run(deployment, "currencies list").await?;
-    assert!(
-        listed.stdout.contains("EUR") && listed.stdout.contains("OLD"),
     let says = [
         (
             "currencies register --code OLD --decimals 2",
@@ -98,6 +98,9 @@ async fn currencies_and_accounts_are_made_and_shown(deployment: &Deployment) -> 
         assert_eq!(ran.code, Some(0), "{line}: {ran}");
         assert!(ran.stdout.contains(words), "{line}: {ran}");
     }
+    let listed = run(deployment, "currencies list").await?;
+    assert!(
+        listed.stdout.contains("EUR") && listed.stdout.contains("OLD"),
         "{listed}"
     );
     Ok(())
