@@ -80,7 +80,7 @@ fn verdict(differences: u64, notes: u64, left_out: Option<&str>) -> String {
 
 /// Drawn on standard error, and only when that is a terminal.
 async fn draw(mut seen: mpsc::Receiver<VerifyProgress>) {
-    let bar = ProgressBar::new(0);
+    let bar = ProgressBar::new(100);
     let template = "verify {wide_bar} {percent:>3} %  {msg}  {elapsed}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -94,7 +94,6 @@ async fn draw(mut seen: mpsc::Receiver<VerifyProgress>) {
             0 => shards,
             expected => (progress.events * 100 / expected).clamp(shards.min(99), 99),
         };
-        bar.set_length(100);
         bar.set_position(share);
         let rate = u128::from(progress.rows) * 1_000 / began.elapsed().as_millis().max(1);
         bar.set_message(format!(

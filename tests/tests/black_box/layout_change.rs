@@ -8,6 +8,7 @@ use axs_tests::deployment::Deployment;
 use axs_tests::ops;
 use axs_tests::process::Process;
 use axs_tests::replay::{SubmitPlan, submit};
+use axs_tests::server::KafkaKind;
 use axs_tests::session::{SessionPlan, generate};
 use rustix::process::Signal;
 use tonic::Code;
@@ -126,6 +127,12 @@ async fn a_topic_with_records_of_another_database_is_not_taken_unless_it_is_said
 async fn a_second_database_is_not_laid_out_on_topics_that_hold_no_record_yet() -> Result<()> {
     let builder = Deployment::builder("laid_out_first");
     let first = builder.prepare().await?;
+    if first.servers.kafka == KafkaKind::Mock {
+        let reason = "the mock broker forgets offsets of transactions";
+        axs_tests::server::note_skipped("a_second_database_is_not_laid_out", reason)?;
+        first.abandon();
+        return Ok(());
+    }
     builder.lay_out(&first).await?;
     let second = Deployment::builder("laid_out_second").prepare().await?;
     let ran = second.run(&["migrate"]).await?;
