@@ -60,9 +60,13 @@ pub enum LayoutCommand {
         #[arg(long = "pool", value_name = "NAME=SHARDS/PARTITIONS", required = true)]
         pools: Vec<String>,
         /// Take topics that hold records of before, and lead on from their ends; what is on them is not
-        /// read. Without this, such topics are refused.
+        /// read. Topics that another database claims are taken too. Without this, both are refused.
         #[arg(long)]
         adopt_records: bool,
+        /// Don't claim the topics for this database. For brokers without transactions: another database
+        /// is then not kept from being laid out on the same topics before they hold records.
+        #[arg(long)]
+        unclaimed: bool,
     },
     /// Show pools, shards, partitions and who leads them.
     Show,

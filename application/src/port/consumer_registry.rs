@@ -4,6 +4,7 @@ use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::id::OwnerId;
 use shaku::Interface;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Knows the live consumers, by PostgreSQL's clock.
@@ -21,4 +22,7 @@ pub trait ConsumerRegistry: Interface {
 
     /// Says that `owner` ends.
     async fn leave(&self, owner: OwnerId) -> Result<(), StoreError>;
+
+    /// Where live consumers run, as far as they told, for a person.
+    async fn places(&self) -> Result<BTreeMap<OwnerId, String>, StoreError>;
 }

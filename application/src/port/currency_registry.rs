@@ -9,7 +9,13 @@ use shaku::Interface;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegisterOutcome {
     /// It stands as asked, now or since before.
-    Registered(Currency),
+    Registered {
+        /// The currency.
+        currency: Currency,
+        /// Whether it was active before; `None` when it was not registered. Of two registrations at once,
+        /// both may tell of the time before both.
+        was_active: Option<bool>,
+    },
     /// It stands with other decimals, which never change. Nothing was changed.
     OtherDecimals(Currency),
 }

@@ -1,6 +1,7 @@
 //! The installation: the part of a database's incarnation that an operator can renew.
 
 use super::store_error::StoreError;
+use super::topic_claims::Claimant;
 use async_trait::async_trait;
 use axs_domain::incarnation::Incarnation;
 use shaku::Interface;
@@ -16,7 +17,7 @@ pub struct Renewal {
     pub fenced: usize,
 }
 
-/// Begins another incarnation of the database that stands.
+/// Names the database that stands, and begins another incarnation of it.
 ///
 /// # Contract
 /// - `renew` is one commit: open batches are waited for, leaders are fenced and their leases ended, and
@@ -30,4 +31,7 @@ pub struct Renewal {
 pub trait Installation: Interface {
     /// Renews the installation; `None` when there is no layout.
     async fn renew(&self) -> Result<Option<Renewal>, StoreError>;
+
+    /// The database, as it lays claim to topics. Needs no layout, and renewing does not change it.
+    async fn claimant(&self) -> Result<Claimant, StoreError>;
 }

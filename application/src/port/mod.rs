@@ -34,3 +34,4 @@ pub mod result_source;
 pub mod result_topic;
 pub mod schema_store;
 pub mod store_error;
+pub mod topic_claims;

@@ -3,10 +3,12 @@
 
 use super::detached::run_detached;
 use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
+use crate::port::installation::Installation;
 use crate::port::layout_change::PartitionStart;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::result_topic::ResultTopic;
 use crate::port::store_error::StoreError;
+use crate::port::topic_claims::{Claimant, TopicClaim, TopicClaims};
 use async_trait::async_trait;
 use axs_domain::id::PartitionId;
 use axs_domain::layout::{Layout, LayoutError, PoolSpec};
@@ -17,6 +19,10 @@ use std::time::Duration;
 
 /// How often the brokers are asked for a topic that was just made, until they tell of its partitions.
 const TOLD_LOOKS_MAX: usize = 50;
+
+/// The settings that name the topics.
+const EVENTS_SETTING: &str = "kafka.events_topic";
+const RESULTS_SETTING: &str = "kafka.results_topic";
 
 /// The pause between two looks.
 const TOLD_PAUSE: Duration = Duration::from_millis(100);
@@ -31,6 +37,9 @@ pub struct LayoutPlan {
     /// Whether topics that hold records already are taken: they are led from their ends on, and what is
     /// on them is not read.
     pub adopts_records: bool,
+    /// Whether the topics are claimed for this database, so that no other is laid out on them before they
+    /// hold records.
+    pub claims_topics: bool,
 }
 
 /// The layout that stands.
@@ -88,6 +97,30 @@ pub enum MakeLayoutError {
         /// Those that retention has left.
         kept: u64,
     },
+    /// Another database was laid out on the topic, which may hold no record yet. Nothing was stored.
+    #[error(
+        "topic {topic} is taken: {claimant} is laid out on it. Name another topic by {setting}; or, when \
+         that database is gone, take this one by --adopt-records"
+    )]
+    TopicClaimed {
+        /// The topic.
+        topic: String,
+        /// The setting that names it.
+        setting: &'static str,
+        /// The other database.
+        claimant: Claimant,
+    },
+    /// The brokers did not take the claim. Nothing was stored.
+    #[error(
+        "topic {topic} can't be claimed for this database: {failure}. Where the brokers have no \
+         transactions, or this client may not use any, --unclaimed leaves the claim out"
+    )]
+    NotClaimed {
+        /// The topic.
+        topic: String,
+        /// What failed.
+        failure: BrokerError,
+    },
     /// The topics grew for a raise that did not become the layout's.
     #[error(
         "a raise to {count} partitions was not finished: `bootstrap layout raise {count}` finishes it"
@@ -134,7 +167,8 @@ pub enum MakeLayoutError {
 /// # Contract
 /// - Made once. Making it again with the same plan changes nothing, also after raises; with another one
 ///   it is refused.
-/// - A topic that holds records before there is a layout is taken only by a plan that says so.
+/// - A topic that holds records before there is a layout, or that another database claims, is taken only
+///   by a plan that says so.
 /// - The topic and the result topic exist with exactly the layout's partitions before the layout is
 ///   stored.
 /// - A result topic that is missing is made, also for a layout that stands: what was on it is no
@@ -159,20 +193,28 @@ pub struct LayoutMaking {
     topic: Arc<dyn EventTopic>,
     #[shaku(inject)]
     results: Arc<dyn ResultTopic>,
+    #[shaku(inject)]
+    claims: Arc<dyn TopicClaims>,
+    #[shaku(inject)]
+    installation: Arc<dyn Installation>,
 }
 
 impl LayoutMaking {
-    /// A making over this store and these topics.
+    /// A making over this store, these topics and the claims to them.
     #[must_use]
     pub fn new(
         layouts: Arc<dyn LayoutStore>,
         topic: Arc<dyn EventTopic>,
         results: Arc<dyn ResultTopic>,
+        claims: Arc<dyn TopicClaims>,
+        installation: Arc<dyn Installation>,
     ) -> Self {
         Self {
             layouts,
             topic,
             results,
+            claims,
+            installation,
         }
     }
 
@@ -245,7 +287,7 @@ impl LayoutMaking {
         for partition in planned.layout.partitions() {
             logs.push((partition, self.topic.bounds(partition).await?));
         }
-        if let Some(refused) = records_of(&planned.events_topic, "kafka.events_topic", &logs)
+        if let Some(refused) = records_of(&planned.events_topic, EVENTS_SETTING, &logs)
             && !adopts
         {
             return Err(refused);
@@ -269,7 +311,46 @@ impl LayoutMaking {
         for partition in planned.layout.partitions() {
             logs.push((partition, self.results.bounds(partition).await?));
         }
-        records_of(topic, "kafka.results_topic", &logs).map_or(Ok(()), Err)
+        records_of(topic, RESULTS_SETTING, &logs).map_or(Ok(()), Err)
+    }
+
+    /// Claims both topics for this database: one without records may have been laid out on before.
+    async fn claim_topics(
+        &self,
+        events_topic: &str,
+        results_topic: &str,
+        takes_over: bool,
+    ) -> Result<(), MakeLayoutError> {
+        let claimant = self.installation.claimant().await?;
+        for (topic, setting) in [
+            (events_topic, EVENTS_SETTING),
+            (results_topic, RESULTS_SETTING),
+        ] {
+            let (name, by) = (topic.to_owned(), claimant.clone());
+            let claimed = if takes_over {
+                let taken = self.claims.take_over(name, by).await;
+                taken.map(|()| TopicClaim::Own)
+            } else {
+                self.claims.claim(name, by).await
+            };
+            match claimed {
+                Ok(TopicClaim::Own) => {}
+                Ok(TopicClaim::Foreign(claimant)) => {
+                    return Err(MakeLayoutError::TopicClaimed {
+                        topic: topic.to_owned(),
+                        setting,
+                        claimant,
+                    });
+                }
+                Err(failure) => {
+                    return Err(MakeLayoutError::NotClaimed {
+                        topic: topic.to_owned(),
+                        failure,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the result topic unless it is there; gives whether it did, and the topic's name.
@@ -335,6 +416,13 @@ impl MakeLayout for LayoutMaking {
         let (results_topic_created, results_topic) = self.ensure_results_topic(&planned).await?;
         if !results_topic_created && !plan.adopts_records {
             self.check_no_results(&planned, &results_topic).await?;
+        }
+        if plan.claims_topics {
+            // After the looks at the records: nothing of another database's is claimed by an attempt. And
+            // whoever writes a record after those looks was laid out, and so has claimed, before this.
+            let taken = plan.adopts_records;
+            self.claim_topics(&planned.events_topic, &results_topic, taken)
+                .await?;
         }
         let (layouts, stored) = (Arc::clone(&self.layouts), planned.clone());
         if run_detached(async move { layouts.create(stored, starts).await }).await? {

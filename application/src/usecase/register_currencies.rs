@@ -13,8 +13,13 @@ use std::sync::Arc;
 /// What became of one currency. Paths in a refusal begin at the currency, e.g. `decimals`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegisterCurrencyOutcome {
-    /// The currency as it now stands.
-    Registered(Currency),
+    /// It stands as asked.
+    Registered {
+        /// The currency as it now stands.
+        currency: Currency,
+        /// Whether it was active before; `None` when it was not registered.
+        was_active: Option<bool>,
+    },
     /// It was not registered.
     Refused(Refusal),
 }
@@ -78,7 +83,13 @@ impl RegisterCurrencies for CurrencyRegistration {
 
 fn answer(asked: &Currency, registered: RegisterOutcome) -> RegisterCurrencyOutcome {
     match registered {
-        RegisterOutcome::Registered(currency) => RegisterCurrencyOutcome::Registered(currency),
+        RegisterOutcome::Registered {
+            currency,
+            was_active,
+        } => RegisterCurrencyOutcome::Registered {
+            currency,
+            was_active,
+        },
         RegisterOutcome::OtherDecimals(standing) => {
             let description = format!(
                 "is {}; {} is registered with {}, which never changes",

@@ -181,9 +181,10 @@ impl Client {
                 self.world().tally.count("backlogs full");
                 return false;
             }
-            Some(Err(SubmitError::Unavailable(_) | SubmitError::Paused { .. })) | None => {
-                return false;
-            }
+            Some(Err(
+                SubmitError::Unavailable(_) | SubmitError::Denied(_) | SubmitError::Paused { .. },
+            ))
+            | None => return false,
         };
         let mut settled = true;
         for (event, outcome) in events.iter().zip(outcomes) {

@@ -6,6 +6,7 @@ use crate::exit::{Ending, UsageError};
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
+use axs_application::port::account_directory::AccountDirectory;
 use axs_application::usecase::open_accounts::{AccountToOpen, OpenAccountOutcome, OpenAccounts};
 use axs_application::usecase::read_balances::{
     BalanceQuery, BalancesOutcome, ReadBalances, ReadConsistency,
@@ -51,6 +52,14 @@ pub async fn run(command: &AccountsCommand, settings: Settings) -> anyhow::Resul
                 .with_cache(&settings)?;
             let layers = Layers::stack(settings, clients)?;
             wait_for_schema(&layers).await?;
+            let directory: &dyn AccountDirectory = layers.repo.resolve_ref();
+            for account in directory.find(vec![account]).await?.accounts {
+                // It never changes, so it need not be of the moment of the balances.
+                println!(
+                    "account {} of user {}: pool {}, shard {}",
+                    account.account_id, account.user_id, account.pool, account.shard_id
+                );
+            }
             let read: &dyn ReadBalances = layers.service.resolve_ref();
             let query = BalanceQuery {
                 account_ids: vec![account],

@@ -50,12 +50,15 @@ pub async fn run(command: &CurrenciesCommand, settings: Settings) -> anyhow::Res
 #[expect(clippy::print_stdout, reason = "the command's own output")]
 fn print_registered(ending: Ending, outcome: RegisterCurrencyOutcome) -> Ending {
     match outcome {
-        RegisterCurrencyOutcome::Registered(currency) => {
+        RegisterCurrencyOutcome::Registered {
+            currency,
+            was_active,
+        } => {
             println!(
                 "{}: {} decimals, {}",
                 currency.code(),
                 currency.decimals(),
-                state(&currency)
+                change(was_active, currency.is_active())
             );
             ending
         }
@@ -80,9 +83,38 @@ fn print_list(currencies: &[Currency]) {
 }
 
 fn state(currency: &Currency) -> &'static str {
-    if currency.is_active() {
-        "active"
-    } else {
-        "inactive"
+    word(currency.is_active())
+}
+
+const fn word(active: bool) -> &'static str {
+    if active { "active" } else { "inactive" }
+}
+
+/// How a currency stands now, and what that changed.
+fn change(was_active: Option<bool>, active: bool) -> String {
+    let now = word(active);
+    match was_active {
+        None => format!("{now}: registered"),
+        Some(before) if before == active => format!("{now}: was registered already"),
+        Some(before) => format!("{now}: was {} until now", word(before)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_says_what_it_changed() {
+        let rows = [
+            (None, true, "active: registered"),
+            (None, false, "inactive: registered"),
+            (Some(true), true, "active: was registered already"),
+            (Some(false), true, "active: was inactive until now"),
+            (Some(true), false, "inactive: was active until now"),
+        ];
+        for (before, now, words) in rows {
+            assert_eq!(change(before, now), words);
+        }
     }
 }

@@ -8,14 +8,17 @@ use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
 use anyhow::bail;
+use axs_application::port::consumer_registry::ConsumerRegistry;
 use axs_application::port::layout_change::{LayoutChangeKind, StandingChange};
 use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
 use axs_application::port::partition_leadership::{LeaderView, PartitionLeadership};
 use axs_application::usecase::make_layout::{LayoutPlan, MakeLayout, MakeLayoutError};
+use axs_domain::id::OwnerId;
 use axs_domain::layout::PoolSpec;
 use axs_domain::text::PoolName;
 use shaku::HasComponent;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long the command of a change may be silent before it may have ended. Counting what is undecided
@@ -32,6 +35,7 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
         LayoutCommand::Init {
             pools,
             adopt_records,
+            unclaimed,
         } => {
             let pools = pools
                 .iter()
@@ -49,6 +53,7 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
                     pools,
                     events_topic,
                     adopts_records: *adopt_records,
+                    claims_topics: !unclaimed,
                 })
                 .await
                 .map_err(usage_or_failure)?;
@@ -100,7 +105,9 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
             let notes: &dyn LayoutChangeNotes = layers.repo.resolve_ref();
             print_pools(&stored);
             println!("{}", state_of(&stored, notes.standing().await?));
-            print_leaders(&leadership.leaders().await?);
+            let registry: &dyn ConsumerRegistry = layers.repo.resolve_ref();
+            let places = registry.places().await?;
+            print_leaders(&leadership.leaders().await?, &places);
         }
     }
     Ok(Ending::Fine)
@@ -115,7 +122,9 @@ fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
         | MakeLayoutError::PartitionCountDiffers { .. } => {
             UsageError(format!("--pool: {error}")).into()
         }
-        MakeLayoutError::TopicHoldsRecords { .. } => UsageError(error.to_string()).into(),
+        MakeLayoutError::TopicHoldsRecords { .. } | MakeLayoutError::TopicClaimed { .. } => {
+            UsageError(error.to_string()).into()
+        }
         other => other.into(),
     }
 }
@@ -211,12 +220,16 @@ fn ranges(numbers: &[i32]) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's own output")]
-fn print_leaders(leaders: &[LeaderView]) {
+fn print_leaders(leaders: &[LeaderView], places: &BTreeMap<OwnerId, String>) {
     println!("{:<10} {:>14}  led by", "partition", "stored offset");
     for leader in leaders {
-        let owner = leader
-            .held_by
-            .map_or("nobody".to_owned(), |owner| owner.to_string());
+        let owner = match leader.held_by {
+            None => "nobody".to_owned(),
+            Some(owner) => match places.get(&owner) {
+                Some(place) => format!("{owner} on {place}"),
+                None => owner.to_string(),
+            },
+        };
         println!(
             "{:<10} {:>14}  {owner}",
             leader.partition.to_string(),

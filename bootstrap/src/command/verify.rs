@@ -7,13 +7,16 @@ use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
 use axs_application::usecase::verify_ledger::{
-    Differences, VerifyLedger, VerifyProgress, VerifyReport,
+    Differences, VerifyError, VerifyLedger, VerifyProgress, VerifyReport,
 };
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shaku::HasComponent;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+
+/// How often the time that has passed is drawn anew: one page of a large ledger takes a while.
+const REDRAWN_EVERY: Duration = Duration::from_secs(1);
 
 /// Progress messages that wait to be drawn; more are dropped.
 const PROGRESS_WAITING_MAX: usize = 16;
@@ -22,7 +25,7 @@ const PROGRESS_WAITING_MAX: usize = 16;
 /// and the ending says that it was not all.
 ///
 /// # Errors
-/// PostgreSQL is away; nothing is verified then.
+/// PostgreSQL is away, or nothing is laid out; nothing is verified then.
 pub async fn run(args: &VerifyArgs, settings: Settings) -> anyhow::Result<Ending> {
     let clients = Clients::default()
         .with_database(&settings)?
@@ -35,7 +38,11 @@ pub async fn run(args: &VerifyArgs, settings: Settings) -> anyhow::Result<Ending
     let began = Instant::now();
     let report = verify.verify(progress).await;
     drawing.await?;
-    let report = report?;
+    let report = report.map_err(|error| match error {
+        // As itself: the ending looks for it.
+        VerifyError::Store(error) => anyhow::Error::from(error),
+        error @ VerifyError::NotLaidOut => error.into(),
+    })?;
     if args.json {
         print_json(&report, began.elapsed());
     } else {
@@ -73,10 +80,12 @@ fn verdict(differences: u64, notes: u64, left_out: Option<&str>) -> String {
 
 /// Drawn on standard error, and only when that is a terminal.
 async fn draw(mut seen: mpsc::Receiver<VerifyProgress>) {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("verify {wide_bar} {percent:>3} %  {msg}") {
+    let bar = ProgressBar::new(100);
+    let template = "verify {wide_bar} {percent:>3} %  {msg}  {elapsed}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(REDRAWN_EVERY);
     let began = Instant::now();
     while let Some(progress) = seen.recv().await {
         // The planner's figures may be old: shards are always counted exactly.
@@ -85,15 +94,11 @@ async fn draw(mut seen: mpsc::Receiver<VerifyProgress>) {
             0 => shards,
             expected => (progress.events * 100 / expected).clamp(shards.min(99), 99),
         };
-        bar.set_length(100);
         bar.set_position(share);
         let rate = u128::from(progress.rows) * 1_000 / began.elapsed().as_millis().max(1);
         bar.set_message(format!(
-            "shard {}/{}, {} rows, {rate} rows/s, {}",
-            progress.shards_done,
-            progress.shards,
-            progress.rows,
-            HumanDuration(began.elapsed())
+            "shard {}/{}, {} rows, {rate} rows/s",
+            progress.shards_done, progress.shards, progress.rows,
         ));
     }
     bar.finish_and_clear();

@@ -7,7 +7,8 @@ use axs_infrastructure::codec::{ProtobufEventCodec, ProtobufResultCodec};
 use axs_infrastructure::kafka::{
     EventTopicSettings, KafkaEventPublisher, KafkaEventPublisherParameters, KafkaEventTopic,
     KafkaEventTopicParameters, KafkaRecordReader, KafkaRecordReaderParameters,
-    KafkaResultPublisher, KafkaResultPublisherParameters, KafkaResultTopic,
+    KafkaResultPublisher, KafkaResultPublisherParameters, KafkaResultTopic, KafkaTopicClaims,
+    KafkaTopicClaimsParameters,
 };
 use axs_infrastructure::postgres::pool::{PgDatabase, PgDatabaseParameters};
 use axs_infrastructure::process::{SystemClock, UuidV7LogIds};
@@ -30,6 +31,7 @@ module! {
             #[lazy] KafkaRecordSource,
             #[lazy] KafkaResultPublisher,
             #[lazy] KafkaResultTopic,
+            #[lazy] KafkaTopicClaims,
             #[lazy] ProtobufEventCodec,
             #[lazy] ProtobufResultCodec,
             #[lazy] SystemClock,
@@ -57,6 +59,9 @@ pub fn infra_module(config: &Arc<ConfigModule>, clients: Clients) -> InfraModule
         let results = KafkaResultTopic::parameters(&client, &kafka.results_topic, settings.clone());
         builder = builder
             .with_component_parameters::<KafkaResultTopic>(results)
+            .with_component_parameters::<KafkaTopicClaims>(KafkaTopicClaimsParameters {
+                client: client.clone(),
+            })
             .with_component_parameters::<KafkaEventTopic>(KafkaEventTopicParameters {
                 client,
                 settings,

@@ -81,6 +81,9 @@ pub fn repo_module(
     };
     Ok(RepoModule::builder(Arc::clone(infra))
         .with_component_parameters::<RedisBalanceCache>(RedisBalanceCacheParameters { settings })
-        .with_component_parameters::<RedisLeaderBeat>(RedisLeaderBeatParameters { key_prefix })
+        .with_component_parameters::<RedisLeaderBeat>(RedisLeaderBeatParameters {
+            key_prefix,
+            events_topic: config.settings().kafka.events_topic.clone(),
+        })
         .build())
 }

@@ -17,6 +17,7 @@ use axs_application::port::dead_letters::DeadLetters;
 use axs_application::port::event_codec::EventCodec;
 use axs_application::port::event_publisher::EventPublisher;
 use axs_application::port::event_topic::EventTopic;
+use axs_application::port::installation::Installation;
 use axs_application::port::layout_change::LayoutChange;
 use axs_application::port::layout_change_notes::LayoutChangeNotes;
 use axs_application::port::layout_store::LayoutStore;
@@ -31,6 +32,7 @@ use axs_application::port::relay_source::RelaySource;
 use axs_application::port::result_publisher::ResultPublisher;
 use axs_application::port::result_source::ResultSource;
 use axs_application::port::result_topic::ResultTopic;
+use axs_application::port::topic_claims::TopicClaims;
 use axs_application::usecase::account_lookup::{
     AccountLookupSettings, RememberedAccounts, RememberedAccountsParameters,
 };
@@ -105,15 +107,16 @@ module! {
             components = [
                 dyn AccountDirectory, dyn BalanceCache, dyn BalanceStore, dyn BatchWriter,
                 dyn ChangeLog, dyn ConsumerRegistry, dyn CurrencyRegistry, dyn DeadLetters,
-                dyn LayoutChange, dyn LayoutChangeNotes, dyn LayoutStore, dyn LeaderBeat, dyn LedgerAudit,
-                dyn ParkedEvents, dyn PartitionLeadership, dyn RelaySource, dyn ResultSource
+                dyn Installation, dyn LayoutChange, dyn LayoutChangeNotes, dyn LayoutStore,
+                dyn LeaderBeat, dyn LedgerAudit, dyn ParkedEvents, dyn PartitionLeadership, dyn RelaySource, dyn ResultSource
             ],
             providers = []
         },
         use InfraModule {
             components = [
                 dyn Clock, dyn EventCodec, dyn EventPublisher, dyn EventTopic, dyn LogIdGenerator,
-                dyn RecordReader, dyn RecordSource, dyn ResultPublisher, dyn ResultTopic
+                dyn RecordReader, dyn RecordSource, dyn ResultPublisher, dyn ResultTopic,
+                dyn TopicClaims
             ],
             providers = []
         }

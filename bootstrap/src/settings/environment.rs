@@ -3,8 +3,9 @@
 //! `AXS__DATABASE__URL` is read, `AXS_DATABASE_URL` would not be: a process that starts without a
 //! word and with the default in its place is worse than one that does not start.
 
-use super::{DEFAULTS, ENVIRONMENT_PREFIX};
-use config::{Config, ConfigError, Environment, File, FileFormat, Value};
+use super::{DEFAULTS, ENVIRONMENT_PREFIX, Secret, SettingsError};
+use axs_infrastructure::kafka;
+use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
 use std::collections::BTreeMap;
 
 /// Stands between prefix, section and key.
@@ -24,6 +25,9 @@ const TOOLS: [&str; 7] = [
     "AXS_TEST_",
 ];
 
+/// The table of librdkafka's properties, as a key and as a variable is called.
+const PROPERTIES: (&str, &str) = ("kafka.properties", "AXS__KAFKA__PROPERTIES");
+
 /// How many letters a name may be away from the one that is proposed for it.
 const DISTANCE_MAX: usize = 3;
 
@@ -33,6 +37,83 @@ pub(super) fn layer() -> Environment {
     Environment::with_prefix(ENVIRONMENT_PREFIX)
         .prefix_separator(SEPARATOR)
         .separator(SEPARATOR)
+}
+
+/// The environment's layer, and librdkafka's properties beside it: their names have dots, which no
+/// variable's has, so `AXS__KAFKA__PROPERTIES__SASL_PASSWORD` is `sasl.password`.
+pub(super) struct Variables {
+    settings: Map<String, Value>,
+    /// The properties, by librdkafka's names.
+    pub(super) properties: BTreeMap<String, Secret>,
+}
+
+impl Variables {
+    /// Takes the properties out of the layer.
+    ///
+    /// # Errors
+    /// A variable that can't be read, or that is no property. Values are never named.
+    pub(super) fn read(layer: &Environment) -> Result<Self, SettingsError> {
+        let (key, variable) = PROPERTIES;
+        let (mut settings, mut properties) = (Map::new(), BTreeMap::new());
+        let mut problems = Vec::new();
+        for (path, value) in layer.collect()? {
+            let Some(rest) = path.strip_prefix(key) else {
+                settings.insert(path, value);
+                continue;
+            };
+            let Some(name) = rest.strip_prefix('.') else {
+                problems.push(format!(
+                    "{variable}{} is no setting; {variable}__SASL_PASSWORD, for one, is sasl.password",
+                    rest.to_ascii_uppercase()
+                ));
+                continue;
+            };
+            let dotted = name.replace('_', ".");
+            // Two underscores came as a dot.
+            let spelt = name.replace('.', SEPARATOR).to_ascii_uppercase();
+            let value = value.into_string()?;
+            match kafka::property_problem(&dotted, &value) {
+                _ if name.contains('.') => problems.push(format!(
+                    "{variable}__{spelt} is no setting; {variable}__{} is",
+                    dotted.replace('.', "_").to_ascii_uppercase()
+                )),
+                Some(problem) => {
+                    problems.push(format!("{variable}__{spelt}: {dotted:?} {problem}"));
+                }
+                None => {
+                    properties.insert(dotted, Secret::from(value));
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self {
+                settings,
+                properties,
+            })
+        } else {
+            problems.sort();
+            Err(SettingsError::Invalid(problems))
+        }
+    }
+
+    /// The layer without the properties.
+    pub(super) fn layer(&self) -> Layer {
+        Layer(self.settings.clone())
+    }
+}
+
+/// What is left of the environment's layer.
+#[derive(Debug, Clone)]
+pub(super) struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
 }
 
 /// Variables with the project's prefix that no layer reads.

@@ -51,9 +51,11 @@ impl KafkaSection {
                 problems.push(format!("kafka.{key} is empty"));
             }
         }
-        for name in self.properties.keys() {
+        for (name, value) in &self.properties {
             if kafka::is_own_property(name) || consumer::is_own_property(name) {
                 problems.push(format!("kafka.properties.\"{name}\" is set by AXS alone"));
+            } else if let Some(problem) = kafka::property_problem(name, value.expose()) {
+                problems.push(format!("kafka.properties.\"{name}\" {problem}"));
             }
         }
         if self.results_topic == self.events_topic {

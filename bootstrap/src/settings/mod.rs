@@ -4,7 +4,7 @@
 //! |---|---|
 //! | defaults | `config/default.toml`, carried by the binary: every key, with its meaning and bounds |
 //! | file | `--config FILE` or `AXS_CONFIG` |
-//! | environment | `AXS__SECTION__KEY`, e.g. `AXS__DATABASE__URL` |
+//! | environment | `AXS__SECTION__KEY`, e.g. `AXS__DATABASE__URL`; librdkafka's `sasl.password` is `AXS__KAFKA__PROPERTIES__SASL_PASSWORD` |
 //!
 //! A later layer wins key by key. A key that nobody knows is an error, and so is a value out of
 //! bounds: the message names the key. So is a variable that would be a setting with the right
@@ -119,11 +119,19 @@ impl Settings {
         if let Some(path) = file {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
-        let layers = builder.add_source(environment).build()?;
-        let settings: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
+        let variables = environment::Variables::read(&environment)?;
+        let layers = builder.add_source(variables.layer()).build()?;
+        let mut settings: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
             let path = error.path().to_string();
-            SettingsError::Unreadable(format!("{path}: {}", error.into_inner()))
+            let problem = if path.starts_with("kafka.properties") {
+                // The error itself would name the value.
+                "is a text below [kafka.properties]; a name with dots stands in quotes".to_owned()
+            } else {
+                error.into_inner().to_string()
+            };
+            SettingsError::Unreadable(format!("{path}: {problem}"))
         })?;
+        settings.kafka.properties.extend(variables.properties);
         settings.check()?;
         Ok(settings)
     }

@@ -129,6 +129,84 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn properties_of_librdkafka_come_from_variables_with_underscores_for_dots() {
+    let environment = [
+        ("AXS__KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2"),
+        ("AXS__KAFKA__PROPERTIES__SECURITY_PROTOCOL", "sasl_ssl"),
+    ];
+    let file = "[kafka.properties]\n\"sasl.password\" = \"older\"\n\"sasl.username\" = \"axs\"\n";
+    let settings = load(&environment, Some(file)).unwrap();
+    let properties = settings.kafka.properties.iter();
+    let properties: Vec<(&str, &str)> = properties
+        .map(|(name, value)| (name.as_str(), value.expose()))
+        .collect();
+    let expected = [
+        ("sasl.password", "hunter2"),
+        ("sasl.username", "axs"),
+        ("security.protocol", "sasl_ssl"),
+    ];
+    assert_eq!(properties, expected);
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_wrong_property_is_named_without_its_value() {
+    let variables = [
+        (
+            "AXS__KAFKA__PROPERTIES__SASL_PASWORD",
+            "\"sasl.pasword\" is no property",
+        ),
+        ("AXS__KAFKA__PROPERTIES__SECURITY_PROTOCOL", "has a value"),
+        (
+            "AXS__KAFKA__PROPERTIES__SASL__PASSWORD",
+            "AXS__KAFKA__PROPERTIES__SASL_PASSWORD is",
+        ),
+        ("AXS__KAFKA__PROPERTIES", "__SASL_PASSWORD"),
+        ("AXS__KAFKA__PROPERTIES_SASL", "__SASL_PASSWORD"),
+        (
+            "AXS__KAFKA__PROPERTIES__ENABLE_IDEMPOTENCE",
+            "set by AXS alone",
+        ),
+    ];
+    for (variable, words) in variables {
+        let value = if words.contains("alone") {
+            "true"
+        } else {
+            "hunter2"
+        };
+        let error = load(&[(variable, value)], None).unwrap_err().to_string();
+        let named = words.contains("alone") || error.contains(variable);
+        assert!(named && error.contains(words), "{variable}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let files = [
+        (
+            "\"sasl.pasword\" = \"hunter2\"",
+            "kafka.properties.\"sasl.pasword\" is no property",
+        ),
+        (
+            "\"security.protocol\" = \"hunter2\"",
+            "kafka.properties.\"security.protocol\" has a value",
+        ),
+        (
+            "sasl.password = \"hunter2\"",
+            "kafka.properties.sasl: is a text",
+        ),
+        ("\"sasl.password\" = [\"hunter2\"]", "kafka.properties"),
+    ];
+    for (line, words) in files {
+        let file = format!("[kafka.properties]\n{line}\n");
+        let error = load(&[], Some(&file)).unwrap_err().to_string();
+        assert!(error.contains(words), "{line}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let file = "[kafka]\nproperties = \"hunter2\"\n";
+    let error = load(&[], Some(file)).unwrap_err().to_string();
+    assert!(error.contains("kafka.properties"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
 fn every_default_is_documented_where_it_stands() {
     let values: toml::Table = toml::from_str(DEFAULTS).unwrap();
     let settings = load(&[], None).unwrap();

@@ -28,3 +28,10 @@ impl ClientContext for ClientLog {
 }
 
 impl rdkafka::consumer::ConsumerContext for ClientLog {}
+
+/// For producers that send no records.
+impl rdkafka::producer::ProducerContext for ClientLog {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &rdkafka::message::DeliveryResult<'_>, (): ()) {}
+}

@@ -7,6 +7,7 @@
 //! | `RecordReader` | [`KafkaRecordReader`] |
 //! | `ResultPublisher` | [`KafkaResultPublisher`] |
 //! | `ResultTopic` | [`KafkaResultTopic`] |
+//! | `TopicClaims` | [`KafkaTopicClaims`] |
 //! | `ReadinessProbe` | [`KafkaProbe`], [`KafkaResultTopicProbe`] |
 //!
 //! Nothing here needs a live broker to be made: librdkafka connects, and connects again, by
@@ -24,11 +25,12 @@ mod record_reader;
 mod result_publisher;
 mod result_topic;
 mod settings;
+mod topic_claims;
 
 pub use client::KafkaClient;
 pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublisherParameters};
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
-pub use own_properties::is_own_property;
+pub use own_properties::{is_own_property, property_problem};
 pub use probe::KafkaProbe;
 pub use record_reader::{KafkaRecordReader, KafkaRecordReaderParameters, ReadingClient};
 pub use result_publisher::{KafkaResultPublisher, KafkaResultPublisherParameters};
@@ -36,3 +38,4 @@ pub use result_topic::{KafkaResultTopic, KafkaResultTopicParameters, KafkaResult
 pub use settings::{
     AfterFailure, EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings,
 };
+pub use topic_claims::{KafkaTopicClaims, KafkaTopicClaimsParameters};

@@ -6,7 +6,10 @@
 use super::event_publisher::{GAPLESS, producer_properties};
 use super::record_reader::reader_properties;
 use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
+use super::topic_claims::{claiming_properties, looking_properties};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 use std::time::Duration;
 
 /// After an outage a broker is found again within this time, not librdkafka's ten seconds.
@@ -45,6 +48,20 @@ pub fn is_own_property(name: &str) -> bool {
         || is_among(name, &question_properties())
         || is_among(name, &producer_properties(producer))
         || is_among(name, &reader_properties(""))
+        || is_among(name, &looking_properties(""))
+        || is_among(name, &claiming_properties(""))
+}
+
+/// Why librdkafka does not take a property. Without its value, which may be a secret.
+#[must_use]
+pub fn property_problem(name: &str, value: &str) -> Option<&'static str> {
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            Some("is no property of librdkafka")
+        }
+        Err(_) => Some("has a value that librdkafka, as it is built here, does not take"),
+    }
 }
 
 /// The configuration of a client: what all share, its own, and the operator's.
@@ -63,6 +80,9 @@ pub(super) fn client_config(
     for (name, value) in &kafka.properties {
         if is_among(name, &shared) || is_among(name, own) {
             return Err(kafka.refused(&format_args!("the property {name:?} is set by AXS alone")));
+        }
+        if let Some(problem) = property_problem(name, value) {
+            return Err(kafka.refused(&format_args!("the property {name:?} {problem}")));
         }
         config.set(name, value);
     }
@@ -167,12 +187,36 @@ mod tests {
             EventProducer::try_new(&wrong, QUEUE).unwrap_err().reason,
         ];
         for reason in reasons {
-            assert!(reason.contains("telepathy"), "{reason}");
+            assert!(
+                reason.contains("\"security.protocol\" has a value"),
+                "{reason}"
+            );
         }
         let right = with_property("security.protocol", "plaintext");
         assert!(KafkaClient::try_new(&right).is_ok());
         assert!(EventProducer::try_new(&right, QUEUE).is_ok());
         assert!(!is_own_property("security.protocol"));
+    }
+
+    #[test]
+    fn what_librdkafka_does_not_take_is_named_without_its_value() {
+        for (name, value, problem) in [
+            ("sasl.pasword", "hunter2", Some("is no property")),
+            ("sasl_password", "hunter2", Some("is no property")),
+            ("security.protocol", "hunter2", Some("has a value")),
+            ("sasl.password", "hunter\0", Some("has a value")),
+            ("sasl.password", "hunter2", None),
+            ("ssl.ca.location", "/etc/ca.pem", None),
+        ] {
+            let found = property_problem(name, value);
+            assert_eq!(found.is_some(), problem.is_some(), "{name}");
+            if let Some(problem) = problem {
+                let refused = client_config(&with_property(name, value), &[]).unwrap_err();
+                let text = refused.to_string();
+                assert!(text.contains(name) && text.contains(problem), "{text}");
+                assert!(!text.contains("hunter"), "{text}");
+            }
+        }
     }
 
     /// Each look takes one event of a client, and the line may stand behind others.
@@ -229,6 +273,7 @@ mod tests {
         let none: [&str; 0] = [];
         assert_eq!(of_consumer(&question_properties()), none);
         assert_eq!(of_consumer(&reader_properties("axs")), none);
+        assert_eq!(of_consumer(&looking_properties("axs")), none);
         assert_eq!(of_producer(AfterFailure::GoOn), none);
         let of_api = of_producer(AfterFailure::ClosePartition);
         assert!(

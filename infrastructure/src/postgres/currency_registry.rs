@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use axs_application::port::currency_registry::{CurrencyRegistry, RegisterOutcome};
 use axs_application::port::store_error::StoreError;
 use axs_domain::currency::Currency;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveValue, EntityTrait, QueryOrder};
+use sea_orm::{EntityTrait, QueryOrder};
 use shaku::Component;
 use std::sync::Arc;
 
@@ -34,26 +33,19 @@ impl PgCurrencyRegistry {
     /// One statement a currency: one that is given twice is then simply registered twice, and
     /// there are few.
     async fn register_one(&self, asked: Currency) -> Result<RegisterOutcome, StoreError> {
-        let decimals = i16::from(asked.decimals());
-        let written = currency::Entity::insert(currency::ActiveModel {
-            code: ActiveValue::Set(asked.code().as_str().to_owned()),
-            decimals: ActiveValue::Set(decimals),
-            active: ActiveValue::Set(asked.is_active()),
-        })
-        .on_conflict(
-            OnConflict::column(currency::Column::Code)
-                .update_column(currency::Column::Active)
-                // Decimals never change: with others, the row stays as it is.
-                .action_and_where(
-                    Expr::col((currency::Entity, currency::Column::Decimals)).eq(decimals),
-                )
-                .to_owned(),
-        )
-        .exec_without_returning(self.database.orm())
-        .await
-        .map_err(|error| self.name().orm(&error))?;
-        if written > 0 {
-            return Ok(RegisterOutcome::Registered(asked));
+        let written: Option<Option<bool>> =
+            sqlx::query_scalar(include_str!("sql/currency/register.sql"))
+                .bind(asked.code().as_str())
+                .bind(i16::from(asked.decimals()))
+                .bind(asked.is_active())
+                .fetch_optional(self.database.queries())
+                .await
+                .map_err(|error| self.name().sqlx(&error))?;
+        if let Some(was_active) = written {
+            return Ok(RegisterOutcome::Registered {
+                currency: asked,
+                was_active,
+            });
         }
         let standing = currency::Entity::find_by_id(asked.code().as_str())
             .one(self.database.orm())

@@ -13,6 +13,7 @@ use super::pool::Database;
 use async_trait::async_trait;
 use axs_application::port::installation::{Installation, Renewal};
 use axs_application::port::store_error::StoreError;
+use axs_application::port::topic_claims::Claimant;
 use axs_domain::incarnation::Incarnation;
 use shaku::Component;
 use sqlx::postgres::PgTransaction;
@@ -64,6 +65,14 @@ impl Installation for PgInstallation {
         self.try_renew()
             .await
             .map_err(|error| StoreName::of(&*self.database).sqlx(&error))
+    }
+
+    async fn claimant(&self) -> Result<Claimant, StoreError> {
+        let (id, name) = sqlx::query_as(include_str!("sql/installation/claimant.sql"))
+            .fetch_one(self.database.queries())
+            .await
+            .map_err(|error| StoreName::of(&*self.database).sqlx(&error))?;
+        Ok(Claimant { id, name })
     }
 }
 

@@ -24,25 +24,40 @@ pub struct RedisLeaderBeat {
     /// What all keys of this deployment begin with.
     #[shaku(default = unreachable!("the prefix is given by whoever builds the container"))]
     key_prefix: KeyPrefix,
+    /// The events topic, which no two deployments share though they may share the prefix.
+    #[shaku(default = unreachable!("the topic is given by whoever builds the container"))]
+    events_topic: String,
 }
 
 impl fmt::Debug for RedisLeaderBeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLeaderBeat")
             .field("key_prefix", &self.key_prefix)
+            .field("events_topic", &self.events_topic)
             .finish_non_exhaustive()
     }
 }
 
 impl RedisLeaderBeat {
-    /// Beats on these connections.
+    /// Beats on these connections, for the partitions of this topic.
     #[must_use]
-    pub const fn new(pools: Arc<dyn RedisPools>, key_prefix: KeyPrefix) -> Self {
-        Self { pools, key_prefix }
+    pub const fn new(
+        pools: Arc<dyn RedisPools>,
+        key_prefix: KeyPrefix,
+        events_topic: String,
+    ) -> Self {
+        Self {
+            pools,
+            key_prefix,
+            events_topic,
+        }
     }
 
     fn key(&self, partition: PartitionId) -> String {
-        format!("{{{}:beats}}:{partition}", self.key_prefix)
+        format!(
+            "{{{}:beats}}:{}:{partition}",
+            self.key_prefix, self.events_topic
+        )
     }
 
     fn pool(&self) -> &RedisPool {

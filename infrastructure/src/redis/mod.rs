@@ -3,7 +3,7 @@
 //! | port | adapter | keys |
 //! |---|---|---|
 //! | `BalanceCache` | [`RedisBalanceCache`] | `{prefix:shard}:balances:incarnation:account`, a hash |
-//! | `LeaderBeat` | [`RedisLeaderBeat`] | `{prefix:beats}:partition`, the owner |
+//! | `LeaderBeat` | [`RedisLeaderBeat`] | `{prefix:beats}:topic:partition`, the owner |
 //! | `ReadinessProbe` | [`RedisProbe`] | none |
 //!
 //! The braces are hash tags: the keys that one script touches live in one slot of a cluster.

@@ -26,11 +26,17 @@ async fn who_checks_in_is_live_until_it_leaves_or_its_time_is_over() {
         let live = registry.check_in(one, LIFE).await.unwrap();
         assert_eq!(live, sorted(vec![one, two, three]));
 
+        let places = registry.places().await.unwrap();
+        assert!(places.keys().eq(&sorted(vec![one, two, three])));
+        let here = format!(", pid {}", std::process::id());
+        assert!(places[&one].ends_with(&here), "{places:?}");
+
         registry.leave(two).await.unwrap();
         test.execute(&format!(
             "UPDATE consumers SET live_until = clock_timestamp() WHERE owner = '{three}'"
         ))
         .await;
+        assert!(registry.places().await.unwrap().keys().eq(&[one]));
         assert_eq!(registry.check_in(one, LIFE).await, Ok(vec![one]));
         let rows = "SELECT count(*) FROM consumers";
         assert_eq!(test.number(rows).await, 1, "what is over is swept");

@@ -11,3 +11,4 @@ mod event_topic;
 mod record_reader;
 mod results;
 mod support;
+mod topic_claims;

@@ -10,6 +10,13 @@ fn currency(text: &str, decimals: u8, active: bool) -> Currency {
     Currency::try_new(code(text), decimals, active).unwrap()
 }
 
+fn registered(currency: Currency, was_active: Option<bool>) -> RegisterOutcome {
+    RegisterOutcome::Registered {
+        currency,
+        was_active,
+    }
+}
+
 #[tokio::test]
 async fn currencies_are_listed_in_the_order_of_the_bytes_of_their_codes() {
     on_database(async |test| {
@@ -34,9 +41,15 @@ async fn decimals_never_change_while_a_currency_is_switched_off_and_on() {
         let registry = PgCurrencyRegistry::new(test.database());
         let on = currency("BTC", 8, true);
         let off = currency("BTC", 8, false);
-        for asked in [on, on, off, on] {
+        let rows = [
+            (on, None),
+            (on, Some(true)),
+            (off, Some(true)),
+            (on, Some(false)),
+        ];
+        for (asked, was_active) in rows {
             let outcomes = registry.register(vec![asked]).await.unwrap();
-            assert_eq!(outcomes, [RegisterOutcome::Registered(asked)]);
+            assert_eq!(outcomes, [registered(asked, was_active)]);
             assert_eq!(registry.all().await.unwrap(), [asked]);
         }
         let refused = registry
@@ -65,10 +78,10 @@ async fn outcomes_stand_in_the_order_asked_even_when_a_code_is_given_twice() {
         assert_eq!(
             outcomes,
             [
-                RegisterOutcome::Registered(currency("USD", 2, true)),
-                RegisterOutcome::Registered(currency("BTC", 8, true)),
+                registered(currency("USD", 2, true), None),
+                registered(currency("BTC", 8, true), None),
                 RegisterOutcome::OtherDecimals(currency("USD", 2, true)),
-                RegisterOutcome::Registered(currency("USD", 2, false)),
+                registered(currency("USD", 2, false), Some(true)),
             ]
         );
     })
@@ -87,8 +100,8 @@ async fn two_that_register_a_code_with_different_decimals_at_once_get_one_answer
         let (first, second) = (first.unwrap()[0], second.unwrap()[0]);
         let standing = here.all().await.unwrap()[0];
         for outcome in [first, second] {
-            let (RegisterOutcome::Registered(seen) | RegisterOutcome::OtherDecimals(seen)) =
-                outcome;
+            let (RegisterOutcome::Registered { currency: seen, .. }
+            | RegisterOutcome::OtherDecimals(seen)) = outcome;
             assert_eq!(seen, standing);
         }
         assert_ne!(first, second);

@@ -145,7 +145,7 @@ impl AccountBalanceService for AccountBalanceHandler {
         };
         let results = batch
             .merge(outcomes, Outcome::Refused, |index, outcome| match outcome {
-                RegisterCurrencyOutcome::Registered(currency) => {
+                RegisterCurrencyOutcome::Registered { currency, .. } => {
                     Outcome::Currency(reply::currency(&currency))
                 }
                 RegisterCurrencyOutcome::Refused(refusal) => {
@@ -232,6 +232,7 @@ impl AccountBalanceService for AccountBalanceHandler {
 fn submit_failed(error: &SubmitError) -> Status {
     match error {
         SubmitError::Unavailable(reason) => status::unavailable(reason, Effect::Writes),
+        SubmitError::Denied(reason) => status::denied(reason, Effect::Writes),
         SubmitError::BacklogFull {
             reason,
             retry_after,

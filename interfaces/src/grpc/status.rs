@@ -29,6 +29,9 @@ pub const REASON_READS_BUSY: &str = "READS_BUSY";
 /// The reason of a fault that a person must look at.
 pub const REASON_CORRUPT: &str = "STORE_CORRUPT";
 
+/// The reason of an answer to a request that the store refuses for a right that the role lacks.
+pub const REASON_STORE_DENIED: &str = "STORE_DENIED";
+
 /// Whether a failed request can have changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -111,9 +114,8 @@ pub(super) fn event_not_found() -> Status {
 /// A store failed.
 pub(super) fn store_failed(error: &StoreError, effect: Effect) -> Status {
     match error {
-        StoreError::Unavailable { .. } | StoreError::Denied { .. } => {
-            unavailable(&error.to_string(), effect)
-        }
+        StoreError::Unavailable { .. } => unavailable(&error.to_string(), effect),
+        StoreError::Denied { .. } => denied(&error.to_string(), effect),
         StoreError::Corrupt { .. } => corrupt(&error.to_string()),
     }
 }
@@ -128,6 +130,19 @@ pub(super) fn unavailable(reason: &str, effect: Effect) -> Status {
         ),
         Effect::Writes => outcome_unknown(Code::Unavailable, reason),
     }
+}
+
+/// A store refuses it for a right that the role lacks. A statement that is refused has no effect.
+pub(super) fn denied(reason: &str, effect: Effect) -> Status {
+    let consequence = match effect {
+        Effect::Reads => "nothing was read",
+        Effect::Writes => "nothing was written by what was refused",
+    };
+    Status::with_error_details(
+        Code::FailedPrecondition,
+        format!("{reason}; {consequence}"),
+        error_info(REASON_STORE_DENIED),
+    )
 }
 
 /// A store holds something impossible.
@@ -230,6 +245,21 @@ mod tests {
         let retry = status.get_details_retry_info().unwrap();
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(250)));
         assert_eq!(reason(&status).as_deref(), Some(REASON_BACKLOG_FULL));
+    }
+
+    #[test]
+    fn a_right_that_is_lacking_is_definite_and_leaves_nothing_to_settle() {
+        let error = StoreError::Denied {
+            store: "PostgreSQL at db:5432".to_owned(),
+            reason: "permission denied for table accounts".to_owned(),
+        };
+        for effect in [Effect::Reads, Effect::Writes] {
+            let status = store_failed(&error, effect);
+            assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+            assert_eq!(reason(&status).as_deref(), Some(REASON_STORE_DENIED));
+            assert!(status.message().contains("table accounts"), "{status}");
+            assert!(!status.message().contains("unknown"), "{status}");
+        }
     }
 
     #[test]

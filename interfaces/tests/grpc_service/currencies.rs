@@ -32,7 +32,10 @@ async fn currencies_are_answered_in_their_places() {
         .returning(|asked| {
             let refusal = Refusal::of_field(RefusalCode::AlreadyExists, "decimals", "is 3");
             Ok(vec![
-                RegisterCurrencyOutcome::Registered(asked[0]),
+                RegisterCurrencyOutcome::Registered {
+                    currency: asked[0],
+                    was_active: None,
+                },
                 RegisterCurrencyOutcome::Refused(refusal),
             ])
         });

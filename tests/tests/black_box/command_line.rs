@@ -23,12 +23,15 @@ async fn people_set_up_submit_and_verify_by_the_command_line() -> Result<()> {
 }
 
 async fn the_layout_is_shown_and_is_made_once(deployment: &Deployment) -> Result<()> {
+    deployment.led_by(3, 1).await?;
     let shown = run(deployment, "layout show").await?;
     assert_eq!(shown.code, Some(0), "{shown}");
     assert!(
         shown.stdout.contains("retail") && shown.stdout.contains("whale"),
         "{shown}"
     );
+    let consumer = format!(", pid {}", deployment.consumers[0].pid());
+    assert!(shown.stdout.contains(&consumer), "{consumer}: {shown}");
     let before = deployment
         .database
         .number("SELECT count(*) FROM shards")
@@ -75,6 +78,25 @@ async fn currencies_and_accounts_are_made_and_shown(deployment: &Deployment) -> 
     for (line, code) in rows {
         let ran = run(deployment, line).await?;
         assert_eq!(ran.code, Some(code), "{line}: {ran}");
+    }
+    let says = [
+        (
+            "currencies register --code OLD --decimals 2",
+            "OLD: 2 decimals, active: was inactive until now",
+        ),
+        (
+            "currencies register --code EUR --decimals 2",
+            "EUR: 2 decimals, active: was registered already",
+        ),
+        (
+            "accounts show --account 500",
+            "account 500 of user 1: pool retail, shard ",
+        ),
+    ];
+    for (line, words) in says {
+        let ran = run(deployment, line).await?;
+        assert_eq!(ran.code, Some(0), "{line}: {ran}");
+        assert!(ran.stdout.contains(words), "{line}: {ran}");
     }
     let listed = run(deployment, "currencies list").await?;
     assert!(

@@ -8,6 +8,7 @@ use axs_tests::deployment::Deployment;
 use axs_tests::ops;
 use axs_tests::process::Process;
 use axs_tests::replay::{SubmitPlan, submit};
+use axs_tests::server::KafkaKind;
 use axs_tests::session::{SessionPlan, generate};
 use rustix::process::Signal;
 use tonic::Code;
@@ -120,6 +121,56 @@ async fn a_topic_with_records_of_another_database_is_not_taken_unless_it_is_said
     }
     assert_eq!(deployment.database.dead_letters().await?, []);
     deployment.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_database_is_not_laid_out_on_topics_that_hold_no_record_yet() -> Result<()> {
+    let builder = Deployment::builder("laid_out_first");
+    let first = builder.prepare().await?;
+    if first.servers.kafka == KafkaKind::Mock {
+        let reason = "the mock broker forgets offsets of transactions";
+        axs_tests::server::note_skipped("a_second_database_is_not_laid_out", reason)?;
+        first.abandon();
+        return Ok(());
+    }
+    builder.lay_out(&first).await?;
+    let second = Deployment::builder("laid_out_second").prepare().await?;
+    let ran = second.run(&["migrate"]).await?;
+    ensure!(ran.code == Some(0), "bootstrap migrate {ran}");
+    let (events, results) = ("AXS__KAFKA__EVENTS_TOPIC", "AXS__KAFKA__RESULTS_TOPIC");
+    let topics = [
+        (
+            vec![(events, first.topic.name.as_str())],
+            &first.topic.name,
+            "kafka.events_topic",
+        ),
+        (
+            vec![(results, first.results.name.as_str())],
+            &first.results.name,
+            "kafka.results_topic",
+        ),
+    ];
+    for (settings, topic, setting) in topics {
+        let refused = second.run_with(&INIT, &settings).await?;
+        assert_eq!(refused.code, Some(2), "{refused}");
+        for words in [
+            topic.as_str(),
+            first.database.name.as_str(),
+            setting,
+            "--adopt-records",
+        ] {
+            assert!(refused.stderr.contains(words), "{words}: {refused}");
+        }
+        let shown = second.run(&["layout", "show"]).await?;
+        assert_eq!(shown.code, Some(3), "nothing is stored: {shown}");
+    }
+    // Each on its own, and the first one again.
+    for deployment in [&first, &second] {
+        let made = deployment.run(&INIT).await?;
+        assert_eq!(made.code, Some(0), "{made}");
+    }
+    second.abandon();
+    first.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

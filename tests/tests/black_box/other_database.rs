@@ -1,13 +1,12 @@
 //! Two databases on one key prefix, and a cache that is forgotten: no reader is given a balance that its
 //! database does not have.
 
-use crate::stage::{apply, deployment, deposit};
+use crate::stage::{apply, deployment, deposit, put_into_cache};
 use anyhow::{Context, Result, ensure};
 use axs_proto::v1::{AccountBalances, ReadConsistency, ReadSource};
 use axs_tests::client::ApiClient;
 use axs_tests::database::Database;
 use axs_tests::deadline::{Look, Patience, until};
-use axs_tests::deployment::Deployment;
 use axs_tests::faults::failpoint::{HitLog, environment};
 use axs_tests::ops;
 use axs_tests::script::{Script, user_of};
@@ -98,7 +97,7 @@ async fn a_forgotten_cache_is_right_again_while_the_load_goes_on() -> Result<()>
         }
         anyhow::Ok(sent)
     });
-    poison(&deployment).await?;
+    put_into_cache(&deployment, "99|999|0").await?;
     ensure!(cached(&client).await? == "999", "it is served until then");
     let found = deployment.run(&["verify"]).await?;
     ensure!(found.code == Some(1), "{found}");
@@ -206,23 +205,4 @@ async fn cached(client: &ApiClient) -> Result<String> {
         })
     })
     .await
-}
-
-/// Gives the cached balance of account 1 a version that no commit made.
-async fn poison(deployment: &Deployment) -> Result<()> {
-    let client = redis::Client::open(deployment.servers.redis.as_str())?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
-    let pattern = format!("*{}*:balances:*:1", deployment.database.name);
-    let keys: Vec<String> = redis::cmd("KEYS")
-        .arg(&pattern)
-        .query_async(&mut connection)
-        .await?;
-    ensure!(keys.len() == 1, "{pattern}: {keys:?}");
-    redis::cmd("HSET")
-        .arg(&keys[0])
-        .arg("USDT")
-        .arg("99|999|0")
-        .query_async::<()>(&mut connection)
-        .await?;
-    Ok(())
 }

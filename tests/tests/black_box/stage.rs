@@ -79,3 +79,22 @@ pub async fn balance(deployment: &Deployment, account: i64, currency: &str) -> R
     let (available, frozen) = deployment.client(0)?.balance(account, currency).await?;
     Ok([available, frozen])
 }
+
+/// Puts USDT that no commit made, as `version|available|frozen`, over the one cached balance of account 1.
+pub async fn put_into_cache(deployment: &Deployment, balance: &str) -> Result<()> {
+    let client = redis::Client::open(deployment.servers.redis.as_str())?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let pattern = format!("*{}*:balances:*:1", deployment.database.name);
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg(&pattern)
+        .query_async(&mut connection)
+        .await?;
+    anyhow::ensure!(keys.len() == 1, "{pattern}: {keys:?}");
+    redis::cmd("HSET")
+        .arg(&keys[0])
+        .arg("USDT")
+        .arg(balance)
+        .query_async::<()>(&mut connection)
+        .await?;
+    Ok(())
+}

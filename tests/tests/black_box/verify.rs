@@ -1,7 +1,7 @@
 //! `bootstrap verify` must be able to find what it looks for: each way of spoiling a sound database
 //! is found, with the exit code for it. And it must find nothing while the system runs.
 
-use crate::stage::{apply, deployment, deposit, final_state, moves};
+use crate::stage::{apply, deployment, deposit, final_state, moves, put_into_cache};
 use anyhow::{Context, Result, ensure};
 use axs_proto::v1::ReadConsistency;
 use axs_tests::deployment::Deployment;
@@ -345,13 +345,29 @@ async fn a_cache_ahead_of_the_database_is_found() -> Result<()> {
     let ran = deployment.run_with(&["verify", "--json"], &away).await?;
     let report: Value = serde_json::from_str(&ran.stdout)?;
     assert_eq!(report["not_compared"][0]["what"], "cache", "{ran}");
-    set_ahead(&deployment).await?;
+    put_into_cache(&deployment, "99|100|0").await?;
     finds(
         &deployment,
         "cache",
         "the cache holds version 99, the database 1",
     )
     .await?;
+    deployment.abandon();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_a_layout_is_not_said_to_agree() -> Result<()> {
+    let deployment = Deployment::builder("verify_nothing").prepare().await?;
+    let ran = deployment.run(&["migrate"]).await?;
+    ensure!(ran.code == Some(0), "bootstrap migrate {ran}");
+    for arguments in [&["verify"][..], &["verify", "--json"]] {
+        let ran = deployment.run(arguments).await?;
+        assert_eq!(ran.code, Some(3), "{ran}");
+        assert_eq!(ran.stdout, "", "{ran}");
+        let told = ran.stderr.contains("nothing is laid out");
+        assert!(told && ran.stderr.contains("layout init"), "{ran}");
+    }
     deployment.abandon();
     Ok(())
 }
@@ -404,24 +420,5 @@ async fn execute(deployment: &Deployment, statement: String) -> Result<()> {
         .await
         .with_context(|| statement.clone())?;
     ensure!(done.rows_affected() > 0, "{statement}: changed nothing");
-    Ok(())
-}
-
-/// Gives the one cached balance a version that no commit made.
-async fn set_ahead(deployment: &Deployment) -> Result<()> {
-    let client = redis::Client::open(deployment.servers.redis.as_str())?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
-    let pattern = format!("*{}*:balances:*:1", deployment.database.name);
-    let keys: Vec<String> = redis::cmd("KEYS")
-        .arg(&pattern)
-        .query_async(&mut connection)
-        .await?;
-    ensure!(keys.len() == 1, "{pattern}: {keys:?}");
-    redis::cmd("HSET")
-        .arg(&keys[0])
-        .arg("USDT")
-        .arg("99|100|0")
-        .query_async::<()>(&mut connection)
-        .await?;
     Ok(())
 }

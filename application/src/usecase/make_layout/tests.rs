@@ -1,7 +1,9 @@
 use super::*;
 use crate::port::event_topic::{LogBounds, MockEventTopic, TopicDescription};
+use crate::port::installation::MockInstallation;
 use crate::port::layout_store::MockLayoutStore;
 use crate::port::result_topic::MockResultTopic;
+use crate::port::topic_claims::MockTopicClaims;
 use crate::testkit::{POOL, stored_layout};
 use axs_domain::id::Offset;
 use axs_domain::layout_raise::raise;
@@ -17,7 +19,23 @@ fn plan() -> LayoutPlan {
         }],
         events_topic: stored_layout().events_topic,
         adopts_records: false,
+        claims_topics: true,
     }
+}
+
+fn this_database() -> Claimant {
+    Claimant {
+        id: "1/2".to_owned(),
+        name: "here".to_owned(),
+    }
+}
+
+/// Claims that are all free, or this database's already.
+fn free() -> MockTopicClaims {
+    let mut claims = MockTopicClaims::new();
+    claims.expect_claim().returning(|_, _| Ok(TopicClaim::Own));
+    claims.expect_take_over().returning(|_, _| Ok(()));
+    claims
 }
 
 fn log(start: i64, end: i64) -> LogBounds {
@@ -79,8 +97,115 @@ async fn make_with(
     results: MockResultTopic,
     plan: LayoutPlan,
 ) -> Result<LayoutMade, MakeLayoutError> {
-    let making = LayoutMaking::new(Arc::new(layouts), Arc::new(topic), Arc::new(results));
+    make_claiming(layouts, topic, results, free(), plan).await
+}
+
+async fn make_claiming(
+    layouts: MockLayoutStore,
+    topic: MockEventTopic,
+    results: MockResultTopic,
+    claims: MockTopicClaims,
+    plan: LayoutPlan,
+) -> Result<LayoutMade, MakeLayoutError> {
+    let mut installation = MockInstallation::new();
+    let claimant = || Ok(this_database());
+    installation.expect_claimant().returning(claimant);
+    let making = LayoutMaking::new(
+        Arc::new(layouts),
+        Arc::new(topic),
+        Arc::new(results),
+        Arc::new(claims),
+        Arc::new(installation),
+    );
     making.make(plan).await
+}
+
+#[tokio::test]
+async fn topics_without_records_that_another_database_claims_are_refused_by_their_settings() {
+    for (claimed, setting) in [
+        ("axs.events", "kafka.events_topic"),
+        ("axs.results", "kafka.results_topic"),
+    ] {
+        let (topic, results) = written(no_record, no_record);
+        let mut claims = MockTopicClaims::new();
+        claims.expect_take_over().never();
+        claims.expect_claim().returning(move |topic, by| {
+            assert_eq!(by, this_database());
+            Ok(if topic == claimed {
+                TopicClaim::Foreign(Claimant {
+                    id: "3/4".to_owned(),
+                    name: "elsewhere".to_owned(),
+                })
+            } else {
+                TopicClaim::Own
+            })
+        });
+        let mut layouts = standing(None);
+        layouts.expect_create().never();
+        let refused = make_claiming(layouts, topic, results, claims, plan()).await;
+        let text = refused.unwrap_err().to_string();
+        for words in [
+            claimed,
+            "database elsewhere (3/4)",
+            setting,
+            "--adopt-records",
+        ] {
+            assert!(text.contains(words), "{text:?} lacks {words:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_adopts_takes_over_the_claims_and_one_without_claims_asks_for_none() {
+    let rows = [(true, true, 2), (false, false, 0), (true, false, 0)];
+    for (adopts_records, claims_topics, taken) in rows {
+        let (topic, results) = written(no_record, no_record);
+        let mut claims = MockTopicClaims::new();
+        claims.expect_claim().never();
+        claims
+            .expect_take_over()
+            .times(taken)
+            .returning(|_, _| Ok(()));
+        let mut layouts = standing(None);
+        layouts.expect_create().times(1).returning(|_, _| Ok(true));
+        let plan = LayoutPlan {
+            adopts_records,
+            claims_topics,
+            ..plan()
+        };
+        let made = make_claiming(layouts, topic, results, claims, plan).await;
+        assert!(made.unwrap().created);
+    }
+}
+
+#[tokio::test]
+async fn brokers_that_take_no_claim_leave_nothing_stored_and_the_way_around_is_named() {
+    let (topic, results) = written(no_record, no_record);
+    let mut claims = MockTopicClaims::new();
+    claims.expect_claim().returning(|_, _| {
+        Err(BrokerError {
+            brokers: "kafka:9092".to_owned(),
+            reason: "no transactions here".to_owned(),
+        })
+    });
+    let mut layouts = standing(None);
+    layouts.expect_create().never();
+    let refused = make_claiming(layouts, topic, results, claims, plan()).await;
+    let text = refused.unwrap_err().to_string();
+    for words in ["axs.events", "no transactions here", "--unclaimed"] {
+        assert!(text.contains(words), "{text:?} lacks {words:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_refused_for_its_records_is_not_claimed() {
+    let (topic, results) = written(some_records, no_record);
+    let mut claims = MockTopicClaims::new();
+    claims.expect_claim().never();
+    let mut layouts = standing(None);
+    layouts.expect_create().never();
+    let refused = make_claiming(layouts, topic, results, claims, plan()).await;
+    refused.unwrap_err();
 }
 
 /// A result topic that is described like this, one after another and then as the last.

@@ -16,7 +16,10 @@ async fn currencies_are_answered_one_by_one_and_known_here_at_once() {
     let mut registry = MockCurrencyRegistry::new();
     registry.expect_register().times(1).returning(|asked| {
         Ok(vec![
-            RegisterOutcome::Registered(asked[0]),
+            RegisterOutcome::Registered {
+                currency: asked[0],
+                was_active: Some(false),
+            },
             RegisterOutcome::OtherDecimals(currency("BTC", 8)),
         ])
     });
@@ -30,7 +33,10 @@ async fn currencies_are_answered_one_by_one_and_known_here_at_once() {
         .register(asked)
         .await
         .unwrap();
-    let registered = RegisterCurrencyOutcome::Registered(currency("USD", 2));
+    let registered = RegisterCurrencyOutcome::Registered {
+        currency: currency("USD", 2),
+        was_active: Some(false),
+    };
     assert_eq!(outcomes[0], registered);
     let RegisterCurrencyOutcome::Refused(refusal) = &outcomes[1] else {
         panic!("{outcomes:?}");
@@ -44,9 +50,12 @@ async fn currencies_are_answered_one_by_one_and_known_here_at_once() {
 #[tokio::test]
 async fn a_refresh_that_fails_does_not_undo_a_registration() {
     let mut registry = MockCurrencyRegistry::new();
-    registry
-        .expect_register()
-        .returning(|asked| Ok(vec![RegisterOutcome::Registered(asked[0])]));
+    registry.expect_register().returning(|asked| {
+        Ok(vec![RegisterOutcome::Registered {
+            currency: asked[0],
+            was_active: None,
+        }])
+    });
     let mut lookup = MockCurrencyLookup::new();
     lookup.expect_refreshed().returning(|| Err(away()));
     let asked = vec![currency("USD", 2)];

@@ -80,6 +80,10 @@ pub enum SubmitError {
     /// The outcome is unknown. Sending the same keys again settles it.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The store lets this process not look up what the events need: a person has to grant it. Nothing
+    /// was logged.
+    #[error("{0}")]
+    Denied(String),
     /// Nothing was logged. Try again after the pause.
     #[error("{reason}")]
     BacklogFull {
@@ -98,7 +102,22 @@ pub enum SubmitError {
 
 impl From<StoreError> for SubmitError {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            // Looking up comes before logging.
+            StoreError::Denied { .. } => Self::Denied(error.to_string()),
+            StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => {
+                Self::Unavailable(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<LayoutLookupError> for SubmitError {
+    fn from(error: LayoutLookupError) -> Self {
+        match error {
+            LayoutLookupError::Store(error) => error.into(),
+            LayoutLookupError::NotLaidOut => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -246,10 +265,7 @@ impl BalanceChangeSubmission {
     ) -> Result<Vec<Checked>, SubmitError> {
         let ids = events.iter().map(|event| event.account_id()).collect();
         let accounts = self.accounts.find(ids).await?;
-        let layout = self
-            .layout_for(&accounts.accounts)
-            .await
-            .map_err(|error| SubmitError::Unavailable(error.to_string()))?;
+        let layout = self.layout_for(&accounts.accounts).await?;
         let acceptance = Acceptance {
             layout,
             accounts,
@@ -303,8 +319,7 @@ impl BalanceChangeSubmission {
                     tries += 1;
                     metrics::counter!("axs_submits_checked_anew_total").increment(1);
                     self.currencies.refreshed().await?;
-                    let layout = self.layouts.refreshed().await;
-                    layout.map_err(|error| SubmitError::Unavailable(error.to_string()))?;
+                    self.layouts.refreshed().await?;
                 }
                 Err(failure) => return Err(failure.into()),
             }

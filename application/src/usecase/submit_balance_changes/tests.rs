@@ -512,6 +512,24 @@ async fn a_database_that_is_away_before_the_log_is_unavailable_and_nothing_is_lo
 }
 
 #[tokio::test]
+async fn a_look_up_that_the_database_denies_is_told_as_it_is_and_nothing_is_logged() {
+    let mut ports = Ports::new();
+    ports.accounts = MockAccountLookup::new();
+    ports.accounts.expect_find().returning(|_| {
+        Err(StoreError::Denied {
+            store: "PostgreSQL".to_owned(),
+            reason: "permission denied for table accounts".to_owned(),
+        })
+    });
+    ports.log.expect_log().never();
+    let failed = ports.submit(vec![EventBuilder::new(1, "k").build()]).await;
+    assert!(
+        matches!(&failed, Err(SubmitError::Denied(reason)) if reason.contains("table accounts")),
+        "{failed:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_passed_before_its_currency_was_made_inactive_is_not_denied_to_its_retry() {
     let mut ports = Ports::new();
     let event = || EventBuilder::new(1, "k").change("OLD", "1", "0").build();

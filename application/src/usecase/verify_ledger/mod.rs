@@ -33,7 +33,7 @@ pub use wide_sum::WideSum;
 use crate::port::balance_cache::BalanceCache;
 use crate::port::balance_store::BalanceStore;
 use crate::port::event_codec::EventCodec;
-use crate::port::ledger_audit::{AuditSnapshot, LedgerAudit};
+use crate::port::ledger_audit::{AuditGround, AuditSnapshot, LedgerAudit};
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::rule::BalanceRuleSet;
@@ -91,6 +91,17 @@ pub struct VerifyReport {
     pub notes: Notes,
 }
 
+/// Why nothing was verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no layout, and no row of one: no ledger either.
+    #[error("nothing is laid out, so nothing was verified; run `bootstrap layout init`")]
+    NotLaidOut,
+    /// The store did not answer. Verify again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Verifies the ledger.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
@@ -99,11 +110,11 @@ pub trait VerifyLedger: Interface {
     /// channel loses messages, never work.
     ///
     /// # Errors
-    /// [`StoreError`]: nothing is verified.
+    /// [`VerifyError`]: nothing is verified.
     async fn verify(
         &self,
         progress: mpsc::Sender<VerifyProgress>,
-    ) -> Result<VerifyReport, StoreError>;
+    ) -> Result<VerifyReport, VerifyError>;
 }
 
 /// [`VerifyLedger`] over the ports.
@@ -144,7 +155,9 @@ impl VerifyLedgerService {
     /// Every payload has its state: both are inserted by one statement.
     async fn verify_payloads(
         snapshot: &mut dyn AuditSnapshot,
+        ground: &AuditGround,
         report: &mut VerifyReport,
+        progress: &mpsc::Sender<VerifyProgress>,
     ) -> Result<(), StoreError> {
         let mut after = None;
         loop {
@@ -156,6 +169,7 @@ impl VerifyLedgerService {
                     format!("event {log_id}: its payload is logged, its state is gone"),
                 );
             }
+            tell(progress, ground, ground.shards.len(), report);
             after = page.next;
             if after.is_none() {
                 return Ok(());
@@ -191,13 +205,18 @@ impl VerifyLedger for VerifyLedgerService {
     async fn verify(
         &self,
         progress: mpsc::Sender<VerifyProgress>,
-    ) -> Result<VerifyReport, StoreError> {
+    ) -> Result<VerifyReport, VerifyError> {
         let mut snapshot = self.audit.open().await?;
         let mut report = VerifyReport {
             cached_accounts: Some(0),
             ..VerifyReport::default()
         };
         let ground = snapshot.ground().await?;
+        // Rows of partitions without a layout are a difference, not a ledger that is not there yet.
+        if ground.shards.is_empty() && ground.partitions.is_empty() {
+            return Err(VerifyError::NotLaidOut);
+        }
+        tell(&progress, &ground, 0, &report);
         for problem in leadership_check::problems(&ground) {
             report.differences.add(DifferenceKind::Leadership, problem);
         }
@@ -213,7 +232,7 @@ impl VerifyLedger for VerifyLedgerService {
             };
             walk.run().await?;
         }
-        Self::verify_payloads(snapshot.as_mut(), &mut report).await?;
+        Self::verify_payloads(snapshot.as_mut(), &ground, &mut report, &progress).await?;
         Self::verify_dead_letters(snapshot.as_mut(), &mut report).await?;
         for (currency, total) in &report.totals {
             if total.balances != total.entries {
@@ -228,6 +247,23 @@ impl VerifyLedger for VerifyLedgerService {
         }
         Ok(report)
     }
+}
+
+/// Says how far the run has come.
+fn tell(
+    progress: &mpsc::Sender<VerifyProgress>,
+    ground: &AuditGround,
+    shards_done: usize,
+    report: &VerifyReport,
+) {
+    // Lost when nobody reads fast enough: the next one says more.
+    let _lost_when_full = progress.try_send(VerifyProgress {
+        shards_done,
+        shards: ground.shards.len(),
+        events: report.events,
+        events_expected: ground.events_expected,
+        rows: report.events + report.entries + report.balances + report.payloads,
+    });
 }
 
 #[cfg(test)]

@@ -70,15 +70,8 @@ impl ShardWalk<'_> {
     }
 
     fn tell(&self, this_shard: usize) {
-        let report = &self.report;
-        // Lost when nobody reads fast enough: the next one says more.
-        let _lost_when_full = self.progress.try_send(VerifyProgress {
-            shards_done: self.shards_done + this_shard,
-            shards: self.ground.shards.len(),
-            events: report.events,
-            events_expected: self.ground.events_expected,
-            rows: report.events + report.entries + report.balances,
-        });
+        let shards_done = self.shards_done + this_shard;
+        super::tell(self.progress, self.ground, shards_done, self.report);
     }
 
     fn differs(&mut self, kind: DifferenceKind, what: String) {

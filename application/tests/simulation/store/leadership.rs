@@ -9,6 +9,7 @@ use axs_application::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, OwnerId, PartitionId};
 use axs_domain::time::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -226,5 +227,9 @@ impl ConsumerRegistry for StoreClient {
             state.consumers.remove(&owner);
         })
         .await
+    }
+
+    async fn places(&self) -> Result<BTreeMap<OwnerId, String>, StoreError> {
+        Ok(BTreeMap::new())
     }
 }

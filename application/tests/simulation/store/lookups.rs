@@ -104,7 +104,10 @@ impl CurrencyRegistry for StoreClient {
                     }
                     _ => {
                         state.currencies.insert(currency.code(), currency);
-                        RegisterOutcome::Registered(currency)
+                        RegisterOutcome::Registered {
+                            currency,
+                            was_active: known.map(|known| known.is_active()),
+                        }
                     }
                 });
             }

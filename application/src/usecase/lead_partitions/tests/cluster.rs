@@ -252,6 +252,10 @@ impl ConsumerRegistry for Cluster {
         self.with(|state| state.consumers.remove(&owner));
         Ok(())
     }
+
+    async fn places(&self) -> Result<BTreeMap<OwnerId, String>, StoreError> {
+        Ok(BTreeMap::new())
+    }
 }
 
 #[async_trait]
