@@ -9,19 +9,15 @@ use crate::stage::{CALLERS, Stage, StagePlan};
 use anyhow::Result;
 
 /// A case's name, and what differs from the defaults.
-const CASES: [(&str, &[(&str, &str)]); 4] = [
+const CASES: [(&str, &[(&str, &str)]); 3] = [
     ("as set", &[]),
     (
         "the relay practically off",
         &[("AXS__PROCESSING__RELAY_INTERVAL_MS", "3600000")],
     ),
     (
-        "batch_interval_ms = 100",
-        &[("AXS__PROCESSING__BATCH_INTERVAL_MS", "100")],
-    ),
-    (
-        "batch_interval_ms = 1000",
-        &[("AXS__PROCESSING__BATCH_INTERVAL_MS", "1000")],
+        "write_lanes = 4: a transaction for each batch",
+        &[("AXS__PROCESSING__WRITE_LANES", "4")],
     ),
 ];
 

@@ -5,7 +5,9 @@ use super::infra::InfraModule;
 use crate::settings::SettingsError;
 use axs_infrastructure::postgres::account_directory::PgAccountDirectory;
 use axs_infrastructure::postgres::balance_store::PgBalanceStore;
-use axs_infrastructure::postgres::batch::PgBatchWriter;
+use axs_infrastructure::postgres::batch::{
+    BatchWriterSettings, PgBatchWriter, PgBatchWriterParameters,
+};
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
@@ -79,11 +81,16 @@ pub fn repo_module(
         fill_ttl,
         retention: fill_ttl + RETENTION_PAST_FILL,
     };
+    let writing = BatchWriterSettings {
+        lanes: config.settings().processing.write_lanes,
+        ..BatchWriterSettings::default()
+    };
     Ok(RepoModule::builder(Arc::clone(infra))
         .with_component_parameters::<RedisBalanceCache>(RedisBalanceCacheParameters { settings })
         .with_component_parameters::<RedisLeaderBeat>(RedisLeaderBeatParameters {
             key_prefix,
             events_topic: config.settings().kafka.events_topic.clone(),
         })
+        .with_component_parameters::<PgBatchWriter>(PgBatchWriterParameters { settings: writing })
         .build())
 }

@@ -1,4 +1,4 @@
-//! A batch as COPY's binary form, read back by a reader of its own after PostgreSQL's page on COPY.
+//! Batches as COPY's binary form, read back by a reader of its own after PostgreSQL's page on COPY.
 //!
 //! What stands in which row is told in `prepare_session.sql`; the checks follow that table and
 //! nothing of `staging.rs`.
@@ -18,16 +18,19 @@ use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::{BalanceWrite, LedgerEntry};
 use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
-use axs_domain::id::{BalanceVersion, FencingToken, Offset, OwnerId, PartitionId, ShardId};
+use axs_domain::id::{
+    AccountId, BalanceVersion, FencingToken, Offset, OwnerId, PartitionId, ShardId,
+};
 use axs_domain::incarnation::Incarnation;
 use axs_domain::record_digest::RecordDigest;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// Columns of the staging table.
-const COLUMNS: usize = 19;
+/// Columns of the staging table, the partition among them.
+const COLUMNS: usize = 20;
 
 /// Microseconds from 1970 to 2000.
 const EPOCH_SHIFT: i64 = 946_684_800_000_000;
@@ -189,6 +192,29 @@ fn shard_of(account: i64) -> ShardId {
     ShardId::try_new(i32::try_from(account % 3).unwrap()).unwrap()
 }
 
+fn partition_of(account: i64) -> PartitionId {
+    PartitionId::try_new(i32::try_from(account % 2).unwrap()).unwrap()
+}
+
+/// The batch as two of two partitions, which are staged together.
+fn split(batch: &DecidedBatch) -> [Arc<DecidedBatch>; 2] {
+    [0, 1].map(|number| {
+        let here = |account: AccountId| partition_of(account.value()) == partition_of(number);
+        let mut part = DecidedBatch {
+            partition: partition_of(number),
+            ..batch.clone()
+        };
+        part.events.retain(|event| here(event.key.account_id));
+        part.writes.retain(|write| here(write.key.account_id));
+        part.reads.retain(|read| here(read.key.account_id));
+        Arc::new(part)
+    })
+}
+
+fn copy(batch: &DecidedBatch) -> Vec<u8> {
+    copy_bytes(&split(batch))
+}
+
 fn entries(event: &FinalisedEvent) -> &[LedgerEntry] {
     match &event.result {
         FinalResult::Applied(entries) => entries,
@@ -257,7 +283,17 @@ fn check(bytes: &[u8], encode: impl Fn(&DecidedBatch) -> Vec<u8>) -> Result<(), 
         versions: BTreeMap::new(),
     };
     let batch = builder.batch();
-    let rows = rows(&encode(&batch))?;
+    let mut rows = rows(&encode(&batch))?;
+    for row in &mut rows {
+        let partition = row.remove(0);
+        let account: [u8; 8] = row[1].clone().unwrap_or_default().try_into().unwrap();
+        let home = partition_of(i64::from_be_bytes(account));
+        if partition != be(home.value().to_be_bytes()) {
+            return Err(format!(
+                "a row of partition {home} is staged as of {partition:?}"
+            ));
+        }
+    }
     let having = |column: usize| rows.iter().filter(move |row| row[column].is_some());
 
     // Events: the rows with a status, in the order of the key.
@@ -374,7 +410,13 @@ fn read_fields(read: &GuardedRead) -> Row {
 
 #[test]
 fn a_batch_is_staged_whole_and_exactly() {
-    drive(&seeds(), |bytes| check(bytes, copy_bytes));
+    drive(&seeds(), |bytes| check(bytes, copy));
+}
+
+#[test]
+fn a_stage_that_takes_all_for_one_partition_is_caught() {
+    let careless = |batch: &DecidedBatch| copy_bytes(&[Arc::new(batch.clone())]);
+    assert!(catches(&seeds(), |bytes| check(bytes, careless)));
 }
 
 #[test]
@@ -382,7 +424,7 @@ fn a_stage_that_loses_the_balances_that_must_stand_is_caught() {
     let forgetful = |batch: &DecidedBatch| {
         let mut batch = batch.clone();
         batch.reads.clear();
-        copy_bytes(&batch)
+        copy(&batch)
     };
     assert!(catches(&seeds(), |bytes| check(bytes, forgetful)));
 }
@@ -401,7 +443,7 @@ fn a_stage_that_takes_the_first_balance_for_the_last_is_caught() {
                 write.write.after = first.after;
             }
         }
-        copy_bytes(&batch)
+        copy(&batch)
     };
     assert!(catches(&seeds(), |bytes| check(bytes, hasty)));
 }

@@ -31,10 +31,10 @@ async fn fill_tables(test: &TestDatabase, rows: u32) {
 async fn stage(connection: &mut PgConnection, events: u32) {
     let rows = format!(
         "BEGIN;
-         INSERT INTO axs_staging (shard_id, account_id, record_offset, log_id, idempotency_key,
+         INSERT INTO axs_staging (partition, shard_id, account_id, record_offset, log_id, idempotency_key,
                 fingerprint, logged_at, status, change_index, branch, currency_code, version_read,
                 version, available_delta, frozen_delta, available, frozen)
-         SELECT a % 4, a, a, gen_random_uuid(), 'key', '\\x01', now(), 1, 0, 0, 'USD', 1, 2, 1, 0,
+         SELECT 0, a % 4, a, a, gen_random_uuid(), 'key', '\\x01', now(), 1, 0, 0, 'USD', 1, 2, 1, 0,
                 2, 0
            FROM generate_series(1, {events}) a"
     );
@@ -117,7 +117,7 @@ async fn balances_and_states_are_reached_by_their_key_at_every_batch_size() {
 async fn the_plan_that_a_connection_keeps_from_an_empty_database_is_right_for_every_size() {
     on_partitions(async |test| {
         on_prepared_session(&test, async |mut connection| {
-            let prepare = format!("PREPARE kept (integer) AS {APPLY}");
+            let prepare = format!("PREPARE kept AS {APPLY}");
             connection
                 .execute(sqlx::raw_sql(AssertSqlSafe(prepare)))
                 .await
@@ -131,7 +131,7 @@ async fn the_plan_that_a_connection_keeps_from_an_empty_database_is_right_for_ev
                     }
                 }
                 stage(&mut connection, events).await;
-                let plan = explain(&mut connection, "EXECUTE kept (0)").await;
+                let plan = explain(&mut connection, "EXECUTE kept").await;
                 assert_reached_by_key(
                     &plan,
                     events,

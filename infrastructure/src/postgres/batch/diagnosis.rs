@@ -11,6 +11,7 @@ use super::transaction::{self, Stop};
 use axs_application::port::batch_writer::{Culprit, CulpritKind, DecidedBatch, WriteError};
 use axs_domain::id::Offset;
 use sqlx::{PgConnection, Row};
+use std::sync::Arc;
 
 const FIND_CULPRITS: &str = include_str!("../sql/batch/find_culprits.sql");
 const FIND_MOVED_BALANCE: &str = include_str!("../sql/batch/find_moved_balance.sql");
@@ -19,7 +20,7 @@ const FIND_MOVED_BALANCE: &str = include_str!("../sql/batch/find_moved_balance.s
 /// have moved only because an event is staged that was applied before.
 pub(super) async fn explain(
     session: &mut WriterSession,
-    batch: &DecidedBatch,
+    batch: &Arc<DecidedBatch>,
     settings: &BatchWriterSettings,
     unexplained: WriteError,
 ) -> Stop {
@@ -39,10 +40,11 @@ pub(super) async fn explain(
 
 async fn look(
     connection: &mut PgConnection,
-    batch: &DecidedBatch,
+    batch: &Arc<DecidedBatch>,
 ) -> Result<Option<WriteError>, Stop> {
-    transaction::begin_staged(connection, batch).await?;
-    transaction::admit(connection, batch).await?;
+    let alone = std::slice::from_ref(batch);
+    transaction::begin_staged(connection, alone).await?;
+    transaction::admit(connection, alone).await?;
     let failed = |error: sqlx::Error| Stop::Because(write_error(&error, Phase::BeforeCommit));
     let culprits = culprits(connection).await.map_err(failed)?;
     if !culprits.is_empty() {

@@ -1,13 +1,14 @@
-//! The bulk path: one transaction, the same few statements whatever the batch size.
+//! The bulk path: one transaction, the same few statements whatever the batch size and however many
+//! partitions' batches it carries (see `lane.rs`).
 //!
 //! | # | statement | why it stands alone |
 //! |---|---|---|
-//! | 0 | `record_backend.sql` | once a connection: a candidate must see who writes, so it commits before |
+//! | 0 | `record_backend.sql` | once a connection and partition: a candidate must see who writes, so it commits before |
 //! | 1 | `copy_staging.sql` | COPY carries no CTE; first, so that nothing is locked while the client sends |
-//! | 2 | `fence.sql` | locks the leader row: later statements see what a rival committed before |
+//! | 2 | `fence.sql`, `fence_together.sql` | locks the leader rows: later statements see what a rival committed before |
 //! | 3 | `apply.sql` | balances, log states and entries in one verdict; every count must be exact |
 //! | 4 | `insert_dead_letters.sql`, `insert_parked_events.sql` | left out unless the batch has any |
-//! | 5 | `store_offset.sql` | must hit exactly one row |
+//! | 5 | `store_offset.sql` | must hit exactly one row for each batch |
 //!
 //! Do not fold 2 into 3: a statement that waited for a lock keeps the snapshot it began with.
 //! Do not move 1 behind 2: a client that freezes while it sends would hold the partition.
@@ -15,6 +16,7 @@
 mod aside;
 mod diagnosis;
 mod failure;
+mod lane;
 mod session;
 mod settings;
 mod settlement;
@@ -33,6 +35,7 @@ use async_trait::async_trait;
 use axs_application::port::batch_writer::{BatchWriter, DecidedBatch, WriteError, WriteReceipt};
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, PartitionId};
+use lane::Lane;
 use session::{Sessions, TakenSession};
 use shaku::Component;
 use std::sync::{Arc, OnceLock};
@@ -40,8 +43,8 @@ use transaction::Stop;
 
 /// [`BatchWriter`] by COPY and one CTE, over the writer pool.
 ///
-/// Partitions may be written side by side, each by one caller at a time; more partitions than the
-/// pool has connections take turns.
+/// Each partition is written by one caller at a time. Partitions that share a lane are written together
+/// while it is busy, and those of different lanes side by side.
 #[derive(Component)]
 #[shaku(interface = BatchWriter)]
 pub struct PgBatchWriter {
@@ -51,7 +54,13 @@ pub struct PgBatchWriter {
     #[shaku(default)]
     settings: BatchWriterSettings,
     #[shaku(force_default)]
-    sessions: OnceLock<Arc<Sessions>>,
+    running: OnceLock<Running>,
+}
+
+struct Running {
+    sessions: Arc<Sessions>,
+    /// One or more.
+    lanes: Vec<Arc<Lane>>,
 }
 
 impl PgBatchWriter {
@@ -61,35 +70,36 @@ impl PgBatchWriter {
         Self {
             database,
             settings,
-            sessions: OnceLock::new(),
+            running: OnceLock::new(),
         }
     }
 
     /// Made with the first batch: it needs the runtime, which the container knows nothing of.
-    fn sessions(&self) -> Arc<Sessions> {
-        let sessions = self.sessions.get_or_init(|| {
+    fn running(&self) -> &Running {
+        self.running.get_or_init(|| {
             let pool = self.database.writer();
             let sessions = Arc::new(Sessions::new(pool.clone(), self.settings));
             tokio::spawn(Sessions::let_go_at_close(
                 Arc::downgrade(&sessions),
                 pool.clone(),
             ));
-            sessions
-        });
-        Arc::clone(sessions)
+            let lanes = (0..self.settings.lanes.max(1)).map(|_| Arc::default());
+            Running {
+                sessions,
+                lanes: lanes.collect(),
+            }
+        })
     }
 }
 
 #[async_trait]
 impl BatchWriter for PgBatchWriter {
     async fn write(&self, batch: Arc<DecidedBatch>) -> Result<WriteReceipt, WriteError> {
-        // A task of its own: a caller that is cancelled must not leave a transaction half done.
-        let writing = tokio::spawn(write_batch(self.sessions(), batch, self.settings));
-        writing.await.unwrap_or_else(|ended| {
-            Err(WriteError::OutcomeUnknown(format!(
-                "the writing task ended: {ended}"
-            )))
-        })
+        let running = self.running();
+        // Partitions have small numbers without gaps, so their remainders spread evenly.
+        let number = usize::try_from(batch.partition.value()).unwrap_or(0);
+        let lane = &running.lanes[number % running.lanes.len()];
+        lane.write(batch, &running.sessions, self.settings).await
     }
 
     async fn settle(&self, partition: PartitionId, claim: Claim) -> Result<Offset, WriteError> {
@@ -108,15 +118,18 @@ impl BatchWriter for PgBatchWriter {
     }
 }
 
-async fn write_batch(
-    sessions: Arc<Sessions>,
-    batch: Arc<DecidedBatch>,
+/// Writes the batches, of different partitions, as one. What spoilt one that is alone is looked for;
+/// of several it is told by writing each by itself.
+async fn write(
+    sessions: &Sessions,
+    batches: &[Arc<DecidedBatch>],
     settings: BatchWriterSettings,
 ) -> Result<WriteReceipt, WriteError> {
-    let mut taken = ready_session(&sessions, &batch, settings).await?;
-    let mut written = transaction::write(&mut taken.session, &batch, &settings).await;
-    if let Err(Stop::Unexplained(verdict)) = written {
-        written = Err(diagnosis::explain(&mut taken.session, &batch, &settings, verdict).await);
+    let mut taken = ready_session(sessions, batches, settings).await?;
+    let mut written = transaction::write(&mut taken.session, batches, &settings).await;
+    if let (Err(Stop::Unexplained(verdict)), [batch]) = (&written, batches) {
+        let verdict = verdict.clone();
+        written = Err(diagnosis::explain(&mut taken.session, batch, &settings, verdict).await);
     }
     match written {
         Ok(receipt) => {
@@ -131,26 +144,32 @@ async fn write_batch(
     }
 }
 
-/// A session whose backend is on the leader row under the batch's claim.
+/// A session whose backend is on the leader row of each batch, under its claim.
 async fn ready_session(
     sessions: &Sessions,
-    batch: &DecidedBatch,
+    batches: &[Arc<DecidedBatch>],
     settings: BatchWriterSettings,
 ) -> Result<TakenSession, WriteError> {
     let getting_ready = async {
-        let mut taken = sessions.take(batch.partition).await?;
-        match taken
-            .session
-            .record_backend(batch.partition, batch.claim)
-            .await
-        {
-            Ok(()) => Ok(taken),
-            Err(WriteError::Fenced) => {
-                sessions.put_back(taken);
-                Err(WriteError::Fenced)
+        let Some(first) = batches.first() else {
+            return Err(WriteError::Moved("there is nothing to write".to_owned()));
+        };
+        let mut taken = sessions.take(first.partition).await?;
+        for batch in batches {
+            let session = &mut taken.session;
+            match sessions
+                .put_on_record(session, batch.partition, batch.claim)
+                .await
+            {
+                Ok(()) => {}
+                Err(WriteError::Fenced) => {
+                    sessions.put_back(taken);
+                    return Err(WriteError::Fenced);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
+        Ok(taken)
     };
     tokio::time::timeout(settings.batch_timeout, getting_ready)
         .await

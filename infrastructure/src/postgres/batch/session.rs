@@ -1,8 +1,8 @@
-//! The writer's connections, each kept for the partition it last wrote.
+//! The writer's connections, each kept for the partitions it last wrote.
 //!
-//! A connection carries staging tables, planner settings and, on the leader row, its backend's
-//! pid. So it is not given back to the pool between batches: a partition that writes again gets
-//! the connection it had, and nothing has to be told again.
+//! A connection carries staging tables, planner settings and, on leader rows, its backend's pid. So
+//! it is not given back to the pool between batches: a partition that writes again gets the
+//! connection it had, and nothing has to be told again.
 
 use super::failure::{Phase, write_error};
 use super::settings::BatchWriterSettings;
@@ -12,6 +12,8 @@ use axs_domain::fencing::Claim;
 use axs_domain::id::PartitionId;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,8 +24,8 @@ const RECORD_BACKEND: &str = include_str!("../sql/batch/record_backend.sql");
 /// A connection that is ready to write batches. Dropped, it is closed.
 pub(super) struct WriterSession {
     connection: PoolConnection<Postgres>,
-    /// For which claim the leader row holds this backend's pid.
-    recorded: Option<(PartitionId, Claim)>,
+    /// Which of the writer's sessions it is; none has the number of another.
+    number: u64,
     opened_at: Instant,
 }
 
@@ -31,32 +33,6 @@ impl WriterSession {
     /// The connection.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
-    }
-
-    /// Sees to it that the leader row holds this backend's pid, committed.
-    ///
-    /// # Errors
-    /// [`WriteError::Fenced`] when the claim no longer stands; [`WriteError::Retryable`].
-    pub(super) async fn record_backend(
-        &mut self,
-        partition: PartitionId,
-        claim: Claim,
-    ) -> Result<(), WriteError> {
-        if self.recorded == Some((partition, claim)) {
-            return Ok(());
-        }
-        let recorded = sqlx::query(RECORD_BACKEND)
-            .bind(partition.value())
-            .bind(claim.token.value())
-            .bind(claim.owner.uuid())
-            .execute(&mut *self.connection)
-            .await
-            .map_err(|error| write_error(&error, Phase::BeforeCommit))?;
-        if recorded.rows_affected() == 0 {
-            return Err(WriteError::Fenced);
-        }
-        self.recorded = Some((partition, claim));
-        Ok(())
     }
 }
 
@@ -67,6 +43,10 @@ pub(super) struct Sessions {
     slots: Arc<Semaphore>,
     /// The least recently used first.
     idle: Mutex<Vec<WriterSession>>,
+    opened: AtomicU64,
+    /// For each partition the session whose backend its leader row holds, and under which claim: one, so
+    /// that a session which another one followed goes on record again before it writes.
+    on_record: Mutex<HashMap<PartitionId, (u64, Claim)>>,
 }
 
 /// A session taken out, and the right to have one.
@@ -84,7 +64,43 @@ impl Sessions {
             settings,
             slots: Arc::new(Semaphore::new(count)),
             idle: Mutex::new(Vec::new()),
+            opened: AtomicU64::new(0),
+            on_record: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Sees to it that the partition's leader row holds the session's backend, committed. A partition is
+    /// written by one caller at a time.
+    ///
+    /// # Errors
+    /// [`WriteError::Fenced`] when the claim no longer stands; [`WriteError::Retryable`].
+    pub(super) async fn put_on_record(
+        &self,
+        session: &mut WriterSession,
+        partition: PartitionId,
+        claim: Claim,
+    ) -> Result<(), WriteError> {
+        let wanted = (session.number, claim);
+        {
+            let mut on_record = lock(&self.on_record);
+            if on_record.get(&partition) == Some(&wanted) {
+                return Ok(());
+            }
+            // Whether the statement below was carried out may stay unknown.
+            on_record.remove(&partition);
+        }
+        let recorded = sqlx::query(RECORD_BACKEND)
+            .bind(partition.value())
+            .bind(claim.token.value())
+            .bind(claim.owner.uuid())
+            .execute(&mut *session.connection)
+            .await
+            .map_err(|error| write_error(&error, Phase::BeforeCommit))?;
+        if recorded.rows_affected() == 0 {
+            return Err(WriteError::Fenced);
+        }
+        lock(&self.on_record).insert(partition, wanted);
+        Ok(())
     }
 
     /// The partition's own session, or a new one, or, when the pool is full, the one that was
@@ -112,7 +128,7 @@ impl Sessions {
 
     /// Keeps a session, out of any transaction, for the next batch.
     pub(super) fn put_back(&self, taken: TakenSession) {
-        let mut idle = self.idle();
+        let mut idle = lock(&self.idle);
         if !self.pool.is_closed() {
             idle.push(taken.session);
         }
@@ -122,17 +138,17 @@ impl Sessions {
     pub(super) async fn let_go_at_close(sessions: Weak<Self>, pool: PgPool) {
         pool.close_event().await;
         if let Some(sessions) = sessions.upgrade() {
-            sessions.idle().clear();
+            lock(&sessions.idle).clear();
         }
     }
 
     fn take_idle(&self, partition: PartitionId) -> Option<WriterSession> {
         let age_max = self.settings.connection_age_max;
-        let mut idle = self.idle();
+        let on_record = lock(&self.on_record).get(&partition).copied();
+        let mut idle = lock(&self.idle);
         idle.retain(|session| session.opened_at.elapsed() < age_max);
-        let own = idle
-            .iter()
-            .rposition(|session| session.recorded.is_some_and(|(p, _)| p == partition));
+        let own = on_record
+            .and_then(|(number, _)| idle.iter().position(|session| session.number == number));
         let is_full = self.pool.size() >= self.pool.options().get_max_connections();
         match own {
             Some(index) => Some(idle.remove(index)),
@@ -163,14 +179,14 @@ impl Sessions {
             .await?;
         Ok(WriterSession {
             connection,
-            recorded: None,
+            number: self.opened.fetch_add(1, Ordering::Relaxed),
             opened_at: Instant::now(),
         })
     }
+}
 
-    fn idle(&self) -> MutexGuard<'_, Vec<WriterSession>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// At least 1: PostgreSQL takes 0 for no bound at all.

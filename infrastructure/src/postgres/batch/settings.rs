@@ -20,6 +20,10 @@ pub struct BatchWriterSettings {
     pub staging_megabytes: u32,
     /// How long a connection is used before it is made anew.
     pub connection_age_max: Duration,
+    /// How many transactions gather batches; 1 or more, at most the connections of the writer. Each has
+    /// partitions of its own, and while one is under way, the next batches of its partitions wait and are
+    /// written together.
+    pub lanes: usize,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
     /// only to measure that.
     pub tcp_no_delay: bool,
@@ -35,6 +39,7 @@ impl Default for BatchWriterSettings {
             commit_timeout: Duration::from_secs(10),
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
+            lanes: 1,
             tcp_no_delay: true,
         }
     }

@@ -1,4 +1,4 @@
-//! A batch in COPY's binary form, flat: what a row stands for is told in `prepare_session.sql`.
+//! Batches in COPY's binary form, flat: what a row stands for is told in `prepare_session.sql`.
 //!
 //! Rows go in the order of the change log's key: neighbours share pages, and two transactions that
 //! lock rows of the change log lock them in one order.
@@ -10,11 +10,12 @@ use axs_application::port::batch_writer::{
 use axs_domain::amount::Amount;
 use axs_domain::balance::BalanceKey;
 use axs_domain::decision::LedgerEntry;
-use axs_domain::id::{AccountId, BalanceVersion, ShardId};
+use axs_domain::id::{AccountId, BalanceVersion, PartitionId, ShardId};
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use sqlx::PgConnection;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// One frame and one flush for so many bytes: small ones would cost a system call each.
 const FRAME_BYTES: usize = 512 * 1024;
@@ -37,7 +38,7 @@ const TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 const COPY_STAGING: &str = include_str!("../sql/batch/copy_staging.sql");
 
 /// Columns named in `copy_staging.sql`.
-const COLUMNS: i16 = 19;
+const COLUMNS: i16 = 20;
 
 /// Microseconds from the Unix epoch to 2000-01-01, from which the binary form counts.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -45,6 +46,7 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// One row of the staging table.
 #[derive(Debug, Clone, Copy)]
 struct StagedRow<'b> {
+    partition: PartitionId,
     shard_id: ShardId,
     account_id: AccountId,
     /// The event to finalise, in the first of its rows.
@@ -58,8 +60,9 @@ struct StagedRow<'b> {
 }
 
 impl StagedRow<'_> {
-    const fn at(shard_id: ShardId, account_id: AccountId) -> Self {
+    const fn at(partition: PartitionId, shard_id: ShardId, account_id: AccountId) -> Self {
         Self {
+            partition,
             shard_id,
             account_id,
             event: None,
@@ -70,20 +73,21 @@ impl StagedRow<'_> {
     }
 }
 
-/// Copies the batch into the staging table of the connection's open transaction.
+/// Copies the batches, of different partitions, into the staging table of the connection's open
+/// transaction.
 ///
 /// # Errors
 /// The connection may still be in COPY: close it.
 pub(super) async fn stage(
     connection: &mut PgConnection,
-    batch: &DecidedBatch,
+    batches: &[Arc<DecidedBatch>],
 ) -> Result<(), sqlx::Error> {
     let mut copy = connection.copy_in_raw(COPY_STAGING).await?;
     let mut frame = Frame {
         bytes: Vec::with_capacity(FRAME_BYTES + ROW_BYTES_MAX),
     };
     frame.bytes.extend_from_slice(HEADER);
-    for row in staged_rows(batch) {
+    for row in staged_rows(batches) {
         frame.row(&row);
         if frame.bytes.len() >= FRAME_BYTES {
             copy.send(frame.bytes.as_slice()).await?;
@@ -98,28 +102,34 @@ pub(super) async fn stage(
 
 /// All that [`stage`] sends, in one piece.
 #[cfg(test)]
-pub(crate) fn copy_bytes(batch: &DecidedBatch) -> Vec<u8> {
+pub(crate) fn copy_bytes(batches: &[Arc<DecidedBatch>]) -> Vec<u8> {
     let mut frame = Frame {
         bytes: HEADER.to_vec(),
     };
-    for row in staged_rows(batch) {
+    for row in staged_rows(batches) {
         frame.row(&row);
     }
     frame.bytes.extend_from_slice(&TRAILER);
     frame.bytes
 }
 
-fn staged_rows(batch: &DecidedBatch) -> Vec<StagedRow<'_>> {
-    let mut events: Vec<&FinalisedEvent> = batch.events.iter().collect();
-    events.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let mut unplaced: HashMap<BalanceKey, &GuardedWrite> = batch
-        .writes
-        .iter()
-        .map(|write| (write.key, write))
-        .collect();
-    let mut rows = Vec::with_capacity(events.len() + batch.reads.len());
-    for event in events {
-        let place = StagedRow::at(event.key.shard_id, event.key.account_id);
+fn staged_rows(batches: &[Arc<DecidedBatch>]) -> Vec<StagedRow<'_>> {
+    let of_all = |count: fn(&DecidedBatch) -> usize| -> usize {
+        batches.iter().map(|batch| count(batch)).sum()
+    };
+    let mut events: Vec<(PartitionId, &FinalisedEvent)> =
+        Vec::with_capacity(of_all(|batch| batch.events.len()));
+    // Of one account, as of its balances, only one partition has any.
+    let mut unplaced: HashMap<BalanceKey, &GuardedWrite> =
+        HashMap::with_capacity(of_all(|batch| batch.writes.len()));
+    for batch in batches {
+        events.extend(batch.events.iter().map(|event| (batch.partition, event)));
+        unplaced.extend(batch.writes.iter().map(|write| (write.key, write)));
+    }
+    events.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+    let mut rows = Vec::with_capacity(events.len() + of_all(|batch| batch.reads.len()));
+    for (partition, event) in events {
+        let place = StagedRow::at(partition, event.key.shard_id, event.key.account_id);
         let mut unfinished = Some(event);
         for entry in entries(event) {
             let key = BalanceKey {
@@ -143,19 +153,22 @@ fn staged_rows(batch: &DecidedBatch) -> Vec<StagedRow<'_>> {
             });
         }
     }
-    // A balance that no entry leaves as it is to be: none, unless the caller errs, and then the
-    // store must say so.
-    rows.extend(batch.writes.iter().filter_map(|write| {
-        let write = unplaced.remove(&write.key)?;
-        Some(StagedRow {
-            write: Some(write),
-            ..StagedRow::at(write.shard_id, write.key.account_id)
-        })
-    }));
-    rows.extend(batch.reads.iter().map(|read| StagedRow {
-        read: Some(read),
-        ..StagedRow::at(read.shard_id, read.key.account_id)
-    }));
+    for batch in batches {
+        // A balance that no entry leaves as it is to be: none, unless the caller errs, and then the
+        // store must say so.
+        rows.extend(batch.writes.iter().filter_map(|write| {
+            let write = unplaced.remove(&write.key)?;
+            let place = StagedRow::at(batch.partition, write.shard_id, write.key.account_id);
+            Some(StagedRow {
+                write: Some(write),
+                ..place
+            })
+        }));
+        rows.extend(batch.reads.iter().map(|read| StagedRow {
+            read: Some(read),
+            ..StagedRow::at(batch.partition, read.shard_id, read.key.account_id)
+        }));
+    }
     rows
 }
 
@@ -186,6 +199,7 @@ struct Frame {
 impl Frame {
     fn row(&mut self, row: &StagedRow<'_>) {
         self.bytes.extend_from_slice(&COLUMNS.to_be_bytes());
+        self.field(&row.partition.value().to_be_bytes());
         self.field(&row.shard_id.value().to_be_bytes());
         self.field(&row.account_id.value().to_be_bytes());
         match row.event.or(row.entry.map(|(event, _)| event)) {

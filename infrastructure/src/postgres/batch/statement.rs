@@ -6,6 +6,7 @@
 
 use sqlx::SqlStr;
 
+const FENCE_TOGETHER: &str = include_str!("../sql/batch/fence_together.sql");
 const FENCE: &str = include_str!("../sql/batch/fence.sql");
 const APPLY: &str = include_str!("../sql/batch/apply.sql");
 const STORE_OFFSET: &str = include_str!("../sql/batch/store_offset.sql");
@@ -18,6 +19,16 @@ pub(super) fn fence() -> SqlStr {
         ""
     ));
     SqlStr::from_static(FENCE)
+}
+
+/// The same for several partitions at once, of which those that somebody holds are left out.
+pub(super) fn fence_together() -> SqlStr {
+    fail::fail_point!("break.fence_plain_select", |_| broken(
+        FENCE_TOGETHER,
+        "FOR NO KEY UPDATE\n       SKIP LOCKED",
+        ""
+    ));
+    SqlStr::from_static(FENCE_TOGETHER)
 }
 
 /// Whether a claim is compared with the leader row.
@@ -48,8 +59,8 @@ pub(super) fn store_offset() -> SqlStr {
 fn unfenced_offset() -> SqlStr {
     broken(
         STORE_OFFSET,
-        "fencing_token = $2 AND owner = $3",
-        "$2::bigint IS NOT NULL AND $3::uuid IS NOT NULL",
+        "l.fencing_token = b.fencing_token AND l.owner = b.owner",
+        "true",
     )
 }
 
@@ -66,12 +77,19 @@ mod tests {
 
     #[test]
     fn each_break_changes_its_statement() {
-        let sound = [fence(), apply(), store_offset(), store_offset()];
+        let sound = [
+            fence(),
+            apply(),
+            store_offset(),
+            store_offset(),
+            fence_together(),
+        ];
         for (name, statement, before) in [
             ("break.fence_plain_select", fence as fn() -> SqlStr, 0),
             ("break.init_guard", apply, 1),
             ("break.token", store_offset, 2),
             ("break.fence_plain_select", store_offset, 3),
+            ("break.fence_plain_select", fence_together, 4),
         ] {
             let _on = fail::FailGuard::new(name, "return").unwrap();
             assert_ne!(statement().as_str(), sound[before].as_str(), "{name}");

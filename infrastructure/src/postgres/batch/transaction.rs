@@ -1,4 +1,4 @@
-//! One batch, one transaction: the statements in their order.
+//! One transaction, for one batch or for several of different partitions: the statements in their order.
 
 use super::aside;
 use super::failure::{Phase, leaves_connection_sound, write_error};
@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, PgConnection, Row};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -46,15 +47,15 @@ impl Stop {
     }
 }
 
-/// Writes the batch and commits. After any [`Stop`] but [`Stop::Broken`] the transaction is rolled
+/// Writes the batches and commits them together. After any [`Stop`] but [`Stop::Broken`] the transaction is rolled
 /// back and the session can go on.
 pub(super) async fn write(
     session: &mut WriterSession,
-    batch: &DecidedBatch,
+    batches: &[Arc<DecidedBatch>],
     settings: &BatchWriterSettings,
 ) -> Result<WriteReceipt, Stop> {
     let connection = session.connection();
-    match tokio::time::timeout(settings.batch_timeout, fill(connection, batch)).await {
+    match tokio::time::timeout(settings.batch_timeout, fill(connection, batches)).await {
         Ok(Ok(receipt)) => {
             fail::fail_point!("batch.before_commit");
             let committed = timed("commit", commit(connection, settings)).await;
@@ -70,16 +71,21 @@ pub(super) async fn write(
 }
 
 /// Everything but COMMIT.
-async fn fill(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
-    timed("stage", begin_staged(connection, batch)).await?;
+async fn fill(
+    connection: &mut PgConnection,
+    batches: &[Arc<DecidedBatch>],
+) -> Result<WriteReceipt, Stop> {
+    timed("stage", begin_staged(connection, batches)).await?;
     fail::fail_point!("batch.after_copy");
-    timed("fence", admit(connection, batch)).await?;
+    timed("fence", admit(connection, batches)).await?;
     fail::fail_point!("batch.after_fence");
-    let receipt = timed("apply", apply(connection, batch)).await?;
+    let receipt = timed("apply", apply(connection, batches)).await?;
     fail::fail_point!("batch.after_apply");
-    aside::insert_dead_letters(connection, batch).await?;
-    aside::insert_parked_events(connection, batch, receipt).await?;
-    timed("store_offset", store_offset(connection, batch)).await?;
+    for batch in batches {
+        aside::insert_dead_letters(connection, batch).await?;
+        aside::insert_parked_events(connection, batch, receipt).await?;
+    }
+    timed("store_offset", store_offset(connection, batches)).await?;
     Ok(receipt)
 }
 
@@ -92,29 +98,54 @@ async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Opens a transaction and stages the batch in it, before anything is locked.
+/// Opens a transaction and stages the batches in it, before anything is locked.
 pub(super) async fn begin_staged(
     connection: &mut PgConnection,
-    batch: &DecidedBatch,
+    batches: &[Arc<DecidedBatch>],
 ) -> Result<(), Stop> {
     connection
         .execute(BEGIN)
         .await
         .map_err(|error| Stop::before_commit(&error))?;
     // Whatever happens inside a COPY, the connection is not trusted afterwards.
-    staging::stage(connection, batch)
+    staging::stage(connection, batches)
         .await
         .map_err(|error| Stop::Broken(write_error(&error, Phase::BeforeCommit)))
 }
 
-/// Locks the leader row and checks claim and offset.
-pub(super) async fn admit(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
-    let row = sqlx::query(statement::fence())
-        .bind(batch.partition.value())
-        .fetch_optional(&mut *connection)
+/// Locks the leader row of each batch and checks claim and offset. For one batch it waits for the row; of
+/// several, one whose row somebody holds stops all.
+pub(super) async fn admit(
+    connection: &mut PgConnection,
+    batches: &[Arc<DecidedBatch>],
+) -> Result<(), Stop> {
+    if let [batch] = batches {
+        let row = sqlx::query(statement::fence())
+            .bind(batch.partition.value())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|error| Stop::before_commit(&error))?;
+        return compare(row.as_ref(), batch);
+    }
+    let partitions: Vec<i32> = batches.iter().map(|b| b.partition.value()).collect();
+    let rows = sqlx::query(statement::fence_together())
+        .bind(partitions)
+        .fetch_all(&mut *connection)
         .await
         .map_err(|error| Stop::before_commit(&error))?;
-    let stored = admitted_offset(row.as_ref(), batch.claim).map_err(Stop::Because)?;
+    for batch in batches {
+        let row = rows.iter().find(|row| {
+            let partition: Result<i32, _> = row.try_get("partition");
+            partition.is_ok_and(|partition| partition == batch.partition.value())
+        });
+        compare(row, batch)?;
+    }
+    Ok(())
+}
+
+/// Whether the locked leader row admits the batch.
+fn compare(row: Option<&PgRow>, batch: &DecidedBatch) -> Result<(), Stop> {
+    let stored = admitted_offset(row, batch.claim).map_err(Stop::Because)?;
     if stored != batch.offset_before {
         return Err(Stop::Because(WriteError::Moved(format!(
             "the stored offset of partition {} is {stored}, the batch begins at {}",
@@ -151,7 +182,7 @@ pub(super) fn admitted_offset(row: Option<&PgRow>, claim: Claim) -> Result<Offse
 }
 
 /// How many rows each part of `apply.sql` is to reach, or reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Reach {
     moved: usize,
     opened: usize,
@@ -161,19 +192,25 @@ struct Reach {
 }
 
 impl Reach {
-    fn wanted(batch: &DecidedBatch) -> Self {
-        let opened = batch
-            .writes
-            .iter()
-            .filter(|w| staging::is_opening(w))
-            .count();
-        Self {
-            moved: batch.writes.len() - opened,
-            opened,
-            stood: batch.reads.len(),
-            finalised: batch.events.len(),
-            entered: batch.events.iter().map(|e| staging::entries(e).len()).sum(),
+    fn wanted(batches: &[Arc<DecidedBatch>]) -> Self {
+        let mut wanted = Self::default();
+        for batch in batches {
+            let opened = batch
+                .writes
+                .iter()
+                .filter(|w| staging::is_opening(w))
+                .count();
+            wanted.moved += batch.writes.len() - opened;
+            wanted.opened += opened;
+            wanted.stood += batch.reads.len();
+            wanted.finalised += batch.events.len();
+            wanted.entered += batch
+                .events
+                .iter()
+                .map(|e| staging::entries(e).len())
+                .sum::<usize>();
         }
+        wanted
     }
 
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -207,10 +244,12 @@ impl fmt::Display for Reach {
     }
 }
 
-async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<WriteReceipt, Stop> {
+async fn apply(
+    connection: &mut PgConnection,
+    batches: &[Arc<DecidedBatch>],
+) -> Result<WriteReceipt, Stop> {
     // Kept with its plan, which is the same for 1 staged row and for 20,000: see prepare_session.sql.
     let row = sqlx::query(statement::apply())
-        .bind(batch.partition.value())
         .fetch_one(&mut *connection)
         .await
         .map_err(|error| match Stop::before_commit(&error) {
@@ -219,7 +258,7 @@ async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wr
             other => other,
         })?;
     let reached = Reach::read(&row).map_err(|error| Stop::before_commit(&error))?;
-    let wanted = Reach::wanted(batch);
+    let wanted = Reach::wanted(batches);
     if reached != wanted {
         return Err(Stop::Unexplained(WriteError::Moved(format!(
             "wanted {wanted}; reached {reached}"
@@ -233,24 +272,36 @@ async fn apply(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wr
     })
 }
 
-async fn store_offset(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<(), Stop> {
+async fn store_offset(
+    connection: &mut PgConnection,
+    batches: &[Arc<DecidedBatch>],
+) -> Result<(), Stop> {
     let stored = sqlx::query(statement::store_offset())
-        .bind(batch.partition.value())
-        .bind(batch.claim.token.value())
-        .bind(batch.claim.owner.uuid())
-        .bind(batch.offset_before.value())
-        .bind(batch.offset_after.value())
-        .bind(batch.last_record.as_bytes().as_slice())
+        .bind(column(batches, |batch| batch.partition.value()))
+        .bind(column(batches, |batch| batch.claim.token.value()))
+        .bind(column(batches, |batch| batch.claim.owner.uuid()))
+        .bind(column(batches, |batch| batch.offset_before.value()))
+        .bind(column(batches, |batch| batch.offset_after.value()))
+        .bind(column(batches, |batch| {
+            batch.last_record.as_bytes().as_slice()
+        }))
         .execute(&mut *connection)
         .await
         .map_err(|error| Stop::before_commit(&error))?
         .rows_affected();
-    if stored == 1 {
+    if usize::try_from(stored).is_ok_and(|stored| stored == batches.len()) {
         Ok(())
     } else {
         // Impossible under the fence's lock; then nothing that was checked can be believed.
         Err(Stop::Because(WriteError::Fenced))
     }
+}
+
+fn column<'b, T>(
+    batches: &'b [Arc<DecidedBatch>],
+    value: impl Fn(&'b DecidedBatch) -> T,
+) -> Vec<T> {
+    batches.iter().map(|batch| value(batch)).collect()
 }
 
 async fn commit(connection: &mut PgConnection, settings: &BatchWriterSettings) -> Result<(), Stop> {

@@ -39,7 +39,7 @@ const MOVED_RETRIES_MAX: u32 = 1;
 /// From the beginning of one batch to that of the next pass so many times what writing the one took,
 /// up to the interval of the settings. So the store spends at most this share of its time on one
 /// partition's small batches; when it is busy, batches take longer, come seldom and grow.
-const PACE: u32 = 3;
+const PACE: u32 = 2;
 
 /// What every worker of a process shares.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
--- $1 partition. Gives how many rows each part reached, and the one time of the decision. Under the
--- fence nobody else writes these balances, so the versions found in this statement's snapshot
--- stand until COMMIT.
+-- Gives how many rows each part reached, and the one time of the decision. Under the fence of every
+-- partition that is staged nobody else writes these balances, so the versions found in this statement's
+-- snapshot stand until COMMIT.
 --
 -- What is staged in which rows stands with the table, in prepare_session.sql. Each row's table partition is found while running. Naming the shards (`shard_id = ANY …`) would
 -- prune while planning too, but goes into the index condition, and made the look-ups a fifth to
@@ -46,7 +46,7 @@ finalised AS (
        SET status = s.status,
            reason_code = s.reason_code,
            reason = s.reason,
-           partition = $1,
+           partition = s.partition,
            record_offset = s.record_offset,
            decided_at = statement_timestamp()
       FROM axs_staging s
@@ -68,7 +68,7 @@ entered AS (
            (shard_id, log_id, change_index, account_id, currency_code, branch, available_delta,
             frozen_delta, available_after, frozen_after, version, partition, record_offset)
     SELECT shard_id, log_id, change_index, account_id, currency_code, branch, available_delta,
-           frozen_delta, available, frozen, version, $1, record_offset
+           frozen_delta, available, frozen, version, partition, record_offset
       FROM axs_staging
      WHERE change_index IS NOT NULL
     RETURNING 1

@@ -16,8 +16,9 @@ SET jit = off;
 -- With nothing left to choose, a plan is as good for the next batch: making it anew is work for nothing.
 SET plan_cache_mode = force_generic_plan;
 SET client_min_messages = warning;
--- A batch is staged flat, so that one COPY carries it: a row for each change that took effect, with
--- what it is also the first or the last of, and rows for what has no such change.
+-- A batch, or several of different partitions, is staged flat, so that one COPY carries it: a row for each
+-- change that took effect, with what it is also the first or the last of, and rows for what has no such
+-- change.
 --
 -- | what | its columns | which rows |
 -- |---|---|---|
@@ -30,6 +31,7 @@ SET client_min_messages = warning;
 -- One table, not one for each: every temporary table costs some 0.3 ms at COMMIT to be emptied.
 -- Rows go at COMMIT and at ROLLBACK; the table stays with the connection.
 CREATE TEMPORARY TABLE axs_staging (
+    partition integer NOT NULL,
     shard_id integer NOT NULL,
     account_id bigint NOT NULL,
     record_offset bigint,

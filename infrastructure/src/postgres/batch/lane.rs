@@ -1,0 +1,153 @@
+//! Gathering: batches of several partitions in one transaction.
+//!
+//! A transaction costs the store far more than another batch in it: COPY, fence, statement, offset and
+//! commit are paid once. So partitions share a *lane*, which has one transaction under way at a time. A
+//! batch that finds its lane free is written at once; those that come meanwhile wait for its end and are
+//! then written together.
+//!
+//! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused,
+//! its leader row held by somebody) rolls all back, and then each is written by itself and has its own
+//! verdict. Only an unknown outcome of COMMIT is one for all: each partition settles it by its own leader
+//! row.
+
+//!
+//! | metric | what it measures |
+//! |---|---|
+//! | `axs_batch_together` | batches of one transaction |
+//! | `axs_batch_apart_total` | batches written by themselves, because one that shared their transaction stopped it |
+
+use super::session::Sessions;
+use super::settings::BatchWriterSettings;
+use super::write;
+use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt};
+use axs_domain::id::PartitionId;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Events of one transaction, unless a single batch has more: what `staging_megabytes` is meant for.
+const EVENTS_TOGETHER_MAX: usize = 20_000;
+
+type Written = Result<WriteReceipt, WriteError>;
+
+/// Where the batches of some partitions wait for each other. No more wait than partitions share it, since
+/// each has one batch under way.
+#[derive(Default)]
+pub(super) struct Lane(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    batches: VecDeque<WaitingBatch>,
+    /// Whether a task writes; it looks again when it is done.
+    under_way: bool,
+}
+
+struct WaitingBatch {
+    batch: Arc<DecidedBatch>,
+    answer: oneshot::Sender<Written>,
+}
+
+impl WaitingBatch {
+    /// Lets go of the batch first: whoever is answered may be the only one that holds it.
+    fn answer(self, written: Written) {
+        drop(self.batch);
+        // A caller that went away finds out by settling.
+        let _ = self.answer.send(written);
+    }
+}
+
+impl Lane {
+    /// Writes the batch, alone or with others. A caller that goes away stops nothing.
+    pub(super) async fn write(
+        self: &Arc<Self>,
+        batch: Arc<DecidedBatch>,
+        sessions: &Arc<Sessions>,
+        settings: BatchWriterSettings,
+    ) -> Written {
+        let (answer, written) = oneshot::channel();
+        let begins = {
+            let mut waiting = self.waiting();
+            waiting.batches.push_back(WaitingBatch { batch, answer });
+            !std::mem::replace(&mut waiting.under_way, true)
+        };
+        if begins {
+            tokio::spawn(run(Arc::clone(self), Arc::clone(sessions), settings));
+        }
+        written.await.unwrap_or_else(|_| {
+            let reason = "the task that wrote it ended".to_owned();
+            Err(WriteError::OutcomeUnknown(reason))
+        })
+    }
+
+    /// What is written next, in the order of coming: one batch of a partition, and so many events. `None`
+    /// ends the task.
+    fn next_together(&self) -> Option<Vec<WaitingBatch>> {
+        let mut waiting = self.waiting();
+        let mut together = Vec::new();
+        let mut partitions: HashSet<PartitionId> = HashSet::new();
+        let mut events = 0;
+        while let Some(next) = waiting.batches.front() {
+            events += next.batch.events.len();
+            let fits = together.is_empty() || events <= EVENTS_TOGETHER_MAX;
+            if !fits || !partitions.insert(next.batch.partition) {
+                break;
+            }
+            together.extend(waiting.batches.pop_front());
+        }
+        if together.is_empty() {
+            waiting.under_way = false;
+            return None;
+        }
+        Some(together)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn run(lane: Arc<Lane>, sessions: Arc<Sessions>, settings: BatchWriterSettings) {
+    while let Some(together) = lane.next_together() {
+        // A task of its own: a panic ends one transaction, whose callers are told, and not the lane.
+        let writing = tokio::spawn(write_together(together, Arc::clone(&sessions), settings));
+        if let Err(died) = writing.await {
+            tracing::error!(%died, "a transaction of batches died");
+        }
+    }
+}
+
+async fn write_together(
+    together: Vec<WaitingBatch>,
+    sessions: Arc<Sessions>,
+    settings: BatchWriterSettings,
+) {
+    let batches: Vec<_> = together.iter().map(|it| Arc::clone(&it.batch)).collect();
+    let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
+    metrics::histogram!("axs_batch_together").record(f64::from(count));
+    let written = write(&sessions, &batches, settings).await;
+    drop(batches);
+    match written {
+        Err(error) if count > 1 && !matches!(error, WriteError::OutcomeUnknown(_)) => {
+            tracing::debug!(%error, count, "batches are written apart");
+            metrics::counter!("axs_batch_apart_total").increment(u64::from(count));
+            // The lane does not wait for them: what holds one up must not hold up the others.
+            for waiting in together {
+                tokio::spawn(write_apart(waiting, Arc::clone(&sessions), settings));
+            }
+        }
+        written => {
+            for waiting in together {
+                waiting.answer(written.clone());
+            }
+        }
+    }
+}
+
+async fn write_apart(
+    waiting: WaitingBatch,
+    sessions: Arc<Sessions>,
+    settings: BatchWriterSettings,
+) {
+    let written = write(&sessions, std::slice::from_ref(&waiting.batch), settings).await;
+    waiting.answer(written);
+}

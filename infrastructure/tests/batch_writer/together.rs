@@ -1,0 +1,229 @@
+//! Batches of several partitions in one transaction: they share it, and nothing else.
+
+use crate::fixture::{Consumer, Decider, Log, log_row, offset, on_partitions, partition};
+use crate::rival_session::{RivalSession, until_somebody_waits_for};
+use crate::support::TestDatabase;
+use axs_application::port::batch_writer::{
+    BatchWriter, Culprit, CulpritKind, DecidedBatch, WriteError, WriteReceipt,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+type Writing = JoinHandle<Result<WriteReceipt, WriteError>>;
+
+/// A writer whose lane is held up by a batch of partition 0, which waits for a row that somebody holds.
+struct HeldLane {
+    consumer: Arc<Consumer>,
+    holder: RivalSession,
+    first: Writing,
+}
+
+impl HeldLane {
+    /// `consumer` leads partition 0 under the claim of `decider`.
+    async fn new(test: &TestDatabase, consumer: Arc<Consumer>, decider: &mut Decider) -> Self {
+        let log = log_row(test, 4, "first").await;
+        let mut holder = RivalSession::open(test).await;
+        holder
+            .run("BEGIN; SELECT 1 FROM balance_change_states WHERE account_id = 4 FOR UPDATE")
+            .await
+            .unwrap();
+        let batch = decider.batch().apply(&log, &[("USD", "1", "0")]).decided();
+        let first = write(&consumer, batch);
+        until_somebody_waits_for(test, holder.backend_pid).await;
+        Self {
+            consumer,
+            holder,
+            first,
+        }
+    }
+
+    /// Lets the batch that holds the lane up go on, once these wait behind it.
+    async fn write_together(mut self, batches: Vec<DecidedBatch>) -> Vec<Writing> {
+        let writing: Vec<Writing> = batches
+            .into_iter()
+            .map(|batch| write(&self.consumer, batch))
+            .collect();
+        // Each waits from its first poll on.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.holder.run("COMMIT").await.unwrap();
+        self.first.await.unwrap().unwrap();
+        writing
+    }
+}
+
+fn write(consumer: &Arc<Consumer>, batch: DecidedBatch) -> Writing {
+    let consumer = Arc::clone(consumer);
+    tokio::spawn(async move { consumer.write(batch).await })
+}
+
+/// Partitions 0 to 3 with a leader, whose lane is held up, and a log row for each of 1 to 3.
+async fn scene(test: &TestDatabase) -> (HeldLane, Vec<(Decider, Log)>) {
+    let consumer = Arc::new(Consumer::new(test));
+    let mut parts = Vec::new();
+    for number in 1..4 {
+        let decider = Decider::new(number, consumer.lead(number).await);
+        let log = log_row(test, i64::from(number), "together").await;
+        parts.push((decider, log));
+    }
+    let mut first = Decider::new(0, consumer.lead(0).await);
+    (HeldLane::new(test, consumer, &mut first).await, parts)
+}
+
+fn deposits(parts: &mut [(Decider, Log)]) -> Vec<DecidedBatch> {
+    let batches = parts.iter_mut().map(|(decider, log)| {
+        let batch = decider.batch().apply(log, &[("USD", "5", "0")]);
+        batch.decided()
+    });
+    batches.collect()
+}
+
+async fn stored(test: &TestDatabase, number: i32) -> i64 {
+    let stored = format!("SELECT stored_offset FROM partition_leader_locks WHERE partition = {number}");
+    test.number(&stored).await
+}
+
+async fn balance(test: &TestDatabase, account: i32) -> i64 {
+    let balance = format!(
+        "SELECT coalesce(sum(available), 0)::bigint FROM account_balances WHERE account_id = {account}"
+    );
+    test.number(&balance).await
+}
+
+#[tokio::test]
+async fn what_waits_for_a_busy_lane_is_written_in_one_transaction() {
+    on_partitions(async |test| {
+        let (lane, mut parts) = scene(&test).await;
+        let batches = deposits(&mut parts);
+        for writing in lane.write_together(batches).await {
+            writing.await.unwrap().unwrap();
+        }
+        let transactions = "SELECT count(DISTINCT xmin::text) FROM account_balances
+                             WHERE account_id BETWEEN 1 AND 3";
+        assert_eq!(test.number(transactions).await, 1);
+        for number in 1..4 {
+            assert_eq!((stored(&test, number).await, balance(&test, number).await), (1, 5));
+            let rows = |table: &str| {
+                format!("SELECT partition FROM {table} WHERE account_id = {number}")
+            };
+            assert_eq!(test.number(&rows("ledger_entries")).await, i64::from(number));
+            assert_eq!(test.number(&rows("balance_change_states")).await, i64::from(number));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_that_is_fenced_stops_none_of_the_others() {
+    on_partitions(async |test| {
+        let (lane, mut parts) = scene(&test).await;
+        let batches = deposits(&mut parts);
+        test.execute("UPDATE partition_leases SET expires_at = '-infinity' WHERE partition = 2")
+            .await;
+        Consumer::new(&test.elsewhere()).lead(2).await;
+        let mut writing = lane.write_together(batches).await.into_iter();
+        writing.next().unwrap().await.unwrap().unwrap();
+        let fenced = writing.next().unwrap().await.unwrap();
+        assert_eq!(fenced, Err(WriteError::Fenced));
+        writing.next().unwrap().await.unwrap().unwrap();
+        for (number, (expected, money)) in [(1, (1, 5)), (2, (0, 0)), (3, (1, 5))] {
+            assert_eq!(stored(&test, number).await, expected, "{number}");
+            assert_eq!(balance(&test, number).await, money, "{number}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_culprit_is_found_in_its_own_batch_and_the_others_commit() {
+    on_partitions(async |test| {
+        let (lane, mut parts) = scene(&test).await;
+        let batches = deposits(&mut parts);
+        test.execute(
+            "UPDATE balance_change_states SET fingerprint = decode(repeat('cd', 32), 'hex')
+              WHERE account_id = 3",
+        )
+        .await;
+        let mut writing = lane.write_together(batches).await.into_iter();
+        writing.next().unwrap().await.unwrap().unwrap();
+        writing.next().unwrap().await.unwrap().unwrap();
+        let culprit = Culprit {
+            offset: offset(0),
+            kind: CulpritKind::DiffersFromLog,
+        };
+        let spoilt = writing.next().unwrap().await.unwrap();
+        assert_eq!(spoilt, Err(WriteError::Culprits(vec![culprit])));
+        assert_eq!(balance(&test, 1).await + balance(&test, 2).await, 10);
+        assert_eq!((stored(&test, 3).await, balance(&test, 3).await), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_that_begins_elsewhere_is_told_so_and_the_others_commit() {
+    on_partitions(async |test| {
+        let (lane, mut parts) = scene(&test).await;
+        let batches = deposits(&mut parts);
+        test.execute("UPDATE partition_leader_locks SET stored_offset = 9 WHERE partition = 1")
+            .await;
+        let mut writing = lane.write_together(batches).await.into_iter();
+        let moved = writing.next().unwrap().await.unwrap();
+        assert!(matches!(moved, Err(WriteError::Moved(_))), "{moved:?}");
+        for writing in writing {
+            writing.await.unwrap().unwrap();
+        }
+        assert_eq!(balance(&test, 2).await + balance(&test, 3).await, 10);
+        assert_eq!((stored(&test, 1).await, balance(&test, 1).await), (9, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_whose_leader_row_somebody_holds_waits_alone() {
+    on_partitions(async |test| {
+        let (lane, mut parts) = scene(&test).await;
+        let batches = deposits(&mut parts);
+        let mut stranger = RivalSession::open(&test).await;
+        // On record as it is before any batch of the partition, whose sessions then wait for the row.
+        let consumer = Arc::clone(&lane.consumer);
+        let settled = consumer.writer.settle(partition(2), batches[1].claim).await;
+        assert_eq!(settled, Ok(offset(0)));
+        stranger.freeze_behind_fence(2).await;
+        let mut writing = lane.write_together(batches).await.into_iter();
+        let (first, held, last) = (
+            writing.next().unwrap(),
+            writing.next().unwrap(),
+            writing.next().unwrap(),
+        );
+        first.await.unwrap().unwrap();
+        last.await.unwrap().unwrap();
+        assert!(!held.is_finished(), "it waits for the row");
+        stranger.run("COMMIT").await.unwrap();
+        held.await.unwrap().unwrap();
+        for number in 1..4 {
+            assert_eq!(balance(&test, number).await, 5);
+        }
+    })
+    .await;
+}
+
+/// Two transactions of one partition at once would be two writers.
+#[tokio::test]
+async fn two_batches_of_one_partition_never_share_a_transaction() {
+    on_partitions(async |test| {
+        let (lane, mut parts) = scene(&test).await;
+        let batch = deposits(&mut parts[..1]).remove(0);
+        let mut writing = lane
+            .write_together(vec![batch.clone(), batch])
+            .await
+            .into_iter();
+        writing.next().unwrap().await.unwrap().unwrap();
+        let again = writing.next().unwrap().await.unwrap();
+        assert!(matches!(again, Err(WriteError::Moved(_))), "{again:?}");
+        assert_eq!((stored(&test, 1).await, balance(&test, 1).await), (1, 5));
+        tokio::time::sleep(Duration::ZERO).await;
+    })
+    .await;
+}
