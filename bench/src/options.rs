@@ -112,6 +112,8 @@ pub struct Effort {
     pub base: Duration,
     /// How long each other case submits.
     pub case: Duration,
+    /// How long the base case submits where it is compared with itself under other conditions.
+    pub compared: Duration,
     /// How long one load of the latency scenario lasts.
     pub latency: Duration,
     /// How long one baseline runs.
@@ -126,6 +128,7 @@ impl Effort {
         short_runs: 5,
         base: Duration::from_secs(60),
         case: Duration::from_secs(8),
+        compared: Duration::from_secs(16),
         latency: Duration::from_secs(20),
         baseline: Duration::from_secs(4),
         backlog_events: 1_000_000,
@@ -136,6 +139,7 @@ impl Effort {
         short_runs: 1,
         base: Duration::from_secs(15),
         case: Duration::from_secs(4),
+        compared: Duration::from_secs(8),
         latency: Duration::from_secs(8),
         baseline: Duration::from_secs(2),
         backlog_events: 150_000,

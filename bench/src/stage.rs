@@ -1,5 +1,6 @@
 //! A deployment with accounts that have funds, ready to be measured.
 
+use crate::commit_delay::delay_commits;
 use crate::load::{
     Accounts, Changes, Ending, EventWriter, FUNDED, LoadOutcome, LoadPlan, LoadRun, Pace,
     Population, start,
@@ -64,6 +65,8 @@ pub struct StagePlan {
     pub consumers: usize,
     /// Accounts, numbered from 1.
     pub accounts: i64,
+    /// How much longer each commit takes than the disk needs.
+    pub commit_delay: Option<Duration>,
 }
 
 impl StagePlan {
@@ -76,6 +79,7 @@ impl StagePlan {
             apis: 1,
             consumers: 1,
             accounts: ACCOUNTS,
+            commit_delay: None,
         }
     }
 }
@@ -108,15 +112,19 @@ impl Stage {
             "{}: a deployment with {} API, {} consumer, {} partitions, {} accounts",
             plan.name, plan.apis, plan.consumers, plan.partitions, plan.accounts
         ));
-        let mut deployment = Deployment::builder(&format!("bench_{}", plan.name))
+        let builder = Deployment::builder(&format!("bench_{}", plan.name))
             .with_default_settings()
             .pools(&[PoolShape {
                 name: "retail",
                 shards: SHARDS,
                 partitions: plan.partitions,
             }]);
-        deployment = deployment.apis(plan.apis).consumers(plan.consumers.max(1));
-        let deployment = deployment.start().await?;
+        let mut deployment = builder.prepare().await?;
+        if let Some(delay) = plan.commit_delay {
+            delay_commits(&deployment.database, delay).await?;
+        }
+        builder.lay_out(&deployment).await?;
+        deployment.start(plan.apis, plan.consumers.max(1)).await?;
         deployment
             .led_by(plan.partitions, plan.consumers.max(1))
             .await?;

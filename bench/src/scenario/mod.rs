@@ -10,6 +10,7 @@ mod latency;
 mod reads;
 mod run;
 mod settings;
+mod slow_disk;
 mod take_over;
 
 use crate::options::Effort;
@@ -18,7 +19,7 @@ use crate::screen::Screen;
 use anyhow::Result;
 
 /// Names of all scenarios, in the order in which they run.
-pub const SCENARIOS: [&str; 10] = [
+pub const SCENARIOS: [&str; 11] = [
     "end_to_end",
     "accept",
     "drain",
@@ -27,6 +28,7 @@ pub const SCENARIOS: [&str; 10] = [
     "settings",
     "reads",
     "take_over",
+    "slow_disk",
     "decide",
     "baseline",
 ];
@@ -60,6 +62,7 @@ pub async fn run(name: &str, bench: &mut Bench) -> Result<()> {
         "baseline" => baseline::run(bench).await,
         "factors" => factors::run(bench).await,
         "settings" => settings::run(bench).await,
+        "slow_disk" => slow_disk::run(bench).await,
         other => anyhow::bail!("no scenario {other}"),
     }
 }
