@@ -112,6 +112,8 @@ pub struct Effort {
     pub base: Duration,
     /// How long each other case submits.
     pub case: Duration,
+    /// Drains of the backlog with each way to write it.
+    pub drained_runs: usize,
     /// How long the base case submits where it is compared with itself under other conditions.
     pub compared: Duration,
     /// How long one load of the latency scenario lasts.
@@ -126,6 +128,7 @@ impl Effort {
     const FULL: Self = Self {
         runs: 5,
         short_runs: 5,
+        drained_runs: 3,
         base: Duration::from_secs(60),
         case: Duration::from_secs(8),
         compared: Duration::from_secs(16),
@@ -137,6 +140,7 @@ impl Effort {
     const QUICK: Self = Self {
         runs: 2,
         short_runs: 1,
+        drained_runs: 1,
         base: Duration::from_secs(15),
         case: Duration::from_secs(4),
         compared: Duration::from_secs(8),

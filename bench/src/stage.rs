@@ -10,6 +10,7 @@ use crate::watch::{MetricsPage, Processes, stored, until_stored};
 use anyhow::{Context, Result, bail, ensure};
 use axs_proto::v1::{CreateAccountsRequest, Currency, NewAccount, create_account_result};
 use axs_tests::client::ApiClient;
+use axs_tests::database::Database;
 use axs_tests::deadline::{Look, Patience, until};
 use axs_tests::deployment::{Deployment, PoolShape};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -214,6 +215,22 @@ impl Stage {
         Ok(())
     }
 
+    /// Ends every API process in order: what it logged is on the topic by then.
+    ///
+    /// # Errors
+    /// One does not drain.
+    pub async fn stop_apis(&mut self) -> Result<()> {
+        for mut api in self.deployment.apis.drain(..) {
+            let status = api.process.drain().await?;
+            ensure!(
+                status.success(),
+                "{} ended with {status}",
+                api.process.name()
+            );
+        }
+        Ok(())
+    }
+
     /// A load of requests as in the base case.
     ///
     /// # Errors
@@ -279,20 +296,26 @@ impl Stage {
     /// An event is not final, or a process does not drain.
     pub async fn strike(mut self, all_final: bool) -> Result<()> {
         if all_final {
-            // What the stored offsets have counted is what the rows say.
-            let pending = self.deployment.database.pending_events().await?;
-            ensure!(pending == 0, "{pending} events are not final");
-            let rejected = self
-                .deployment
-                .database
-                .number("SELECT count(*) FROM balance_change_states WHERE status <> 1")
-                .await?;
-            ensure!(rejected == 0, "{rejected} events were not applied");
+            all_applied(&self.deployment.database).await?;
         }
         self.deployment.stop().await?;
         self.deployment.abandon();
         Ok(())
     }
+}
+
+/// Looks whether what the stored offsets have counted is what the rows say.
+///
+/// # Errors
+/// An event is not final, or was not applied.
+pub async fn all_applied(database: &Database) -> Result<()> {
+    let pending = database.pending_events().await?;
+    ensure!(pending == 0, "{pending} events are not final");
+    let rejected = database
+        .number("SELECT count(*) FROM balance_change_states WHERE status <> 1")
+        .await?;
+    ensure!(rejected == 0, "{rejected} events were not applied");
+    Ok(())
 }
 
 /// A writer whose keys no other writer makes.

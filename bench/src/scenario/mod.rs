@@ -2,6 +2,7 @@
 
 mod accept;
 mod baseline;
+mod baseline_bulk;
 mod decide;
 mod drain;
 mod end_to_end;
@@ -19,7 +20,7 @@ use crate::screen::Screen;
 use anyhow::Result;
 
 /// Names of all scenarios, in the order in which they run.
-pub const SCENARIOS: [&str; 11] = [
+pub const SCENARIOS: [&str; 12] = [
     "end_to_end",
     "accept",
     "drain",
@@ -31,6 +32,7 @@ pub const SCENARIOS: [&str; 11] = [
     "slow_disk",
     "decide",
     "baseline",
+    "baseline_bulk",
 ];
 
 /// What a scenario is given.
@@ -60,6 +62,7 @@ pub async fn run(name: &str, bench: &mut Bench) -> Result<()> {
         "take_over" => take_over::run(bench).await,
         "decide" => decide::run(bench).await,
         "baseline" => baseline::run(bench).await,
+        "baseline_bulk" => baseline_bulk::run(bench).await,
         "factors" => factors::run(bench).await,
         "settings" => settings::run(bench).await,
         "slow_disk" => slow_disk::run(bench).await,

@@ -5,7 +5,10 @@ use super::infra::InfraModule;
 use crate::settings::SettingsError;
 use axs_infrastructure::postgres::account_directory::PgAccountDirectory;
 use axs_infrastructure::postgres::balance_store::PgBalanceStore;
-use axs_infrastructure::postgres::batch::PgBatchWriter;
+#[cfg(not(feature = "reference-form"))]
+use axs_infrastructure::postgres::batch::PgBatchWriter as StoreBatchWriter;
+#[cfg(feature = "reference-form")]
+use axs_infrastructure::postgres::batch::ReferenceBatchWriter as StoreBatchWriter;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
 use axs_infrastructure::postgres::currency_registry::PgCurrencyRegistry;
@@ -37,7 +40,7 @@ module! {
         components = [
             #[lazy] PgAccountDirectory,
             #[lazy] PgBalanceStore,
-            #[lazy] PgBatchWriter,
+            #[lazy] StoreBatchWriter,
             #[lazy] PgChangeLog,
             #[lazy] PgChangeLogPartitions,
             #[lazy] PgConsumerRegistry,

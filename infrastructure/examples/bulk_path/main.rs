@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! AXS_TEST_DATABASE_URL=postgres://… AXS_TEST_DATABASE_SOCKET_URL=postgres://… \
-//!     cargo run --release -p axs-infrastructure --example bulk_path
+//!     cargo run --release -p axs-infrastructure --features reference-form --example bulk_path
 //! ```
 //!
 //! Times are of the write alone: log rows are inserted and the batch is decided before.
@@ -21,7 +21,6 @@
 #![expect(clippy::print_stdout, reason = "a table for a person")]
 
 mod measured_form;
-mod reference_form;
 mod smoke;
 mod workload;
 
@@ -71,14 +70,14 @@ async fn measure_all(database: &str) -> Result<(), Failure> {
     );
     for (events, rounds) in SIZES {
         let as_the_driver_leaves_it = vec![
-            MeasuredForm::reference("reference, TCP", &tcp).await?,
+            MeasuredForm::reference("reference, TCP", &tcp, delayed)?,
             MeasuredForm::ours("ours, TCP", &tcp, delayed)?,
         ];
         measure(as_the_driver_leaves_it, &mut workload, events, rounds).await?;
         let tended = vec![
-            MeasuredForm::reference("reference, TCP with NODELAY", &tcp).await?,
+            MeasuredForm::reference("reference, TCP with NODELAY", &tcp, sound)?,
             MeasuredForm::ours("ours, TCP with NODELAY", &tcp, sound)?,
-            MeasuredForm::reference("reference, socket", &socket).await?,
+            MeasuredForm::reference("reference, socket", &socket, sound)?,
             MeasuredForm::ours("ours, socket", &socket, sound)?,
         ];
         measure(tended, &mut workload, events, rounds).await?;

@@ -15,6 +15,8 @@
 mod aside;
 mod diagnosis;
 mod failure;
+#[cfg(feature = "reference-form")]
+mod reference_form;
 mod session;
 mod settings;
 mod settlement;
@@ -23,6 +25,8 @@ mod statement;
 mod transaction;
 
 pub(crate) use failure::is_lock_timeout;
+#[cfg(feature = "reference-form")]
+pub use reference_form::ReferenceBatchWriter;
 pub(crate) use session::millis;
 pub use settings::BatchWriterSettings;
 #[cfg(test)]
@@ -37,6 +41,8 @@ use session::{Sessions, TakenSession};
 use shaku::Component;
 use std::sync::{Arc, OnceLock};
 use transaction::Stop;
+
+const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
 
 /// [`BatchWriter`] by COPY and one CTE, over the writer pool.
 ///
@@ -68,13 +74,7 @@ impl PgBatchWriter {
     /// Made with the first batch: it needs the runtime, which the container knows nothing of.
     fn sessions(&self) -> Arc<Sessions> {
         let sessions = self.sessions.get_or_init(|| {
-            let pool = self.database.writer();
-            let sessions = Arc::new(Sessions::new(pool.clone(), self.settings));
-            tokio::spawn(Sessions::let_go_at_close(
-                Arc::downgrade(&sessions),
-                pool.clone(),
-            ));
-            sessions
+            Sessions::start(self.database.writer(), self.settings, PREPARE_SESSION)
         });
         Arc::clone(sessions)
     }

@@ -17,7 +17,7 @@ use std::fmt;
 use std::time::Instant;
 use uuid::Uuid;
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Why a transaction was not committed.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ async fn fill(connection: &mut PgConnection, batch: &DecidedBatch) -> Result<Wri
 }
 
 /// How long the step took, for operators: a slow batch names its part.
-async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
+pub(super) async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = work.await;
     let seconds = begun.elapsed().as_secs_f64();
@@ -253,7 +253,10 @@ async fn store_offset(connection: &mut PgConnection, batch: &DecidedBatch) -> Re
     }
 }
 
-async fn commit(connection: &mut PgConnection, settings: &BatchWriterSettings) -> Result<(), Stop> {
+pub(super) async fn commit(
+    connection: &mut PgConnection,
+    settings: &BatchWriterSettings,
+) -> Result<(), Stop> {
     match tokio::time::timeout(settings.commit_timeout, connection.execute("COMMIT")).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Stop::at(&error, Phase::Commit)),
