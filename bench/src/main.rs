@@ -5,6 +5,7 @@
 //! `latest`. A run of some scenarios replaces those alone.
 
 mod commit_delay;
+mod fill;
 mod load;
 mod options;
 mod report;

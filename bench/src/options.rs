@@ -122,6 +122,10 @@ pub struct Effort {
     pub baseline: Duration,
     /// Events of the drained backlog.
     pub backlog_events: u64,
+    /// Accounts of a deployment that has grown.
+    pub grown_accounts: i64,
+    /// Its log rows, no more than accounts.
+    pub grown_log_rows: i64,
 }
 
 impl Effort {
@@ -135,6 +139,8 @@ impl Effort {
         latency: Duration::from_secs(20),
         baseline: Duration::from_secs(4),
         backlog_events: 1_000_000,
+        grown_accounts: 10_000_000,
+        grown_log_rows: 5_000_000,
     };
 
     const QUICK: Self = Self {
@@ -147,6 +153,8 @@ impl Effort {
         latency: Duration::from_secs(8),
         baseline: Duration::from_secs(2),
         backlog_events: 150_000,
+        grown_accounts: 1_000_000,
+        grown_log_rows: 500_000,
     };
 }
 

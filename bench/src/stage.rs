@@ -26,7 +26,7 @@ pub const ACCOUNTS: i64 = 100_000;
 pub const PARTITIONS: usize = 4;
 
 /// Shards, whatever the number of partitions.
-const SHARDS: usize = 48;
+pub const SHARDS: usize = 48;
 
 /// Accounts opened by one request, and such requests at once.
 const OPENED_A_REQUEST: usize = 1_000;
@@ -36,7 +36,7 @@ const OPENED_AT_ONCE: usize = 4;
 pub const OTHER_CURRENCIES: usize = 100;
 
 /// What every account gets before anything is measured: more than any run can take.
-const FUNDS: &str = "1000000000";
+pub const FUNDS: &str = "1000000000";
 
 /// HTTP/2 connections of a load.
 const CONNECTIONS: usize = 4;
@@ -109,6 +109,20 @@ impl Stage {
     /// # Errors
     /// A server is away, a process does not start, or something is refused.
     pub async fn set(plan: StagePlan, screen: Screen) -> Result<Self> {
+        let mut stage = Self::unopened(plan, screen).await?;
+        stage.shards = open_accounts(&stage.deployment.client(0)?, plan.accounts).await?;
+        stage.fund().await?;
+        if plan.consumers == 0 {
+            stage.stop_consumers().await?;
+        }
+        Ok(stage)
+    }
+
+    /// The same before the accounts are opened: whoever does it otherwise knows their shards.
+    ///
+    /// # Errors
+    /// A server is away, or a process does not start.
+    pub async fn unopened(plan: StagePlan, screen: Screen) -> Result<Self> {
         screen.say(&format!(
             "{}: a deployment with {} API, {} consumer, {} partitions, {} accounts",
             plan.name, plan.apis, plan.consumers, plan.partitions, plan.accounts
@@ -131,18 +145,12 @@ impl Stage {
             .await?;
         let client = deployment.client(0)?;
         client.register(&currencies()).await?;
-        let shards = open_accounts(&client, plan.accounts).await?;
-        let mut stage = Self {
+        Ok(Self {
             deployment,
-            shards,
+            shards: BTreeMap::new(),
             accounts: (1..=plan.accounts).collect(),
             plan,
-        };
-        stage.fund().await?;
-        if plan.consumers == 0 {
-            stage.stop_consumers().await?;
-        }
-        Ok(stage)
+        })
     }
 
     async fn fund(&self) -> Result<()> {

@@ -7,6 +7,7 @@ mod decide;
 mod drain;
 mod end_to_end;
 mod factors;
+mod growth;
 mod latency;
 mod reads;
 mod run;
@@ -14,13 +15,15 @@ mod settings;
 mod slow_disk;
 mod take_over;
 
+pub use growth::TREND;
+
 use crate::options::Effort;
 use crate::report::Figures;
 use crate::screen::Screen;
 use anyhow::Result;
 
 /// Names of all scenarios, in the order in which they run.
-pub const SCENARIOS: [&str; 12] = [
+pub const SCENARIOS: [&str; 13] = [
     "end_to_end",
     "accept",
     "drain",
@@ -30,6 +33,7 @@ pub const SCENARIOS: [&str; 12] = [
     "reads",
     "take_over",
     "slow_disk",
+    "growth",
     "decide",
     "baseline",
     "baseline_bulk",
@@ -65,6 +69,7 @@ pub async fn run(name: &str, bench: &mut Bench) -> Result<()> {
         "baseline_bulk" => baseline_bulk::run(bench).await,
         "factors" => factors::run(bench).await,
         "settings" => settings::run(bench).await,
+        "growth" => growth::run(bench).await,
         "slow_disk" => slow_disk::run(bench).await,
         other => anyhow::bail!("no scenario {other}"),
     }
