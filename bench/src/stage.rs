@@ -261,16 +261,24 @@ impl Stage {
         Accounts::new(Arc::clone(&self.accounts), population)
     }
 
-    /// Submits so many events fast, without measuring.
+    /// Submits so many events for all accounts alike fast, without measuring.
     ///
     /// # Errors
     /// A request fails.
     pub async fn submit(&self, events: u64) -> Result<LoadOutcome> {
+        self.submit_for(self.drawn(Population::Uniform), events)
+            .await
+    }
+
+    /// The same for these accounts.
+    ///
+    /// # Errors
+    /// A request fails.
+    pub async fn submit_for(&self, accounts: Accounts, events: u64) -> Result<LoadOutcome> {
         let plan = LoadPlan {
             events_a_request: PREPARING_EVENTS_A_REQUEST,
             ..self.load(Pace::Closed { callers: 4 }, Ending::Events(events))?
         };
-        let accounts = self.drawn(Population::Uniform);
         start(plan, writer(accounts, Changes::One), |_, _| {})?
             .outcome()
             .await

@@ -10,11 +10,13 @@ use crate::report::{Series, number};
 use crate::stage::{ACCOUNTS, CALLERS, Stage, StagePlan};
 use anyhow::Result;
 use sqlx::Executor;
+use std::sync::Arc;
 
 /// Steps in which the log rows are added.
 const STEPS: i64 = 5;
 
-/// Events before anything is measured: the processes then have their connections.
+/// Events before anything is measured: the processes then have their connections, and remember what is in
+/// use if it is not too much.
 const WARMING_EVENTS: u64 = 100_000;
 
 /// What a rate is of the small case's in the same round.
@@ -42,9 +44,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         shown(accounts)
     ));
     fill.accounts(1..=accounts).await?;
-    let before = large.stored().await?;
-    let warming = large.submit(WARMING_EVENTS).await?;
-    large.processed(before + warming.accepted).await?;
+    warm(&large, large.drawn(Population::Uniform)).await?;
 
     let mut trends = (Vec::new(), Vec::new());
     for step in 0..=STEPS {
@@ -99,20 +99,20 @@ async fn compare(bench: &mut Bench, small: &Small, large: &Stage) -> Result<()> 
         shown(bench.effort.grown_accounts),
         shown(bench.effort.grown_log_rows)
     );
-    let in_use: Vec<i64> = (1..=ACCOUNTS).collect();
+    let in_use: Arc<[i64]> = (1..=ACCOUNTS).collect();
     for round in 1..=bench.effort.runs {
         let few = small.rate(bench).await?;
+        let many = measure(bench, large, large.drawn(Population::Uniform)).await?;
+        let in_use = Accounts::new(Arc::clone(&in_use), Population::Uniform);
+        // After so many others, they are remembered again first.
+        warm(large, in_use.clone()).await?;
+        let some = measure(bench, large, in_use).await?;
+        let cases = [
+            (Small::NAME.to_owned(), few),
+            (size.clone(), many),
+            (format!("{size}, {} accounts in use", shown(ACCOUNTS)), some),
+        ];
         let mut said = String::new();
-        let mut cases = vec![(Small::NAME.to_owned(), few)];
-        for (case, accounts) in [
-            (size.clone(), large.drawn(Population::Uniform)),
-            (
-                format!("{size}, {} accounts in use", shown(ACCOUNTS)),
-                Accounts::new(in_use.clone(), Population::Uniform),
-            ),
-        ] {
-            cases.push((case, measure(bench, large, accounts).await?));
-        }
         let compared_with = cases.first().map_or(1.0, |(_, ran)| ran.rate());
         for (case, ran) in cases {
             ran.add_to(&case, &mut bench.figures);
@@ -123,7 +123,7 @@ async fn compare(bench: &mut Bench, small: &Small, large: &Stage) -> Result<()> 
             said.push_str(&format!("; {case}: {}", number(ran.rate())));
         }
         bench.screen.say(&format!(
-            "growth: round {round} of {}{said} events/s final",
+            "growth: round {round} of {}: events/s final{said}",
             bench.effort.runs
         ));
     }
@@ -152,6 +152,12 @@ impl Small {
     }
 }
 
+async fn warm(stage: &Stage, accounts: Accounts) -> Result<()> {
+    let before = stage.stored().await?;
+    let warming = stage.submit_for(accounts, WARMING_EVENTS).await?;
+    stage.processed(before + warming.accepted).await
+}
+
 async fn measure(bench: &Bench, stage: &Stage, accounts: Accounts) -> Result<Ran> {
     let pace = Pace::Closed { callers: CALLERS };
     let plan = stage.load(pace, Ending::After(bench.effort.case))?;
@@ -159,5 +165,8 @@ async fn measure(bench: &Bench, stage: &Stage, accounts: Accounts) -> Result<Ran
 }
 
 fn shown(rows: i64) -> String {
+    if rows == 0 {
+        return "no".to_owned();
+    }
     number(count(rows.unsigned_abs()))
 }
