@@ -48,10 +48,10 @@ fuzz: ## what reads bytes from outside, each target for FUZZ_SECONDS=60
 	@BOLERO_RANDOM_TEST_TIME_MS=$$(($(FUZZ_SECONDS) * 1000)) \
 	  cargo test -p axs-infrastructure --locked --lib fuzz:: -- --nocapture --skip is_caught
 
-bench: ## measure the whole, up to an hour (BENCH=part,of,names); writes bench/latest.json
+bench: ## measure the whole, up to an hour and a half (BENCH=part,of,names); writes bench/latest.json
 	@tests/servers/measure.sh
 
-bench-quick: ## the same in about 5 minutes: for a look; writes bench/quick.json
+bench-quick: ## the same in about 11 minutes: for a look; writes bench/quick.json
 	@tests/servers/measure.sh --quick
 
 perf-smoke: ## the bulk path beside the reference form: fails when it has lost a third

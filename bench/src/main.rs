@@ -4,6 +4,8 @@
 //! `bench/latest.md` and the plots to `bench/plots/`; a quick run writes `quick` in place of
 //! `latest`. A run of some scenarios replaces those alone.
 
+mod commit_delay;
+mod fill;
 mod load;
 mod options;
 mod report;

@@ -1,5 +1,6 @@
 //! A deployment with accounts that have funds, ready to be measured.
 
+use crate::commit_delay::delay_commits;
 use crate::load::{
     Accounts, Changes, Ending, EventWriter, FUNDED, LoadOutcome, LoadPlan, LoadRun, Pace,
     Population, start,
@@ -9,6 +10,7 @@ use crate::watch::{MetricsPage, Processes, stored, until_stored};
 use anyhow::{Context, Result, bail, ensure};
 use axs_proto::v1::{CreateAccountsRequest, Currency, NewAccount, create_account_result};
 use axs_tests::client::ApiClient;
+use axs_tests::database::Database;
 use axs_tests::deadline::{Look, Patience, until};
 use axs_tests::deployment::{Deployment, PoolShape};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -24,7 +26,7 @@ pub const ACCOUNTS: i64 = 100_000;
 pub const PARTITIONS: usize = 4;
 
 /// Shards, whatever the number of partitions.
-const SHARDS: usize = 48;
+pub const SHARDS: usize = 48;
 
 /// Accounts opened by one request, and such requests at once.
 const OPENED_A_REQUEST: usize = 1_000;
@@ -34,7 +36,7 @@ const OPENED_AT_ONCE: usize = 4;
 pub const OTHER_CURRENCIES: usize = 100;
 
 /// What every account gets before anything is measured: more than any run can take.
-const FUNDS: &str = "1000000000";
+pub const FUNDS: &str = "1000000000";
 
 /// HTTP/2 connections of a load.
 const CONNECTIONS: usize = 4;
@@ -64,6 +66,8 @@ pub struct StagePlan {
     pub consumers: usize,
     /// Accounts, numbered from 1.
     pub accounts: i64,
+    /// How much longer each commit takes than the disk needs.
+    pub commit_delay: Option<Duration>,
 }
 
 impl StagePlan {
@@ -76,6 +80,7 @@ impl StagePlan {
             apis: 1,
             consumers: 1,
             accounts: ACCOUNTS,
+            commit_delay: None,
         }
     }
 }
@@ -104,36 +109,48 @@ impl Stage {
     /// # Errors
     /// A server is away, a process does not start, or something is refused.
     pub async fn set(plan: StagePlan, screen: Screen) -> Result<Self> {
+        let mut stage = Self::unopened(plan, screen).await?;
+        stage.shards = open_accounts(&stage.deployment.client(0)?, plan.accounts).await?;
+        stage.fund().await?;
+        if plan.consumers == 0 {
+            stage.stop_consumers().await?;
+        }
+        Ok(stage)
+    }
+
+    /// The same before the accounts are opened: whoever does it otherwise knows their shards.
+    ///
+    /// # Errors
+    /// A server is away, or a process does not start.
+    pub async fn unopened(plan: StagePlan, screen: Screen) -> Result<Self> {
         screen.say(&format!(
             "{}: a deployment with {} API, {} consumer, {} partitions, {} accounts",
             plan.name, plan.apis, plan.consumers, plan.partitions, plan.accounts
         ));
-        let mut deployment = Deployment::builder(&format!("bench_{}", plan.name))
+        let builder = Deployment::builder(&format!("bench_{}", plan.name))
             .with_default_settings()
             .pools(&[PoolShape {
                 name: "retail",
                 shards: SHARDS,
                 partitions: plan.partitions,
             }]);
-        deployment = deployment.apis(plan.apis).consumers(plan.consumers.max(1));
-        let deployment = deployment.start().await?;
+        let mut deployment = builder.prepare().await?;
+        if let Some(delay) = plan.commit_delay {
+            delay_commits(&deployment.database, delay).await?;
+        }
+        builder.lay_out(&deployment).await?;
+        deployment.start(plan.apis, plan.consumers.max(1)).await?;
         deployment
             .led_by(plan.partitions, plan.consumers.max(1))
             .await?;
         let client = deployment.client(0)?;
         client.register(&currencies()).await?;
-        let shards = open_accounts(&client, plan.accounts).await?;
-        let mut stage = Self {
+        Ok(Self {
             deployment,
-            shards,
+            shards: BTreeMap::new(),
             accounts: (1..=plan.accounts).collect(),
             plan,
-        };
-        stage.fund().await?;
-        if plan.consumers == 0 {
-            stage.stop_consumers().await?;
-        }
-        Ok(stage)
+        })
     }
 
     async fn fund(&self) -> Result<()> {
@@ -206,6 +223,22 @@ impl Stage {
         Ok(())
     }
 
+    /// Ends every API process in order: what it logged is on the topic by then.
+    ///
+    /// # Errors
+    /// One does not drain.
+    pub async fn stop_apis(&mut self) -> Result<()> {
+        for mut api in self.deployment.apis.drain(..) {
+            let status = api.process.drain().await?;
+            ensure!(
+                status.success(),
+                "{} ended with {status}",
+                api.process.name()
+            );
+        }
+        Ok(())
+    }
+
     /// A load of requests as in the base case.
     ///
     /// # Errors
@@ -228,16 +261,24 @@ impl Stage {
         Accounts::new(Arc::clone(&self.accounts), population)
     }
 
-    /// Submits so many events fast, without measuring.
+    /// Submits so many events for all accounts alike fast, without measuring.
     ///
     /// # Errors
     /// A request fails.
     pub async fn submit(&self, events: u64) -> Result<LoadOutcome> {
+        self.submit_for(self.drawn(Population::Uniform), events)
+            .await
+    }
+
+    /// The same for these accounts.
+    ///
+    /// # Errors
+    /// A request fails.
+    pub async fn submit_for(&self, accounts: Accounts, events: u64) -> Result<LoadOutcome> {
         let plan = LoadPlan {
             events_a_request: PREPARING_EVENTS_A_REQUEST,
             ..self.load(Pace::Closed { callers: 4 }, Ending::Events(events))?
         };
-        let accounts = self.drawn(Population::Uniform);
         start(plan, writer(accounts, Changes::One), |_, _| {})?
             .outcome()
             .await
@@ -271,20 +312,26 @@ impl Stage {
     /// An event is not final, or a process does not drain.
     pub async fn strike(mut self, all_final: bool) -> Result<()> {
         if all_final {
-            // What the stored offsets have counted is what the rows say.
-            let pending = self.deployment.database.pending_events().await?;
-            ensure!(pending == 0, "{pending} events are not final");
-            let rejected = self
-                .deployment
-                .database
-                .number("SELECT count(*) FROM balance_change_states WHERE status <> 1")
-                .await?;
-            ensure!(rejected == 0, "{rejected} events were not applied");
+            all_applied(&self.deployment.database).await?;
         }
         self.deployment.stop().await?;
         self.deployment.abandon();
         Ok(())
     }
+}
+
+/// Looks whether what the stored offsets have counted is what the rows say.
+///
+/// # Errors
+/// An event is not final, or was not applied.
+pub async fn all_applied(database: &Database) -> Result<()> {
+    let pending = database.pending_events().await?;
+    ensure!(pending == 0, "{pending} events are not final");
+    let rejected = database
+        .number("SELECT count(*) FROM balance_change_states WHERE status <> 1")
+        .await?;
+    ensure!(rejected == 0, "{rejected} events were not applied");
+    Ok(())
 }
 
 /// A writer whose keys no other writer makes.

@@ -1,5 +1,8 @@
 //! The `bootstrap` program.
 
+#[cfg(feature = "reference-form")]
+compile_error!("the form of the reference report is for measurements: build bootstrap-reference");
+
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
 

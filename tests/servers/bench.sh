@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 cd "$here/../.."
 
 if [ "${2:-}" = inside ]; then
-    cargo run --release --locked -p axs-infrastructure --example "$1"
+    cargo run --release --locked -p axs-infrastructure --features reference-form --example "$1"
 else
     exec "$here/with_servers.sh" "$here/bench.sh" "${1:?which measurement?}" inside
 fi

@@ -13,6 +13,9 @@ check_fmt() {
 check_clippy() {
     cargo clippy --version >/dev/null 2>&1 || { echo '[lint] clippy is not installed: not checked' >&2; return 0; }
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    # What only the build that is measured against has.
+    cargo clippy --workspace --lib --bin bootstrap-reference --example bulk_path --locked \
+        --features bootstrap/reference-form,axs-infrastructure/reference-form -- -D warnings
 }
 
 check_buf() {

@@ -11,5 +11,8 @@ fi
 shift
 echo '[bench] building (the first build takes minutes)' >&2
 cargo build --release --locked -p bootstrap -p axs-bench --bins >&2
+# The consumer that ours is measured against; the same packages, so that dependencies are built once.
+cargo build --release --locked -p bootstrap -p axs-bench --features bootstrap/reference-form \
+    --bin bootstrap-reference >&2
 [ -z "${BENCH:-}" ] || set -- "$@" --only "$BENCH"
 "$("$here/target_dir.sh")/release/axs-bench" "$@"

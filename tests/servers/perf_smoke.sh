@@ -7,6 +7,6 @@ cd "$here/../.."
 
 [ "${1:-}" = inside ] || exec "$here/with_servers.sh" "$here/perf_smoke.sh" inside
 
-# With the whole workspace, so that nothing is built with other features than for the tests.
-cargo build --workspace --locked --example bulk_path >&2
+# With the whole workspace, so that no dependency is built with other features than for the tests.
+cargo build --workspace --locked --features axs-infrastructure/reference-form --example bulk_path >&2
 "$("$here/target_dir.sh")/debug/examples/bulk_path" --smoke

@@ -42,7 +42,7 @@ pub struct Series {
     pub measure: String,
     /// Its unit.
     pub unit: String,
-    /// Seconds since the first submit, and the value.
+    /// Seconds since the first submit, or what the measure is by, and the value.
     pub points: Vec<(f64, f64)>,
 }
 

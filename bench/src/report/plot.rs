@@ -1,6 +1,7 @@
 //! The plots of the docs, as SVG.
 
 use super::{Figure, Report, ScenarioReport};
+use crate::scenario::TREND;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use std::path::Path;
@@ -41,6 +42,9 @@ pub fn draw(report: &Report, folder: &Path) -> Result<()> {
     if let Some(latency) = report.scenarios.get("latency") {
         percentiles(latency, "logged", &folder.join("latency_logged.svg"))?;
         percentiles(latency, "final and told", &folder.join("latency_final.svg"))?;
+    }
+    if let Some(growth) = report.scenarios.get("growth") {
+        by_log_rows(growth, &folder.join("growth.svg"))?;
     }
     if let Some(base) = report.scenarios.get("end_to_end") {
         steps(base, &folder.join("batch_time.svg"))?;
@@ -98,6 +102,22 @@ fn percentiles(latency: &ScenarioReport, what: &str, path: &Path) -> Result<()> 
         title: &title,
         across: "% of the sustained rate",
         up: "ms",
+    };
+    lines_plot(path, &labels, &lines)
+}
+
+fn by_log_rows(growth: &ScenarioReport, path: &Path) -> Result<()> {
+    let trends = growth.series.iter().filter(|it| it.measure == TREND);
+    let lines: Vec<Line> = trends
+        .map(|series| Line {
+            name: series.case.clone(),
+            points: series.points.clone(),
+        })
+        .collect();
+    let labels = Labels {
+        title: "Throughput by log rows, measured in turn",
+        across: "million log rows of the larger deployment",
+        up: "events/s",
     };
     lines_plot(path, &labels, &lines)
 }

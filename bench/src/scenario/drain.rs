@@ -4,11 +4,16 @@ use super::Bench;
 use super::run::count;
 use crate::report::number;
 use crate::stage::{Stage, StagePlan};
-use crate::watch::{CpuWatch, MetricsPage, until_stored};
+use crate::watch::{CpuWatch, MetricsPage, stored, until_stored};
 use anyhow::{Context, Result};
+use axs_tests::process::Process;
+use sqlx::PgPool;
 use std::time::Instant;
 
 const CASE: &str = "uniform, 1 change";
+
+/// The rate of a drain.
+pub const RATE: &str = "final, from the first commit on";
 
 /// Runs it.
 pub async fn run(bench: &mut Bench) -> Result<()> {
@@ -25,47 +30,82 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         ));
         stage.submit(events).await?;
         stage.all_published().await?;
-        drain_once(&mut stage, bench, events).await?;
+        let pool = stage.deployment.database.pool.clone();
+        let drain = Drain::before(CASE, events, pool).await?;
+        let consumer = stage.deployment.spawn_consumer(&[])?;
+        let rate = drain.run(&mut stage, consumer, bench).await?;
+        bench
+            .screen
+            .say(&format!("drain: {} events/s", number(rate)));
         stage.stop_consumers().await?;
     }
     stage.strike(true).await
 }
 
-async fn drain_once(stage: &mut Stage, bench: &mut Bench, events: u64) -> Result<()> {
-    let pool = stage.deployment.database.pool.clone();
-    let before = stage.stored().await?;
-    let began = Instant::now();
-    // Watched from its start on, not only once it is ready.
-    let consumer = stage.deployment.spawn_consumer(&[])?;
-    stage.deployment.consumers.push(consumer);
-    let cpu = CpuWatch::start(stage.processes()?, pool.clone()).await?;
-    let first = until_stored(&pool, before + 1).await?;
-    let stored_first = stage.stored().await? - before;
-    let counted_from = Instant::now();
-    let last = until_stored(&pool, before + events).await?;
-    let cpu = cpu.end().await?;
-    let consumer = stage.deployment.consumers.first().context("no consumer")?;
-    let metrics = MetricsPage::read(consumer.ops()).await?;
-    let seconds = (last - counted_from).as_secs_f64();
-    let rate = count(events - stored_first) / seconds;
-    bench
-        .screen
-        .say(&format!("drain: {} events/s", number(rate)));
-    let figures = &mut bench.figures;
-    figures.add(CASE, "final, from the first commit on", "events/s", rate);
-    let whole = (last - began).as_secs_f64();
-    figures.add(
-        CASE,
-        "final, from the start on",
-        "events/s",
-        count(events) / whole,
-    );
-    let cold = (first - began).as_secs_f64() * 1e3;
-    figures.add(CASE, "start to first commit", "ms", cold);
-    if let Some(mean) = metrics.mean("axs_batch_events") {
-        figures.add(CASE, "events a batch", "events", mean);
+/// A backlog that a consumer shall drain.
+pub struct Drain<'a> {
+    case: &'a str,
+    events: u64,
+    pool: PgPool,
+    stored_before: u64,
+    began: Instant,
+}
+
+impl<'a> Drain<'a> {
+    /// Time counts from here: the consumer is to be started next.
+    ///
+    /// # Errors
+    /// PostgreSQL is away.
+    pub async fn before(case: &'a str, events: u64, pool: PgPool) -> Result<Self> {
+        Ok(Self {
+            case,
+            events,
+            stored_before: stored(&pool).await?,
+            pool,
+            began: Instant::now(),
+        })
     }
-    cpu.add_to(CASE, events, last - began, figures);
-    metrics.add_steps_to(CASE, figures);
-    Ok(())
+
+    /// Watches the consumer from its start on, not only once it is ready; gives the events a second from
+    /// its first commit on.
+    ///
+    /// # Errors
+    /// It does not come to the end.
+    pub async fn run(self, stage: &mut Stage, consumer: Process, bench: &mut Bench) -> Result<f64> {
+        let Self {
+            case,
+            events,
+            pool,
+            stored_before: before,
+            began,
+        } = self;
+        stage.deployment.consumers.push(consumer);
+        let cpu = CpuWatch::start(stage.processes()?, pool.clone()).await?;
+        let first = until_stored(&pool, before + 1).await?;
+        let stored_first = stored(&pool).await? - before;
+        let counted_from = Instant::now();
+        let last = until_stored(&pool, before + events).await?;
+        let cpu = cpu.end().await?;
+        let consumer = stage.deployment.consumers.first().context("no consumer")?;
+        let metrics = MetricsPage::read(consumer.ops()).await?;
+        let seconds = (last - counted_from).as_secs_f64();
+        let rate = count(events - stored_first) / seconds;
+        let figures = &mut bench.figures;
+        figures.add(case, RATE, "events/s", rate);
+        let whole = (last - began).as_secs_f64();
+        figures.add(
+            case,
+            "final, from the start on",
+            "events/s",
+            count(events) / whole,
+        );
+        let cold = (first - began).as_secs_f64() * 1e3;
+        figures.add(case, "start to first commit", "ms", cold);
+        if let Some(mean) = metrics.mean("axs_batch_events") {
+            figures.add(case, "events a batch", "events", mean);
+        }
+        cpu.add_to(case, events, last - began, figures);
+        metrics.add_steps_to(case, figures);
+        Ok(rate)
+    }
 }

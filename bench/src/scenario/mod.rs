@@ -2,15 +2,20 @@
 
 mod accept;
 mod baseline;
+mod baseline_bulk;
 mod decide;
 mod drain;
 mod end_to_end;
 mod factors;
+mod growth;
 mod latency;
 mod reads;
 mod run;
 mod settings;
+mod slow_disk;
 mod take_over;
+
+pub use growth::TREND;
 
 use crate::options::Effort;
 use crate::report::Figures;
@@ -18,7 +23,7 @@ use crate::screen::Screen;
 use anyhow::Result;
 
 /// Names of all scenarios, in the order in which they run.
-pub const SCENARIOS: [&str; 10] = [
+pub const SCENARIOS: [&str; 13] = [
     "end_to_end",
     "accept",
     "drain",
@@ -27,8 +32,11 @@ pub const SCENARIOS: [&str; 10] = [
     "settings",
     "reads",
     "take_over",
+    "slow_disk",
+    "growth",
     "decide",
     "baseline",
+    "baseline_bulk",
 ];
 
 /// What a scenario is given.
@@ -58,8 +66,11 @@ pub async fn run(name: &str, bench: &mut Bench) -> Result<()> {
         "take_over" => take_over::run(bench).await,
         "decide" => decide::run(bench).await,
         "baseline" => baseline::run(bench).await,
+        "baseline_bulk" => baseline_bulk::run(bench).await,
         "factors" => factors::run(bench).await,
         "settings" => settings::run(bench).await,
+        "growth" => growth::run(bench).await,
+        "slow_disk" => slow_disk::run(bench).await,
         other => anyhow::bail!("no scenario {other}"),
     }
 }

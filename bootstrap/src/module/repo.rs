@@ -5,8 +5,15 @@ use super::infra::InfraModule;
 use crate::settings::SettingsError;
 use axs_infrastructure::postgres::account_directory::PgAccountDirectory;
 use axs_infrastructure::postgres::balance_store::PgBalanceStore;
+#[cfg(not(feature = "reference-form"))]
 use axs_infrastructure::postgres::batch::{
-    BatchWriterSettings, PgBatchWriter, PgBatchWriterParameters,
+    BatchWriterSettings, PgBatchWriter as StoreBatchWriter,
+    PgBatchWriterParameters as StoreBatchWriterParameters,
+};
+#[cfg(feature = "reference-form")]
+use axs_infrastructure::postgres::batch::{
+    BatchWriterSettings, ReferenceBatchWriter as StoreBatchWriter,
+    ReferenceBatchWriterParameters as StoreBatchWriterParameters,
 };
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::change_log_partitions::PgChangeLogPartitions;
@@ -39,7 +46,7 @@ module! {
         components = [
             #[lazy] PgAccountDirectory,
             #[lazy] PgBalanceStore,
-            #[lazy] PgBatchWriter,
+            #[lazy] StoreBatchWriter,
             #[lazy] PgChangeLog,
             #[lazy] PgChangeLogPartitions,
             #[lazy] PgConsumerRegistry,
@@ -91,6 +98,8 @@ pub fn repo_module(
             key_prefix,
             events_topic: config.settings().kafka.events_topic.clone(),
         })
-        .with_component_parameters::<PgBatchWriter>(PgBatchWriterParameters { settings: writing })
+        .with_component_parameters::<StoreBatchWriter>(StoreBatchWriterParameters {
+            settings: writing,
+        })
         .build())
 }

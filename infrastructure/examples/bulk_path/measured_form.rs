@@ -1,10 +1,11 @@
 //! The two forms behind one face.
 
-use crate::reference_form::ReferenceForm;
 use crate::workload::{Workload, pools};
 use axs_application::port::batch_writer::BatchWriter;
-use axs_infrastructure::postgres::batch::{BatchWriterSettings, PgBatchWriter};
-use axs_infrastructure::postgres::pool::PgDatabase;
+use axs_infrastructure::postgres::batch::{
+    BatchWriterSettings, PgBatchWriter, ReferenceBatchWriter,
+};
+use axs_infrastructure::postgres::pool::{Database, PgDatabase};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,7 @@ pub type Failure = Box<dyn std::error::Error>;
 
 pub struct MeasuredForm {
     name: &'static str,
-    kind: Kind,
-}
-
-enum Kind {
-    Ours(Box<PgBatchWriter>),
-    Reference(ReferenceForm),
+    writer: Box<dyn BatchWriter>,
 }
 
 impl MeasuredForm {
@@ -26,17 +22,22 @@ impl MeasuredForm {
         address: &str,
         settings: BatchWriterSettings,
     ) -> Result<Self, Failure> {
-        let database = Arc::new(PgDatabase::new(pools(address)?));
+        let writer = PgBatchWriter::new(database(address)?, settings);
         Ok(Self {
             name,
-            kind: Kind::Ours(Box::new(PgBatchWriter::new(database, settings))),
+            writer: Box::new(writer),
         })
     }
 
-    pub async fn reference(name: &'static str, address: &str) -> Result<Self, Failure> {
+    pub fn reference(
+        name: &'static str,
+        address: &str,
+        settings: BatchWriterSettings,
+    ) -> Result<Self, Failure> {
+        let writer = ReferenceBatchWriter::new(database(address)?, settings);
         Ok(Self {
             name,
-            kind: Kind::Reference(ReferenceForm::connect(address).await?),
+            writer: Box::new(writer),
         })
     }
 
@@ -48,12 +49,11 @@ impl MeasuredForm {
     pub async fn write(&self, workload: &mut Workload, events: usize) -> Result<Duration, Failure> {
         let batch = Arc::new(workload.next_batch(events).await?);
         let begun = Instant::now();
-        match &self.kind {
-            Kind::Ours(writer) => {
-                writer.write(batch).await?;
-            }
-            Kind::Reference(form) => form.write(&batch).await?,
-        }
+        self.writer.write(batch).await?;
         Ok(begun.elapsed())
     }
+}
+
+fn database(address: &str) -> Result<Arc<dyn Database>, Failure> {
+    Ok(Arc::new(PgDatabase::new(pools(address)?)))
 }

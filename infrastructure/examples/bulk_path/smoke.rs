@@ -26,9 +26,10 @@ const TRIES: usize = 3;
 pub async fn check(database: &str) -> Result<(), Failure> {
     let address = workload::address_in(&variable(TCP_URL)?, database)?;
     let mut workload = Workload::prepare(&address).await?;
+    let settings = BatchWriterSettings::default();
     let forms = [
-        MeasuredForm::reference("reference", &address).await?,
-        MeasuredForm::ours("ours", &address, BatchWriterSettings::default())?,
+        MeasuredForm::reference("reference", &address, settings)?,
+        MeasuredForm::ours("ours", &address, settings)?,
     ];
     for (events, was) in RATIOS {
         let least = was * (1.0 - LOSS_MAX);

@@ -113,10 +113,28 @@ impl Deployment {
         self.spawn("consumer", more)
     }
 
+    /// The same, of another build of `bootstrap`.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn_consumer_of(&mut self, binary: &Path, more: &[(&str, &str)]) -> Result<Process> {
+        self.spawn_of(binary, "consumer", more)
+    }
+
     fn spawn(&mut self, subcommand: &str, more: &[(&str, &str)]) -> Result<Process> {
+        let binary = self.binary.clone();
+        self.spawn_of(&binary, subcommand, more)
+    }
+
+    fn spawn_of(
+        &mut self,
+        binary: &Path,
+        subcommand: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Process> {
         self.started += 1;
         let ops = port::free()?;
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(binary);
         self.environment.apply(&mut command);
         command
             .arg(subcommand)

@@ -8,7 +8,7 @@
 //! | (b) | row by row, many events a transaction |
 //! | (d) | the floor: COPY of the same bytes into a table with a primary key |
 //!
-//! The form of the reference report, (c), is compared with ours by `make bench-bulk_path`.
+//! The form of the reference report, (c), is the scenario `baseline_bulk`.
 
 mod event;
 
@@ -51,14 +51,17 @@ enum Form {
 }
 
 /// A baseline.
-struct Case {
-    name: &'static str,
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// Its name in tables.
+    pub name: &'static str,
     form: Form,
     connections: usize,
     hot: bool,
 }
 
-const CASES: [Case; 11] = [
+/// Baseline (a) over accounts that are drawn alike.
+pub const ONE_A_TRANSACTION: [Case; 3] = [
     case(
         "(a) one event a transaction, 1 connection",
         Form::One,
@@ -67,6 +70,12 @@ const CASES: [Case; 11] = [
     ),
     case("(a) 16 connections", Form::One, 16, false),
     case("(a) 64 connections", Form::One, 64, false),
+];
+
+const CASES: [Case; 11] = [
+    ONE_A_TRANSACTION[0],
+    ONE_A_TRANSACTION[1],
+    ONE_A_TRANSACTION[2],
     case("(a) 1 connection, one hot account", Form::One, 1, true),
     case("(a) 16 connections, one hot account", Form::One, 16, true),
     case("(a) 64 connections, one hot account", Form::One, 64, true),
@@ -117,15 +126,9 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
 }
 
 async fn measure_all(bench: &mut Bench, database: &Database) -> Result<()> {
-    let mut connection = connect(&database.url).await?;
-    connection.execute(SCHEMA).await?;
-    connection.execute("VACUUM ANALYZE").await?;
+    furnish(database).await?;
     for round in 1..=bench.effort.short_runs {
         for case in &CASES {
-            // Each begins with empty logs, so that the order of the cases does not matter.
-            connection
-                .execute("TRUNCATE baseline_logs, baseline_entries, baseline_floor")
-                .await?;
             let rate = measure(database, case, bench.effort.baseline).await?;
             bench.figures.add(case.name, "committed", "events/s", rate);
             bench.screen.say(&format!(
@@ -136,12 +139,31 @@ async fn measure_all(bench: &mut Bench, database: &Database) -> Result<()> {
             ));
         }
     }
-    connection.close().await?;
     Ok(())
 }
 
-/// Events a second that all connections commit.
-async fn measure(database: &Database, case: &Case, time: Duration) -> Result<f64> {
+/// Makes the tables, and the balances.
+///
+/// # Errors
+/// PostgreSQL is away.
+pub async fn furnish(database: &Database) -> Result<()> {
+    let mut connection = connect(&database.url).await?;
+    connection.execute(SCHEMA).await?;
+    connection.execute("VACUUM ANALYZE").await?;
+    Ok(connection.close().await?)
+}
+
+/// Events a second that all connections commit. They are new each time, and the logs empty, so that
+/// the order of the cases does not matter.
+///
+/// # Errors
+/// A statement fails.
+pub async fn measure(database: &Database, case: &Case, time: Duration) -> Result<f64> {
+    let mut connection = connect(&database.url).await?;
+    connection
+        .execute("TRUNCATE baseline_logs, baseline_entries, baseline_floor")
+        .await?;
+    connection.close().await?;
     let url = match (case.form, env::var(SOCKET_URL)) {
         (Form::Floor, Ok(socket)) => {
             let mut url = Url::parse(&socket).context(SOCKET_URL)?;

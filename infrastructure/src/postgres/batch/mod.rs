@@ -17,6 +17,8 @@ mod aside;
 mod diagnosis;
 mod failure;
 mod lane;
+#[cfg(feature = "reference-form")]
+mod reference_form;
 mod session;
 mod settings;
 mod settlement;
@@ -25,6 +27,8 @@ mod statement;
 mod transaction;
 
 pub(crate) use failure::is_lock_timeout;
+#[cfg(feature = "reference-form")]
+pub use reference_form::{ReferenceBatchWriter, ReferenceBatchWriterParameters};
 pub(crate) use session::millis;
 pub use settings::BatchWriterSettings;
 #[cfg(test)]
@@ -40,6 +44,8 @@ use session::{Sessions, TakenSession};
 use shaku::Component;
 use std::sync::{Arc, OnceLock};
 use transaction::Stop;
+
+const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
 
 /// [`BatchWriter`] by COPY and one CTE, over the writer pool.
 ///
@@ -77,12 +83,7 @@ impl PgBatchWriter {
     /// Made with the first batch: it needs the runtime, which the container knows nothing of.
     fn running(&self) -> &Running {
         self.running.get_or_init(|| {
-            let pool = self.database.writer();
-            let sessions = Arc::new(Sessions::new(pool.clone(), self.settings));
-            tokio::spawn(Sessions::let_go_at_close(
-                Arc::downgrade(&sessions),
-                pool.clone(),
-            ));
+            let sessions = Sessions::start(self.database.writer(), self.settings, PREPARE_SESSION);
             let lanes = (0..self.settings.lanes.max(1)).map(|_| Arc::default());
             Running {
                 sessions,

@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
 const RECORD_BACKEND: &str = include_str!("../sql/batch/record_backend.sql");
 
 /// A connection that is ready to write batches. Dropped, it is closed.
@@ -40,6 +39,8 @@ impl WriterSession {
 pub(super) struct Sessions {
     pool: PgPool,
     settings: BatchWriterSettings,
+    /// What a connection is told before its first batch.
+    prepare: &'static str,
     slots: Arc<Semaphore>,
     /// The least recently used first.
     idle: Mutex<Vec<WriterSession>>,
@@ -57,11 +58,26 @@ pub(super) struct TakenSession {
 }
 
 impl Sessions {
-    pub(super) fn new(pool: PgPool, settings: BatchWriterSettings) -> Self {
+    /// None yet; each will be told `prepare`. Needs the runtime, which the container knows nothing of.
+    pub(super) fn start(
+        pool: &PgPool,
+        settings: BatchWriterSettings,
+        prepare: &'static str,
+    ) -> Arc<Self> {
+        let sessions = Arc::new(Self::new(pool.clone(), settings, prepare));
+        tokio::spawn(Self::let_go_at_close(
+            Arc::downgrade(&sessions),
+            pool.clone(),
+        ));
+        sessions
+    }
+
+    fn new(pool: PgPool, settings: BatchWriterSettings, prepare: &'static str) -> Self {
         let count = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
         Self {
             pool,
             settings,
+            prepare,
             slots: Arc::new(Semaphore::new(count)),
             idle: Mutex::new(Vec::new()),
             opened: AtomicU64::new(0),
@@ -135,7 +151,7 @@ impl Sessions {
     }
 
     /// Lets go of the idle sessions once the pool closes, which waits for them.
-    pub(super) async fn let_go_at_close(sessions: Weak<Self>, pool: PgPool) {
+    async fn let_go_at_close(sessions: Weak<Self>, pool: PgPool) {
         pool.close_event().await;
         if let Some(sessions) = sessions.upgrade() {
             lock(&sessions.idle).clear();
@@ -174,7 +190,7 @@ impl Sessions {
             settings.staging_megabytes,
         );
         connection.execute(AssertSqlSafe(bounds)).await?;
-        sqlx::raw_sql(PREPARE_SESSION)
+        sqlx::raw_sql(self.prepare)
             .execute(&mut *connection)
             .await?;
         Ok(WriterSession {

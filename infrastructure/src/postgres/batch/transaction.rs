@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Why a transaction was not committed.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ async fn fill(
 }
 
 /// How long the step took, for operators: a slow batch names its part.
-async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
+pub(super) async fn timed<T>(step: &'static str, work: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = work.await;
     let seconds = begun.elapsed().as_secs_f64();
@@ -304,7 +304,10 @@ fn column<'b, T>(
     batches.iter().map(|batch| value(batch)).collect()
 }
 
-async fn commit(connection: &mut PgConnection, settings: &BatchWriterSettings) -> Result<(), Stop> {
+pub(super) async fn commit(
+    connection: &mut PgConnection,
+    settings: &BatchWriterSettings,
+) -> Result<(), Stop> {
     match tokio::time::timeout(settings.commit_timeout, connection.execute("COMMIT")).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Stop::at(&error, Phase::Commit)),

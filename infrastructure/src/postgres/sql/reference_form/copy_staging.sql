@@ -1,0 +1,2 @@
+-- COPY's text form, in the order of the columns.
+COPY reference_staging FROM STDIN

@@ -1,0 +1,1 @@
+TRUNCATE reference_staging
