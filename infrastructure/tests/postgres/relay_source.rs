@@ -59,7 +59,7 @@ async fn scan_after(
 async fn log_aged(test: &TestDatabase, shard_id: i32, name: &str, seconds: i64) -> NewChangeLog {
     let row = deposit(&key(shard_id, 7, name), "1");
     let log = PgChangeLog::new(test.database());
-    log.append(vec![row.clone()], placing(&test).await)
+    log.append(vec![row.clone()], placing(test).await)
         .await
         .unwrap();
     test.execute(&format!(
