@@ -4,8 +4,17 @@ use async_trait::async_trait;
 use axs_domain::id::{AccountId, Offset, PartitionId};
 use bytes::Bytes;
 use shaku::Interface;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// Unreported records of a partition beyond which handing over more of it is of no use: a producer
+/// that keeps the order by sequence numbers sends so many ahead of their reports and no more.
+/// librdkafka counts records there, not requests, and looks for the report without a pause, for as
+/// long as it holds others whose linger is over: all of a core.
+pub const UNREPORTED_MAX: usize = 5;
 
 /// A record to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +56,19 @@ impl Delivery {
     ///
     /// # Errors
     /// [`PublishError::Failed`]; whether the record was written is unknown.
-    pub async fn report(self) -> Result<Option<Offset>, PublishError> {
-        self.0
-            .await
-            .unwrap_or_else(|_| Err(PublishError::Failed("the producer is gone".into())))
+    pub async fn report(mut self) -> Result<Option<Offset>, PublishError> {
+        poll_fn(|cx| self.poll_report(cx)).await
+    }
+
+    /// [`Delivery::report`] for who waits for many at once. Not to be asked again once it is ready.
+    pub fn poll_report(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Offset>, PublishError>> {
+        let gone = |_| Err(PublishError::Failed("the producer is gone".into()));
+        Pin::new(&mut self.0)
+            .poll(cx)
+            .map(|report| report.unwrap_or_else(gone))
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod api;
 mod batch;
 mod detached;
+mod dispatch;
 mod event_reader;
 mod field_path;
 pub mod handler;

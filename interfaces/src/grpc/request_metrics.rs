@@ -1,9 +1,11 @@
 //! Counts and times every request, however it ends.
 
+use metrics::{Counter, Histogram};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tonic::Code;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
@@ -17,7 +19,7 @@ pub const REQUEST_SECONDS: &str = "axs_grpc_request_seconds";
 /// The label of paths that no service of this server has, so that a client can't make labels.
 const OTHER_METHOD: &str = "other";
 
-const SERVICE_PREFIX: &str = "/axs.v1.AccountBalanceService/";
+pub(super) const SERVICE_PREFIX: &str = "/axs.v1.AccountBalanceService/";
 
 const METHODS: [&str; 5] = [
     "BatchSubmitBalanceChanges",
@@ -27,28 +29,68 @@ const METHODS: [&str; 5] = [
     "GetEvent",
 ];
 
-fn method_label(path: &str) -> &'static str {
-    path.strip_prefix(SERVICE_PREFIX)
-        .and_then(|name| METHODS.into_iter().find(|method| *method == name))
-        .unwrap_or(OTHER_METHOD)
+/// The number of a path's method; that of no method of the contract is the one behind the last.
+fn method_of(path: &str) -> usize {
+    let name = path.strip_prefix(SERVICE_PREFIX);
+    name.and_then(|name| METHODS.iter().position(|method| *method == name))
+        .unwrap_or(METHODS.len())
+}
+
+fn method_label(method: usize) -> &'static str {
+    METHODS.get(method).copied().unwrap_or(OTHER_METHOD)
+}
+
+/// What is counted for nearly every request, looked up once and not each time.
+#[derive(Default)]
+struct Kept([KeptOfMethod; METHODS.len() + 1]);
+
+#[derive(Default)]
+struct KeptOfMethod {
+    answered: OnceLock<Counter>,
+    seconds: OnceLock<Histogram>,
+}
+
+impl Kept {
+    fn note(&self, method: usize, code: Code, took: Duration) {
+        let label = method_label(method);
+        let ended =
+            || metrics::counter!(REQUESTS_TOTAL, "method" => label, "code" => code_label(code));
+        let Some(kept) = self.0.get(method) else {
+            return;
+        };
+        if code == Code::Ok {
+            kept.answered.get_or_init(ended).increment(1);
+        } else {
+            ended().increment(1);
+        }
+        kept.seconds
+            .get_or_init(|| metrics::histogram!(REQUEST_SECONDS, "method" => label))
+            .record(took.as_secs_f64());
+    }
 }
 
 /// Wraps a service with [`RequestMetrics`].
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RequestMetricsLayer;
+#[derive(Clone, Default)]
+pub(super) struct RequestMetricsLayer {
+    kept: Arc<Kept>,
+}
 
 impl<S> Layer<S> for RequestMetricsLayer {
     type Service = RequestMetrics<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequestMetrics { inner }
+        RequestMetrics {
+            inner,
+            kept: Arc::clone(&self.kept),
+        }
     }
 }
 
 /// Counts and times what passes to the service inside.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct RequestMetrics<S> {
     inner: S,
+    kept: Arc<Kept>,
 }
 
 impl<S, B, R> Service<Request<B>> for RequestMetrics<S>
@@ -66,7 +108,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let observed = ObservedRequest {
-            method: method_label(request.uri().path()),
+            kept: Arc::clone(&self.kept),
+            method: method_of(request.uri().path()),
             begun: Instant::now(),
             code: Code::Cancelled,
         };
@@ -92,7 +135,8 @@ fn code_of(headers: &HeaderMap) -> Code {
 
 /// Notes the request when it is dropped, since a client that goes away drops it half way.
 struct ObservedRequest {
-    method: &'static str,
+    kept: Arc<Kept>,
+    method: usize,
     begun: Instant,
     code: Code,
 }
@@ -107,12 +151,7 @@ impl ObservedRequest {
 
 impl Drop for ObservedRequest {
     fn drop(&mut self) {
-        metrics::counter!(
-            REQUESTS_TOTAL, "method" => self.method, "code" => code_label(self.code)
-        )
-        .increment(1);
-        metrics::histogram!(REQUEST_SECONDS, "method" => self.method)
-            .record(self.begun.elapsed().as_secs_f64());
+        self.kept.note(self.method, self.code, self.begun.elapsed());
     }
 }
 
@@ -150,7 +189,7 @@ mod tests {
     fn only_methods_of_the_contract_become_labels() {
         for method in METHODS {
             let path = format!("{SERVICE_PREFIX}{method}");
-            assert_eq!(method_label(&path), method);
+            assert_eq!(method_label(method_of(&path)), method);
             let named = FILE_DESCRIPTOR_SET
                 .windows(method.len())
                 .any(|window| window == method.as_bytes());
@@ -162,11 +201,11 @@ mod tests {
             "/axs.v1.AccountBalanceService/Drain",
             "/x/GetEvent",
         ] {
-            assert_eq!(method_label(path), OTHER_METHOD, "{path}");
+            assert_eq!(method_label(method_of(path)), OTHER_METHOD, "{path}");
         }
     }
 
-    async fn call<S>(service: S)
+    async fn call<S>(layer: &RequestMetricsLayer, service: S)
     where
         S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
         S::Future: Send + 'static,
@@ -175,7 +214,7 @@ mod tests {
             .uri(format!("{SERVICE_PREFIX}GetEvent"))
             .body(())
             .unwrap();
-        let mut counted = RequestMetricsLayer.layer(service);
+        let mut counted = layer.layer(service);
         let mut answer = counted.call(request);
         let _ = futures::poll!(answer.as_mut());
     }
@@ -185,13 +224,14 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let _guard = metrics::set_default_local_recorder(&recorder);
-        call(service_fn(|_| async { Ok(Response::new(())) })).await;
-        call(service_fn(|_| async {
+        let layer = RequestMetricsLayer::default();
+        call(&layer, service_fn(|_| async { Ok(Response::new(())) })).await;
+        let refused = service_fn(|_| async {
             let refused = Response::builder().header("grpc-status", "8").body(());
             Ok(refused.unwrap())
-        }))
-        .await;
-        call(service_fn(|_| std::future::pending())).await;
+        });
+        call(&layer, refused).await;
+        call(&layer, service_fn(|_| std::future::pending())).await;
         let text = handle.render();
         for code in ["OK", "RESOURCE_EXHAUSTED", "CANCELLED"] {
             let line = format!("{REQUESTS_TOTAL}{{method=\"GetEvent\",code=\"{code}\"}} 1");

@@ -1,6 +1,7 @@
 //! The gRPC server: the service, health and reflection behind one bounded listener.
 
 use super::api::AccountBalanceApi;
+use super::dispatch::Dispatch;
 use super::listener::Listener;
 use super::request_metrics::RequestMetricsLayer;
 use super::settings::GrpcSettings;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
@@ -121,18 +123,18 @@ impl GrpcServer {
             .service()
             .max_decoding_message_size(settings.request_bytes_max)
             .max_encoding_message_size(settings.response_bytes_max);
+        let others = Routes::new(health)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?);
         let serving = Server::builder()
             .max_concurrent_streams(Some(settings.connection_streams_max))
             .concurrency_limit_per_connection(settings.connection_requests_max)
             .timeout(settings.request_timeout + TRANSPORT_GRACE)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .layer(RequestMetricsLayer)
-            .add_service(service)
-            .add_service(health)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?)
+            .layer(RequestMetricsLayer::default())
             .serve_with_incoming_shutdown(
+                Dispatch::new(service, others),
                 self.listener.accept(settings.connections_max),
                 shutdown.clone().cancelled_owned(),
             );

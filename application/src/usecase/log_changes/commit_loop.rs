@@ -58,11 +58,6 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
     None => NonZeroUsize::MIN,
 };
 
-/// For what part of a commit's time the next one waits for the callers that it answered: they often
-/// send again at once. Beginning without them would split the callers for good into two halves that
-/// take turns, in twice as many commits.
-const GATHERING_PART: u32 = 2;
-
 /// The longest that a commit waits for callers, however slow the one before it was.
 pub(super) const GATHERING_MAX: Duration = Duration::from_millis(20);
 
@@ -79,7 +74,9 @@ impl CommitLoop {
             let (began, gathered) = (Instant::now(), requests.len());
             self.commit(requests).await;
             let ended = Instant::now();
-            let wait = ((ended - began) / GATHERING_PART).min(GATHERING_MAX);
+            // As long as the commit took: those that it answered often send again at once. Beginning
+            // without them would split the callers for good into parts that take turns, in more commits.
+            let wait = (ended - began).min(GATHERING_MAX);
             self.last_commit = LastCommit {
                 callers: gathered + self.intake.len(),
                 waited_for_until: Some(ended + wait),

@@ -2,8 +2,8 @@
 //!
 //! One task of a process gathers what waits, writes it in the order of arrival, and hands it to
 //! publishing in that same order before it begins the next transaction. While one transaction
-//! runs, the next one gathers; after it, those that it answered have a moment to send again, half of
-//! the time that it took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay:
+//! runs, the next one gathers; after it, those that it answered have a moment to send again, as long
+//! as it took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay:
 //! an idle system answers after one commit, and a busy one fills its commits.
 //!
 //! Log ids are made by that task in the order of arrival. So the order of the log

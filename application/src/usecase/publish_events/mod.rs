@@ -27,8 +27,10 @@
 //! | `axs_positions_dropped_total` | positions that were not noted |
 
 mod health_board;
+mod in_flight;
 mod position_notes;
 mod publish_loop;
+mod waiting;
 mod window;
 
 pub use window::{WindowPlace, WindowPlaces};
@@ -174,7 +176,7 @@ pub struct OrderedPublishing {
 #[derive(Default)]
 struct Running {
     window: OnceLock<Arc<PublishWindow>>,
-    intake: OnceLock<mpsc::UnboundedSender<EventToPublish>>,
+    intake: OnceLock<mpsc::UnboundedSender<Vec<EventToPublish>>>,
     health: Arc<HealthBoard>,
     closing: CancellationToken,
     tasks: TaskTracker,
@@ -206,7 +208,7 @@ impl OrderedPublishing {
             .get_or_init(|| Arc::new(PublishWindow::new(self.settings.window_events)))
     }
 
-    fn intake(&self) -> &mpsc::UnboundedSender<EventToPublish> {
+    fn intake(&self) -> &mpsc::UnboundedSender<Vec<EventToPublish>> {
         self.running.intake.get_or_init(|| {
             // Not bounded by itself: every event in it holds one of the window's places.
             let (intake, taken) = mpsc::unbounded_channel();
@@ -272,12 +274,10 @@ impl PublishEvents for OrderedPublishing {
     }
 
     fn publish(&self, events: Vec<EventToPublish>) {
-        let intake = self.intake();
-        for event in events {
-            // After a drain nobody takes events: they are in the log, where the relay finds them.
-            if intake.send(event).is_err() {
-                metrics::counter!("axs_publish_left_to_relay_total").increment(1);
-            }
+        // After a drain nobody takes events: they are in the log, where the relay finds them.
+        if let Err(left) = self.intake().send(events) {
+            let left = u64::try_from(left.0.len()).unwrap_or(u64::MAX);
+            metrics::counter!("axs_publish_left_to_relay_total").increment(left);
         }
     }
 

@@ -2,25 +2,26 @@
 
 use super::EventToPublish;
 use super::health_board::HealthBoard;
+use super::in_flight::{InFlight, Landed};
 use super::position_notes::PositionSink;
+use super::waiting::{Queued, Turn, Waiting};
 use super::window::PublishWindow;
 use crate::port::change_log::PublishedPosition;
-use crate::port::event_publisher::{Delivery, EventPublisher, PublishError};
+use crate::port::event_publisher::{EventPublisher, PublishError, UNREPORTED_MAX};
 use crate::usecase::backlog::Backlog;
 use crate::usecase::backoff::Backoff;
-use axs_domain::id::Offset;
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use std::collections::BTreeMap;
+use axs_domain::id::{Offset, PartitionId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Events taken from the intake at a time.
-const TAKEN_AT_ONCE_MAX: usize = 256;
+/// Calls of `publish` taken from the intake at a time.
+const TAKEN_AT_ONCE_MAX: usize = 16;
+
+/// Events of one partition handed over at a time: what travels in one request to its broker.
+const HANDED_OVER_AT_ONCE_MAX: usize = 2_000;
 
 /// After a full queue the same record is tried again at the next delivery, or after this time: the
 /// queue may be full of what is not ours to wait for.
@@ -33,32 +34,25 @@ const RENEWAL_PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// of the window, so nothing grows meanwhile.
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// An event's place in the order of this process. It keeps it until its delivery.
-type Turn = u64;
-
-/// An event whose delivery report has come.
-struct Landed {
-    turn: Turn,
-    event: EventToPublish,
-    report: Result<Option<Offset>, PublishError>,
-}
-
 /// Takes events in order, enqueues them in order, and settles each at its delivery report.
 ///
 /// An event stays here until its delivery: what a failed producer gives back is enqueued again, in
-/// its old turn, before anything that was taken later.
+/// its old turn, before anything of its partition that was taken later.
+///
+/// While [`UNREPORTED_MAX`] events of a partition or more are with the producer, the later ones wait
+/// here: it could not send them anyway. They travel together at the next report.
 pub(super) struct PublishLoop {
     publisher: Arc<dyn EventPublisher>,
     window: Arc<PublishWindow>,
-    intake: mpsc::UnboundedReceiver<EventToPublish>,
+    intake: mpsc::UnboundedReceiver<Vec<EventToPublish>>,
     positions: PositionSink,
     backlog: Arc<dyn Backlog>,
     health: Arc<HealthBoard>,
     closing: CancellationToken,
     turn_next: Turn,
     /// Taken, and not with the producer: not yet, or not any more.
-    waiting: BTreeMap<Turn, EventToPublish>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Landed>>,
+    waiting: Waiting,
+    in_flight: InFlight,
     /// Why the producer must be renewed before anything more is handed to it.
     failure: Option<String>,
     /// The last turn that the last renewal repeats, and how many are not delivered up to it.
@@ -70,7 +64,7 @@ impl PublishLoop {
     pub(super) fn new(
         publisher: Arc<dyn EventPublisher>,
         window: Arc<PublishWindow>,
-        intake: mpsc::UnboundedReceiver<EventToPublish>,
+        intake: mpsc::UnboundedReceiver<Vec<EventToPublish>>,
         positions: PositionSink,
         backlog: Arc<dyn Backlog>,
         health: Arc<HealthBoard>,
@@ -85,8 +79,8 @@ impl PublishLoop {
             health,
             closing,
             turn_next: 0,
-            waiting: BTreeMap::new(),
-            in_flight: FuturesUnordered::new(),
+            waiting: Waiting::default(),
+            in_flight: InFlight::default(),
             failure: None,
             repeating: None,
             backoff: renewal_backoff(),
@@ -96,7 +90,7 @@ impl PublishLoop {
     /// Runs until the intake is closed and everything taken from it is delivered.
     pub(super) async fn run(mut self) {
         let closing = self.closing.clone();
-        let mut batch = Vec::with_capacity(TAKEN_AT_ONCE_MAX);
+        let mut taken = Vec::with_capacity(TAKEN_AT_ONCE_MAX);
         loop {
             if self.failure.is_some() {
                 self.renew().await;
@@ -105,19 +99,23 @@ impl PublishLoop {
                 // Reports first: what a failed one says must be known before the next event is
                 // handed over.
                 biased;
-                Some(landed) = self.in_flight.next() => self.settle(landed),
+                landed = self.in_flight.landed() => {
+                    self.settle(landed);
+                    self.hand_over().await;
+                }
                 () = closing.cancelled(), if !self.intake.is_closed() => self.intake.close(),
                 // Not while the producer fails: what waits must come before it, and holds places
                 // of the window there as well as here.
-                taken = self.intake.recv_many(&mut batch, TAKEN_AT_ONCE_MAX),
+                calls = self.intake.recv_many(&mut taken, TAKEN_AT_ONCE_MAX),
                     if self.failure.is_none() =>
                 {
-                    if taken == 0 {
+                    if calls == 0 {
                         break;
                     }
-                    for event in batch.drain(..) {
-                        self.waiting.insert(self.turn_next, event);
+                    for event in taken.drain(..).flatten() {
+                        let turn = self.turn_next;
                         self.turn_next += 1;
+                        self.waiting.put(Queued { turn, event });
                     }
                     self.hand_over().await;
                 }
@@ -127,26 +125,40 @@ impl PublishLoop {
         while !self.in_flight.is_empty() || !self.waiting.is_empty() {
             if self.failure.is_some() {
                 self.renew().await;
-            } else if let Some(landed) = self.in_flight.next().await {
-                self.settle(landed);
             } else {
+                if !self.in_flight.is_empty() {
+                    let landed = self.in_flight.landed().await;
+                    self.settle(landed);
+                }
                 self.hand_over().await;
             }
         }
     }
 
-    /// Enqueues what waits, each event before the next one is looked at, however often the queue
-    /// is full: order per partition is the order of this loop. Ends early when the producer fails.
+    /// Enqueues what waits and may go, each event of a partition before the next one of it is looked
+    /// at, however often the queue is full: order per partition is the order of this loop. Ends early
+    /// when the producer fails.
     async fn hand_over(&mut self) {
-        while self.failure.is_none()
-            && let Some((turn, event)) = self.waiting.pop_first()
+        for partition in self.waiting.partitions() {
+            if self.in_flight.of(partition) < UNREPORTED_MAX {
+                self.hand_over_of(partition).await;
+            }
+        }
+    }
+
+    async fn hand_over_of(&mut self, partition: PartitionId) {
+        let mut left = HANDED_OVER_AT_ONCE_MAX;
+        while left > 0
+            && self.failure.is_none()
+            && let Some(queued) = self.waiting.next_of(partition)
         {
-            match self.publisher.enqueue(event.record.clone()) {
-                Ok(delivery) => self
-                    .in_flight
-                    .push(Box::pin(landing(turn, event, delivery))),
+            match self.publisher.enqueue(queued.event.record.clone()) {
+                Ok(delivery) => {
+                    self.in_flight.push(queued, delivery);
+                    left -= 1;
+                }
                 Err(refused) => {
-                    self.waiting.insert(turn, event);
+                    self.waiting.put(queued);
                     match refused {
                         PublishError::QueueFull => self.wait_for_room().await,
                         PublishError::Failed(reason) => self.fail(reason),
@@ -160,41 +172,63 @@ impl PublishLoop {
         metrics::counter!("axs_publish_queue_full_total").increment(1);
         tokio::select! {
             biased;
-            Some(landed) = self.in_flight.next() => self.settle(landed),
+            landed = self.in_flight.landed() => self.settle(landed),
             () = sleep(QUEUE_FULL_PAUSE) => {}
         }
     }
 
-    fn settle(&mut self, landed: Landed) {
-        let Landed {
-            turn,
-            event,
-            report,
-        } = landed;
-        match report {
-            Ok(offset) => {
-                self.note_repeated(turn);
-                if let Some(waiter) = event.waiter {
-                    // A waiter whose time is over is gone; its event is published all the same.
-                    let _ = waiter.send(());
+    /// Settles events whose reports came together, those of a partition side by side.
+    fn settle(&mut self, landed: Vec<Landed>) {
+        let mut newest = None;
+        for Landed { queued, report } in landed {
+            let Queued { turn, event } = queued;
+            match report {
+                Ok(offset) => {
+                    self.note_repeated(turn);
+                    if let Some(waiter) = event.waiter {
+                        // A waiter whose time is over is gone; its event is published all the same.
+                        let _ = waiter.send(());
+                    }
+                    // The position is a hint: without one the row only says less until it is final.
+                    if let Some(offset) = offset {
+                        let partition = event.record.partition;
+                        self.note_newest(&mut newest, partition, offset);
+                        self.positions.put(PublishedPosition {
+                            key: event.key,
+                            partition,
+                            offset,
+                        });
+                    }
+                    drop(event.place);
                 }
-                // The position is a hint: without one the row only says less until it is final.
-                if let Some(offset) = offset {
-                    self.backlog.note_published(event.record.partition, offset);
-                    self.positions.put(PublishedPosition {
-                        key: event.key,
-                        partition: event.record.partition,
-                        offset,
-                    });
+                Err(error) => {
+                    self.waiting.put(Queued { turn, event });
+                    self.fail(error.to_string());
                 }
-                drop(event.place);
-                self.window.report();
-            }
-            Err(error) => {
-                self.waiting.insert(turn, event);
-                self.fail(error.to_string());
             }
         }
+        if let Some((partition, offset)) = newest {
+            self.backlog.note_published(partition, offset);
+        }
+        self.window.report();
+    }
+
+    /// Keeps the newest offset of the partition that is settled, and tells the one before it.
+    fn note_newest(
+        &self,
+        newest: &mut Option<(PartitionId, Offset)>,
+        partition: PartitionId,
+        offset: Offset,
+    ) {
+        *newest = match *newest {
+            Some((same, before)) if same == partition => Some((same, before.max(offset))),
+            before => {
+                if let Some((partition, offset)) = before {
+                    self.backlog.note_published(partition, offset);
+                }
+                Some((partition, offset))
+            }
+        };
     }
 
     fn fail(&mut self, reason: String) {
@@ -217,17 +251,15 @@ impl PublishLoop {
         }
         // All reports of the failed producer are in. Only now is it known what is left, and that
         // nothing of it is handed over before its predecessors.
-        while let Some(landed) = self.in_flight.next().await {
+        while !self.in_flight.is_empty() {
+            let landed = self.in_flight.landed().await;
             self.settle(landed);
         }
         self.failure = None;
         let repeated = self.waiting.len();
         tracing::info!(repeated, "publishing was renewed");
         count_repeated(repeated);
-        self.repeating = self
-            .waiting
-            .last_key_value()
-            .map(|(last, _)| (*last, repeated));
+        self.repeating = self.waiting.last_turn().map(|last| (last, repeated));
         self.note_recovery();
         self.hand_over().await;
     }
@@ -259,12 +291,4 @@ const fn renewal_backoff() -> Backoff {
 fn count_repeated(events: usize) {
     let events = u64::try_from(events).unwrap_or(u64::MAX);
     metrics::counter!("axs_publish_repeated_total").increment(events);
-}
-
-async fn landing(turn: Turn, event: EventToPublish, delivery: Delivery) -> Landed {
-    Landed {
-        turn,
-        report: delivery.report().await,
-        event,
-    }
 }

@@ -111,6 +111,46 @@ async fn a_place_comes_back_at_the_delivery_report_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_producer_could_not_send_yet_waits_and_goes_together_and_holds_up_no_other_partition()
+ {
+    let topic = Arc::new(MemoryTopic::holding(100));
+    let publishing = OrderedPublishing::new(
+        topic.clone(),
+        Arc::new(noting()),
+        Arc::new(no_backlog()),
+        Arc::new(ProcessTasks::default()),
+        PublishSettings {
+            window_events: 100,
+            ..settings()
+        },
+    );
+    // Fewer than the bound hold nothing up; once there are as many, the next ones wait.
+    for calls in [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10, 11, 12],
+        [13, 14, 15, 16],
+    ] {
+        publishing.publish(events(&publishing, &calls).await);
+        sleep(SETTLED).await;
+    }
+    assert_eq!(numbers(&topic), (1..=8).collect::<Vec<_>>());
+    let mut elsewhere = events(&publishing, &[17]).await;
+    elsewhere[0].record.partition = PartitionId::try_new(1).unwrap();
+    publishing.publish(elsewhere);
+    sleep(SETTLED).await;
+    assert_eq!(numbers(&topic).last(), Some(&17));
+    topic.deliver(3);
+    sleep(SETTLED).await;
+    assert_eq!(topic.enqueued().len(), 9, "five are still not reported");
+    topic.deliver(1);
+    sleep(SETTLED).await;
+    assert_eq!(numbers(&topic)[9..], (9..=16).collect::<Vec<_>>());
+    topic.deliver(topic.waiting());
+    assert!(all_places_are_back(&publishing).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_window_refuses_after_a_bounded_wait_with_its_figures() {
     let topic = Arc::new(MemoryTopic::holding(100));
     let publishing = publishing(&topic, noting());

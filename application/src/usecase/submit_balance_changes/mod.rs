@@ -31,9 +31,10 @@ use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, LogId, PartitionId};
 use axs_domain::log_status::LogStatus;
 use key_reuse::key_reused;
+use metrics::{Counter, counter};
 use shaku::{Component, Interface};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -183,6 +184,15 @@ pub struct BalanceChangeSubmission {
     /// The bounds of a submission.
     #[shaku(default = unreachable!("the settings are given by whoever builds the container"))]
     settings: SubmitSettings,
+    #[shaku(force_default)]
+    counters: Counters,
+}
+
+/// What is counted for nearly every request, looked up once and not each time.
+#[derive(Default)]
+struct Counters {
+    accepted: OnceLock<Counter>,
+    backlog_refusals: OnceLock<Counter>,
 }
 
 /// How often one request is checked because the database has another history than it had. It changes
@@ -226,6 +236,7 @@ impl BalanceChangeSubmission {
             change_log,
             backlog,
             settings,
+            counters: Counters::default(),
         }
     }
 
@@ -349,7 +360,10 @@ impl BalanceChangeSubmission {
                 *checked = Checked::Answered(SubmitOutcome::Refused(full.clone().into()));
             }
         }
-        metrics::counter!("axs_backlog_refusals_total").increment(refused);
+        self.counters
+            .backlog_refusals
+            .get_or_init(|| counter!("axs_backlog_refusals_total"))
+            .increment(refused);
         match last {
             Some(full) if usize::try_from(refused) == Ok(checked.len()) => {
                 Err(SubmitError::BacklogFull {
@@ -472,29 +486,41 @@ impl SubmitBalanceChanges for BalanceChangeSubmission {
             });
         }
         let outcomes = self.await_publications(answers).await;
-        report(&outcomes);
+        self.counters.report(&outcomes);
         Ok(outcomes)
     }
 }
 
-fn report(outcomes: &[SubmitOutcome]) {
-    let mut counts = [
-        ("accepted", 0),
-        ("duplicate", 0),
-        ("refused", 0),
-        ("unknown", 0),
-    ];
-    for outcome in outcomes {
-        let kind = match outcome {
-            SubmitOutcome::Accepted(accepted) => usize::from(accepted.duplicate),
-            SubmitOutcome::Refused(_) => 2,
-            SubmitOutcome::Unknown(_) => 3,
-        };
-        counts[kind].1 += 1;
+impl Counters {
+    fn report(&self, outcomes: &[SubmitOutcome]) {
+        let [mut accepted, mut duplicate, mut refused, mut unknown] = [0; 4];
+        for outcome in outcomes {
+            match outcome {
+                SubmitOutcome::Accepted(event) if event.duplicate => duplicate += 1,
+                SubmitOutcome::Accepted(_) => accepted += 1,
+                SubmitOutcome::Refused(_) => refused += 1,
+                SubmitOutcome::Unknown(_) => unknown += 1,
+            }
+        }
+        if accepted > 0 {
+            self.accepted
+                .get_or_init(|| events_counted("accepted"))
+                .increment(accepted);
+        }
+        for (outcome, count) in [
+            ("duplicate", duplicate),
+            ("refused", refused),
+            ("unknown", unknown),
+        ] {
+            if count > 0 {
+                events_counted(outcome).increment(count);
+            }
+        }
     }
-    for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        metrics::counter!("axs_submitted_events_total", "outcome" => outcome).increment(count);
-    }
+}
+
+fn events_counted(outcome: &'static str) -> Counter {
+    counter!("axs_submitted_events_total", "outcome" => outcome)
 }
 
 #[cfg(test)]
