@@ -97,10 +97,11 @@ pub enum MakeLayoutError {
         /// Those that retention has left.
         kept: u64,
     },
-    /// Another database was laid out on the topic, which may hold no record yet. Nothing was stored.
+    /// Another database has claimed the topic, and may be laid out on it although it holds no record yet.
+    /// Nothing was stored.
     #[error(
-        "topic {topic} is taken: {claimant} is laid out on it. Name another topic by {setting}; or, when \
-         that database is gone, take this one by --adopt-records"
+        "topic {topic} is claimed by {claimant}. Name another topic by {setting}; or, when that database \
+         does not use it, take this one by --adopt-records"
     )]
     TopicClaimed {
         /// The topic.
@@ -418,7 +419,7 @@ impl MakeLayout for LayoutMaking {
             self.check_no_results(&planned, &results_topic).await?;
         }
         if plan.claims_topics {
-            // After the looks at the records: nothing of another database's is claimed by an attempt. And
+            // After the looks at the records: an attempt that is refused for them claims nothing. And
             // whoever writes a record after those looks was laid out, and so has claimed, before this.
             let taken = plan.adopts_records;
             self.claim_topics(&planned.events_topic, &results_topic, taken)

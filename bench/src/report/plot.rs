@@ -116,7 +116,7 @@ fn by_log_rows(growth: &ScenarioReport, path: &Path) -> Result<()> {
         .collect();
     let labels = Labels {
         title: "Throughput by log rows, measured in turn",
-        across: "million log rows of the larger deployment",
+        across: "million log rows filled into the larger deployment",
         up: "events/s",
     };
     lines_plot(path, &labels, &lines)

@@ -28,6 +28,9 @@ const EVENTS_BUCKETS: [f64; 10] = [
     1.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0,
 ];
 
+/// Upper bounds of the histograms of batches that share a transaction.
+const BATCHES_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+
 /// How often histograms that nobody asks for are folded, and dependencies that nobody asks for looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -43,6 +46,7 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Suffix("_seconds".into()), &SECONDS_BUCKETS)?
         .set_buckets_for_metric(Suffix("_events".into()), &EVENTS_BUCKETS)?
+        .set_buckets_for_metric(Suffix("_batches".into()), &BATCHES_BUCKETS)?
         .install_recorder()
         .context("metrics")?;
     metric_help::describe_all();

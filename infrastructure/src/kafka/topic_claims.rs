@@ -11,7 +11,7 @@
 //! Without the transaction two commands could both find nothing, and then both commit.
 //!
 //! The brokers keep the offset of a group without members for `offsets.retention.minutes`, a week by default:
-//! longer than a topic that is laid out on stays without records.
+//! a topic that stays without records for longer can be claimed by another database, and README says so.
 
 use super::client::KafkaClient;
 use super::client_log::ClientLog;

@@ -236,7 +236,7 @@ fn append_error(name: StoreName<'_>, error: &sqlx::Error) -> AppendError {
         _ => return name.sqlx(error).into(),
     };
     moved.unwrap_or_else(|| {
-        name.corrupt(format_args!("no layout stands: {refusal}"))
+        name.corrupt(format_args!("what admit_log told can't be read: {refusal}"))
             .into()
     })
 }

@@ -12,34 +12,33 @@ use tokio::task::JoinHandle;
 
 type Writing = JoinHandle<Result<WriteReceipt, WriteError>>;
 
+/// A deadline for what waits for nobody, on any machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// A writer whose lane is held up by a batch of partition 0, which waits for a row that somebody holds.
 struct HeldLane {
     consumer: Arc<Consumer>,
+    /// Of partition 0.
+    decider: Decider,
     holder: RivalSession,
-    first: Writing,
+    first: Option<Writing>,
 }
 
 impl HeldLane {
-    /// `consumer` leads partition 0 under the claim of `decider`.
-    async fn new(test: &TestDatabase, consumer: Arc<Consumer>, decider: &mut Decider) -> Self {
-        let log = log_row(test, 4, "first").await;
-        let mut holder = RivalSession::open(test).await;
-        holder
+    /// Holds the lane up by a new batch.
+    async fn hold(&mut self, test: &TestDatabase, key: &str) {
+        let log = log_row(test, 4, key).await;
+        self.holder
             .run("BEGIN; SELECT 1 FROM balance_change_states WHERE account_id = 4 FOR UPDATE")
             .await
             .unwrap();
-        let batch = decider.batch().apply(&log, &[("USD", "1", "0")]).decided();
-        let first = write(&consumer, batch);
-        until_somebody_waits_for(test, holder.backend_pid).await;
-        Self {
-            consumer,
-            holder,
-            first,
-        }
+        let batch = self.decider.batch().apply(&log, &[("USD", "1", "0")]);
+        self.first = Some(write(&self.consumer, batch.decided()));
+        until_somebody_waits_for(test, self.holder.backend_pid).await;
     }
 
     /// Lets the batch that holds the lane up go on, once these wait behind it.
-    async fn write_together(mut self, batches: Vec<DecidedBatch>) -> Vec<Writing> {
+    async fn write_together(&mut self, batches: Vec<DecidedBatch>) -> Vec<Writing> {
         let writing: Vec<Writing> = batches
             .into_iter()
             .map(|batch| write(&self.consumer, batch))
@@ -49,7 +48,7 @@ impl HeldLane {
             tokio::task::yield_now().await;
         }
         self.holder.run("COMMIT").await.unwrap();
-        self.first.await.unwrap().unwrap();
+        self.first.take().unwrap().await.unwrap().unwrap();
         writing
     }
 }
@@ -61,15 +60,28 @@ fn write(consumer: &Arc<Consumer>, batch: DecidedBatch) -> Writing {
 
 /// Partitions 0 to 3 with a leader, whose lane is held up, and a log row for each of 1 to 3.
 async fn scene(test: &TestDatabase) -> (HeldLane, Vec<(Decider, Log)>) {
-    let consumer = Arc::new(Consumer::new(test));
+    scene_with(test, BatchWriterSettings::default()).await
+}
+
+async fn scene_with(
+    test: &TestDatabase,
+    bounds: BatchWriterSettings,
+) -> (HeldLane, Vec<(Decider, Log)>) {
+    let consumer = Arc::new(Consumer::with_bounds(test, bounds));
     let mut parts = Vec::new();
     for number in 1..4 {
         let decider = Decider::new(number, consumer.lead(number).await);
         let log = log_row(test, i64::from(number), "together").await;
         parts.push((decider, log));
     }
-    let mut first = Decider::new(0, consumer.lead(0).await);
-    (HeldLane::new(test, consumer, &mut first).await, parts)
+    let mut lane = HeldLane {
+        decider: Decider::new(0, consumer.lead(0).await),
+        holder: RivalSession::open(test).await,
+        consumer,
+        first: None,
+    };
+    lane.hold(test, "first").await;
+    (lane, parts)
 }
 
 fn deposits(parts: &mut [(Decider, Log)]) -> Vec<DecidedBatch> {
@@ -95,7 +107,7 @@ async fn balance(test: &TestDatabase, account: i32) -> i64 {
 #[tokio::test]
 async fn what_waits_for_a_busy_lane_is_written_in_one_transaction() {
     on_partitions(async |test| {
-        let (lane, mut parts) = scene(&test).await;
+        let (mut lane, mut parts) = scene(&test).await;
         let batches = deposits(&mut parts);
         for writing in lane.write_together(batches).await {
             writing.await.unwrap().unwrap();
@@ -118,7 +130,7 @@ async fn what_waits_for_a_busy_lane_is_written_in_one_transaction() {
 #[tokio::test]
 async fn one_that_is_fenced_stops_none_of_the_others() {
     on_partitions(async |test| {
-        let (lane, mut parts) = scene(&test).await;
+        let (mut lane, mut parts) = scene(&test).await;
         let batches = deposits(&mut parts);
         test.execute("UPDATE partition_leases SET expires_at = '-infinity' WHERE partition = 2")
             .await;
@@ -139,7 +151,7 @@ async fn one_that_is_fenced_stops_none_of_the_others() {
 #[tokio::test]
 async fn a_culprit_is_found_in_its_own_batch_and_the_others_commit() {
     on_partitions(async |test| {
-        let (lane, mut parts) = scene(&test).await;
+        let (mut lane, mut parts) = scene(&test).await;
         let batches = deposits(&mut parts);
         test.execute(
             "UPDATE balance_change_states SET fingerprint = decode(repeat('cd', 32), 'hex')
@@ -164,7 +176,7 @@ async fn a_culprit_is_found_in_its_own_batch_and_the_others_commit() {
 #[tokio::test]
 async fn one_that_begins_elsewhere_is_told_so_and_the_others_commit() {
     on_partitions(async |test| {
-        let (lane, mut parts) = scene(&test).await;
+        let (mut lane, mut parts) = scene(&test).await;
         let batches = deposits(&mut parts);
         test.execute("UPDATE partition_leader_locks SET stored_offset = 9 WHERE partition = 1")
             .await;
@@ -180,40 +192,59 @@ async fn one_that_begins_elsewhere_is_told_so_and_the_others_commit() {
     .await;
 }
 
+/// Whether its session is on the row's record already makes no difference: then it need not be put there.
 #[tokio::test]
 async fn one_whose_leader_row_somebody_holds_waits_alone() {
-    on_partitions(async |test| {
-        let (lane, mut parts) = scene(&test).await;
-        let batches = deposits(&mut parts);
-        let mut stranger = RivalSession::open(&test).await;
-        // On record as it is before any batch of the partition, whose sessions then wait for the row.
-        let consumer = Arc::clone(&lane.consumer);
-        let settled = consumer.writer.settle(partition(2), batches[1].claim).await;
-        assert_eq!(settled, Ok(offset(0)));
-        stranger.freeze_behind_fence(2).await;
-        let mut writing = lane.write_together(batches).await.into_iter();
-        let (first, held, last) = (
-            writing.next().unwrap(),
-            writing.next().unwrap(),
-            writing.next().unwrap(),
-        );
-        first.await.unwrap().unwrap();
-        last.await.unwrap().unwrap();
-        assert!(!held.is_finished(), "it waits for the row");
-        stranger.run("COMMIT").await.unwrap();
-        held.await.unwrap().unwrap();
-        for number in 1..4 {
-            assert_eq!(balance(&test, number).await, 5);
-        }
-    })
-    .await;
+    for is_on_record in [false, true] {
+        on_partitions(async move |test| {
+            // Whoever waited for the row would wait far longer than the deadline below.
+            let bounds = BatchWriterSettings {
+                lock_timeout: 10 * DEADLINE,
+                batch_timeout: 20 * DEADLINE,
+                statement_timeout: 20 * DEADLINE,
+                ..BatchWriterSettings::default()
+            };
+            let (mut lane, mut parts) = scene_with(&test, bounds).await;
+            if is_on_record {
+                let batches = deposits(&mut parts);
+                for writing in lane.write_together(batches).await {
+                    writing.await.unwrap().unwrap();
+                }
+                for (number, part) in (1..).zip(&mut parts) {
+                    part.1 = log_row(&test, number, "again").await;
+                }
+                lane.hold(&test, "again").await;
+            }
+            let money = if is_on_record { 10 } else { 5 };
+            let batches = deposits(&mut parts);
+            let mut stranger = RivalSession::open(&test.elsewhere()).await;
+            stranger.freeze_behind_fence(2).await;
+            let mut writing = lane.write_together(batches).await.into_iter();
+            let (first, held, last) = (
+                writing.next().unwrap(),
+                writing.next().unwrap(),
+                writing.next().unwrap(),
+            );
+            for free in [first, last] {
+                let written = tokio::time::timeout(DEADLINE, free).await;
+                written.expect("it waits for a row of another partition").unwrap().unwrap();
+            }
+            assert!(!held.is_finished(), "it waits for the row");
+            stranger.run("COMMIT").await.unwrap();
+            held.await.unwrap().unwrap();
+            for number in 1..4 {
+                assert_eq!(balance(&test, number).await, money);
+            }
+        })
+        .await;
+    }
 }
 
 /// Two transactions of one partition at once would be two writers.
 #[tokio::test]
 async fn two_batches_of_one_partition_never_share_a_transaction() {
     on_partitions(async |test| {
-        let (lane, mut parts) = scene(&test).await;
+        let (mut lane, mut parts) = scene(&test).await;
         let batch = deposits(&mut parts[..1]).remove(0);
         let mut writing = lane
             .write_together(vec![batch.clone(), batch])
@@ -223,7 +254,6 @@ async fn two_batches_of_one_partition_never_share_a_transaction() {
         let again = writing.next().unwrap().await.unwrap();
         assert!(matches!(again, Err(WriteError::Moved(_))), "{again:?}");
         assert_eq!((stored(&test, 1).await, balance(&test, 1).await), (1, 5));
-        tokio::time::sleep(Duration::ZERO).await;
     })
     .await;
 }

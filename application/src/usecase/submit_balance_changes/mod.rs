@@ -195,9 +195,10 @@ struct Counters {
     backlog_refusals: OnceLock<Counter>,
 }
 
-/// How often one request is checked because the database has another history than it had. It changes
-/// with a restart or a failover: more than one during a request means that something else is wrong.
-const HISTORIES_MAX: usize = 3;
+/// How often one request is checked in all: once, and again for each other history of the database that
+/// is met meanwhile. It changes with a restart or a failover: more than two during a request mean that
+/// something else is wrong.
+const CHECKS_MAX: usize = 3;
 
 /// What the checks make of an event.
 enum Checked {
@@ -326,7 +327,7 @@ impl BalanceChangeSubmission {
             });
             match self.log.log(to_log.collect(), ack_level).await {
                 Ok(logged) => return Ok((checked, logged)),
-                Err(LogError::HistoryMoved) if tries < HISTORIES_MAX => {
+                Err(LogError::HistoryMoved) if tries < CHECKS_MAX => {
                     tries += 1;
                     metrics::counter!("axs_submits_checked_anew_total").increment(1);
                     self.currencies.refreshed().await?;

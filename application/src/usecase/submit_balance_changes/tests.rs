@@ -663,12 +663,12 @@ async fn what_was_checked_in_another_history_is_checked_anew_and_logged_once() {
 #[tokio::test]
 async fn a_history_that_moves_again_and_again_is_given_up_without_logging() {
     let mut ports = Ports::new();
-    ports.accounts = found_in(vec![INCARNATION; HISTORIES_MAX]);
-    looks_everything_up_again(&mut ports, HISTORIES_MAX - 1);
+    ports.accounts = found_in(vec![INCARNATION; CHECKS_MAX]);
+    looks_everything_up_again(&mut ports, CHECKS_MAX - 1);
     ports
         .log
         .expect_log()
-        .times(HISTORIES_MAX)
+        .times(CHECKS_MAX)
         .returning(|_, _| Err(LogError::HistoryMoved));
     let failed = ports.submit(vec![EventBuilder::new(1, "k").build()]).await;
     assert!(matches!(failed, Err(SubmitError::Unavailable(_))));

@@ -9,11 +9,10 @@
 //! its leader row held by somebody) rolls all back, and then each is written by itself and has its own
 //! verdict. Only an unknown outcome of COMMIT is one for all: each partition settles it by its own leader
 //! row.
-
 //!
 //! | metric | what it measures |
 //! |---|---|
-//! | `axs_batch_together` | batches of one transaction |
+//! | `axs_transaction_batches` | batches of one transaction |
 //! | `axs_batch_apart_total` | batches written by themselves, because one that shared their transaction stopped it |
 
 use super::session::Sessions;
@@ -123,7 +122,7 @@ async fn write_together(
 ) {
     let batches: Vec<_> = together.iter().map(|it| Arc::clone(&it.batch)).collect();
     let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
-    metrics::histogram!("axs_batch_together").record(f64::from(count));
+    metrics::histogram!("axs_transaction_batches").record(f64::from(count));
     let written = write(&sessions, &batches, settings).await;
     drop(batches);
     match written {

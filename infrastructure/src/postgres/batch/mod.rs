@@ -3,7 +3,7 @@
 //!
 //! | # | statement | why it stands alone |
 //! |---|---|---|
-//! | 0 | `record_backend.sql` | once a connection and partition: a candidate must see who writes, so it commits before |
+//! | 0 | `record_backend.sql`, `record_backend_together.sql` | once a connection and partition: a candidate must see who writes, so it commits before |
 //! | 1 | `copy_staging.sql` | COPY carries no CTE; first, so that nothing is locked while the client sends |
 //! | 2 | `fence.sql`, `fence_together.sql` | locks the leader rows: later statements see what a rival committed before |
 //! | 3 | `apply.sql` | balances, log states and entries in one verdict; every count must be exact |
@@ -40,7 +40,7 @@ use axs_application::port::batch_writer::{BatchWriter, DecidedBatch, WriteError,
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, PartitionId};
 use lane::Lane;
-use session::{Sessions, TakenSession};
+use session::{Sessions, TakenSession, Unrecorded};
 use shaku::Component;
 use std::sync::{Arc, OnceLock};
 use transaction::Stop;
@@ -97,7 +97,8 @@ impl PgBatchWriter {
 impl BatchWriter for PgBatchWriter {
     async fn write(&self, batch: Arc<DecidedBatch>) -> Result<WriteReceipt, WriteError> {
         let running = self.running();
-        // Partitions have small numbers without gaps, so their remainders spread evenly.
+        // A deployment's partitions have no gaps. Those that one process leads may: then lanes are filled
+        // unevenly, which costs a little and breaks nothing.
         let number = usize::try_from(batch.partition.value()).unwrap_or(0);
         let lane = &running.lanes[number % running.lanes.len()];
         lane.write(batch, &running.sessions, self.settings).await
@@ -156,21 +157,14 @@ async fn ready_session(
             return Err(WriteError::Moved("there is nothing to write".to_owned()));
         };
         let mut taken = sessions.take(first.partition).await?;
-        for batch in batches {
-            let session = &mut taken.session;
-            match sessions
-                .put_on_record(session, batch.partition, batch.claim)
-                .await
-            {
-                Ok(()) => {}
-                Err(WriteError::Fenced) => {
-                    sessions.put_back(taken);
-                    return Err(WriteError::Fenced);
-                }
-                Err(error) => return Err(error),
+        match sessions.put_on_record(&mut taken.session, batches).await {
+            Ok(()) => Ok(taken),
+            Err(Unrecorded::Sound(error)) => {
+                sessions.put_back(taken);
+                Err(error)
             }
+            Err(Unrecorded::Broken(error)) => Err(error),
         }
-        Ok(taken)
     };
     tokio::time::timeout(settings.batch_timeout, getting_ready)
         .await

@@ -4,10 +4,10 @@
 //! it is not given back to the pool between batches: a partition that writes again gets the
 //! connection it had, and nothing has to be told again.
 
-use super::failure::{Phase, write_error};
+use super::failure::{Phase, leaves_connection_sound, write_error};
 use super::settings::BatchWriterSettings;
 use crate::postgres::socket;
-use axs_application::port::batch_writer::WriteError;
+use axs_application::port::batch_writer::{DecidedBatch, WriteError};
 use axs_domain::fencing::Claim;
 use axs_domain::id::PartitionId;
 use sqlx::pool::PoolConnection;
@@ -17,8 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 const RECORD_BACKEND: &str = include_str!("../sql/batch/record_backend.sql");
+const RECORD_BACKEND_TOGETHER: &str = include_str!("../sql/batch/record_backend_together.sql");
 
 /// A connection that is ready to write batches. Dropped, it is closed.
 pub(super) struct WriterSession {
@@ -33,6 +35,64 @@ impl WriterSession {
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
+}
+
+/// Why a session is not on the leader rows.
+pub(super) enum Unrecorded {
+    /// The server answered, and the session can go on.
+    Sound(WriteError),
+    /// The session is of no further use.
+    Broken(WriteError),
+}
+
+impl From<sqlx::Error> for Unrecorded {
+    fn from(error: sqlx::Error) -> Self {
+        let verdict = write_error(&error, Phase::BeforeCommit);
+        if leaves_connection_sound(&error) {
+            Self::Sound(verdict)
+        } else {
+            Self::Broken(verdict)
+        }
+    }
+}
+
+/// The partition, when its leader row holds the backend now. Waits for the row.
+async fn record_one(
+    connection: &mut PgConnection,
+    batch: &DecidedBatch,
+) -> Result<Vec<PartitionId>, Unrecorded> {
+    let recorded = sqlx::query(RECORD_BACKEND)
+        .bind(batch.partition.value())
+        .bind(batch.claim.token.value())
+        .bind(batch.claim.owner.uuid())
+        .execute(connection)
+        .await?;
+    let is_recorded = recorded.rows_affected() == 1;
+    Ok(is_recorded.then_some(batch.partition).into_iter().collect())
+}
+
+/// Those of the partitions whose leader rows hold the backend now. Waits for none.
+async fn record_several(
+    connection: &mut PgConnection,
+    batches: &[&DecidedBatch],
+) -> Result<Vec<PartitionId>, Unrecorded> {
+    let column = |value: fn(&DecidedBatch) -> i64| -> Vec<i64> {
+        batches.iter().map(|batch| value(batch)).collect()
+    };
+    let owners: Vec<Uuid> = batches.iter().map(|b| b.claim.owner.uuid()).collect();
+    let partitions: Vec<i32> = batches.iter().map(|b| b.partition.value()).collect();
+    let recorded: Vec<i32> = sqlx::query_scalar(RECORD_BACKEND_TOGETHER)
+        .bind(partitions)
+        .bind(column(|batch| batch.claim.token.value()))
+        .bind(owners)
+        .fetch_all(connection)
+        .await?;
+    let is_recorded = |batch: &&&DecidedBatch| recorded.contains(&batch.partition.value());
+    Ok(batches
+        .iter()
+        .filter(is_recorded)
+        .map(|b| b.partition)
+        .collect())
 }
 
 /// The connections of one writer: as many as its pool may have.
@@ -85,38 +145,46 @@ impl Sessions {
         }
     }
 
-    /// Sees to it that the partition's leader row holds the session's backend, committed. A partition is
-    /// written by one caller at a time.
+    /// Sees to it that the leader row of each batch holds the session's backend, committed. A partition is
+    /// written by one caller at a time. For one batch it waits for the row; of several none is waited for.
     ///
     /// # Errors
-    /// [`WriteError::Fenced`] when the claim no longer stands; [`WriteError::Retryable`].
+    /// [`WriteError::Fenced`] when the claim of the one batch no longer stands, [`WriteError::Retryable`]
+    /// when a row of several was not had, each by an answer of the server that leaves the session sound:
+    /// [`Unrecorded::Sound`].
     pub(super) async fn put_on_record(
         &self,
         session: &mut WriterSession,
-        partition: PartitionId,
-        claim: Claim,
-    ) -> Result<(), WriteError> {
-        let wanted = (session.number, claim);
-        {
+        batches: &[Arc<DecidedBatch>],
+    ) -> Result<(), Unrecorded> {
+        let number = session.number;
+        let missing: Vec<&DecidedBatch> = {
             let mut on_record = lock(&self.on_record);
-            if on_record.get(&partition) == Some(&wanted) {
-                return Ok(());
+            let mut missing: Vec<&DecidedBatch> = batches.iter().map(AsRef::as_ref).collect();
+            missing.retain(|b| on_record.get(&b.partition) != Some(&(number, b.claim)));
+            for batch in &missing {
+                // Whether the statement below was carried out may stay unknown.
+                on_record.remove(&batch.partition);
             }
-            // Whether the statement below was carried out may stay unknown.
-            on_record.remove(&partition);
+            missing
+        };
+        let recorded = match missing.as_slice() {
+            [] => return Ok(()),
+            [one] if batches.len() == 1 => record_one(session.connection(), one).await?,
+            several => record_several(session.connection(), several).await?,
+        };
+        let mut on_record = lock(&self.on_record);
+        let recorded_now = missing.iter().filter(|b| recorded.contains(&b.partition));
+        on_record.extend(recorded_now.map(|b| (b.partition, (number, b.claim))));
+        if recorded.len() == missing.len() {
+            return Ok(());
         }
-        let recorded = sqlx::query(RECORD_BACKEND)
-            .bind(partition.value())
-            .bind(claim.token.value())
-            .bind(claim.owner.uuid())
-            .execute(&mut *session.connection)
-            .await
-            .map_err(|error| write_error(&error, Phase::BeforeCommit))?;
-        if recorded.rows_affected() == 0 {
-            return Err(WriteError::Fenced);
-        }
-        lock(&self.on_record).insert(partition, wanted);
-        Ok(())
+        Err(Unrecorded::Sound(if batches.len() == 1 {
+            WriteError::Fenced
+        } else {
+            let reason = "a leader row is held by somebody, or another leader's".to_owned();
+            WriteError::Retryable(reason)
+        }))
     }
 
     /// The partition's own session, or a new one, or, when the pool is full, the one that was

@@ -11,7 +11,8 @@ pub struct BatchWriterSettings {
     pub lock_timeout: Duration,
     /// How long the server lets a batch wait for its next statement before it ends the connection.
     pub idle_in_transaction_timeout: Duration,
-    /// How long a batch may take here until COMMIT is sent, waiting for a connection included.
+    /// How long getting a connection ready may take, and then how long a transaction may take until COMMIT
+    /// is sent. The wait for the lane is not in it.
     pub batch_timeout: Duration,
     /// How long the answer to COMMIT may take; after it the outcome is unknown.
     pub commit_timeout: Duration,
@@ -20,8 +21,8 @@ pub struct BatchWriterSettings {
     pub staging_megabytes: u32,
     /// How long a connection is used before it is made anew.
     pub connection_age_max: Duration,
-    /// How many transactions gather batches; 1 or more, at most the connections of the writer. Each has
-    /// partitions of its own, and while one is under way, the next batches of its partitions wait and are
+    /// How many transactions gather batches, 1 or more; more than the writer has connections take turns.
+    /// Each has partitions of its own, and while one is under way, the next batches of its partitions wait and are
     /// written together.
     pub lanes: usize,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off

@@ -134,6 +134,8 @@ pub(super) async fn admit(
         .await
         .map_err(|error| Stop::before_commit(&error))?;
     for batch in batches {
+        // A row that was passed over reads as fenced: each batch is then written by itself, and has its
+        // true verdict.
         let row = rows.iter().find(|row| {
             let partition: Result<i32, _> = row.try_get("partition");
             partition.is_ok_and(|partition| partition == batch.partition.value())

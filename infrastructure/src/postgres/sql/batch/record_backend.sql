@@ -1,4 +1,4 @@
--- $1 partition, $2 token, $3 owner. Commits by itself, before the first batch of a connection, so
+-- $1 partition, $2 token, $3 owner. Commits by itself, before a partition's first batch on a connection, so
 -- that a candidate can end this backend when it freezes. No row: fenced.
 UPDATE partition_leader_locks
    SET backend_pid = pg_backend_pid()
