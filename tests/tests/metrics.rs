@@ -61,7 +61,9 @@ fn names_end_with_what_they_are() -> Result<()> {
         let fits = match shape.kind.as_str() {
             "counter" => name.ends_with("_total"),
             // The suffix chooses the buckets.
-            "histogram" => name.ends_with("_seconds") || name.ends_with("_events"),
+            "histogram" => ["_seconds", "_events", "_batches"]
+                .iter()
+                .any(|unit| name.ends_with(unit)),
             _ => !name.ends_with("_total"),
         };
         ensure!(fits, "{name} is a {}", shape.kind);

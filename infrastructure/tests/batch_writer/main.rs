@@ -25,5 +25,6 @@ mod settlement;
 mod severing_proxy;
 #[path = "../support/mod.rs"]
 mod support;
+mod together;
 mod writing;
 mod zombie;

@@ -1,11 +1,12 @@
 //! Batches of several partitions in one transaction: they share it, and nothing else.
 
-use crate::fixture::{Consumer, Decider, Log, log_row, offset, on_partitions, partition};
+use crate::fixture::{Consumer, Decider, Log, log_row, offset, on_partitions};
 use crate::rival_session::{RivalSession, until_somebody_waits_for};
 use crate::support::TestDatabase;
 use axs_application::port::batch_writer::{
-    BatchWriter, Culprit, CulpritKind, DecidedBatch, WriteError, WriteReceipt,
+    Culprit, CulpritKind, DecidedBatch, WriteError, WriteReceipt,
 };
+use axs_infrastructure::postgres::batch::BatchWriterSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -76,7 +77,7 @@ async fn scene_with(
     }
     let mut lane = HeldLane {
         decider: Decider::new(0, consumer.lead(0).await),
-        holder: RivalSession::open(test).await,
+        holder: RivalSession::open(&test.elsewhere()).await,
         consumer,
         first: None,
     };
@@ -93,7 +94,8 @@ fn deposits(parts: &mut [(Decider, Log)]) -> Vec<DecidedBatch> {
 }
 
 async fn stored(test: &TestDatabase, number: i32) -> i64 {
-    let stored = format!("SELECT stored_offset FROM partition_leader_locks WHERE partition = {number}");
+    let stored =
+        format!("SELECT stored_offset FROM partition_leader_locks WHERE partition = {number}");
     test.number(&stored).await
 }
 
@@ -116,12 +118,21 @@ async fn what_waits_for_a_busy_lane_is_written_in_one_transaction() {
                              WHERE account_id BETWEEN 1 AND 3";
         assert_eq!(test.number(transactions).await, 1);
         for number in 1..4 {
-            assert_eq!((stored(&test, number).await, balance(&test, number).await), (1, 5));
+            assert_eq!(
+                (stored(&test, number).await, balance(&test, number).await),
+                (1, 5)
+            );
             let rows = |table: &str| {
-                format!("SELECT partition FROM {table} WHERE account_id = {number}")
+                format!("SELECT partition::bigint FROM {table} WHERE account_id = {number}")
             };
-            assert_eq!(test.number(&rows("ledger_entries")).await, i64::from(number));
-            assert_eq!(test.number(&rows("balance_change_states")).await, i64::from(number));
+            assert_eq!(
+                test.number(&rows("ledger_entries")).await,
+                i64::from(number)
+            );
+            assert_eq!(
+                test.number(&rows("balance_change_states")).await,
+                i64::from(number)
+            );
         }
     })
     .await;
@@ -227,7 +238,10 @@ async fn one_whose_leader_row_somebody_holds_waits_alone() {
             );
             for free in [first, last] {
                 let written = tokio::time::timeout(DEADLINE, free).await;
-                written.expect("it waits for a row of another partition").unwrap().unwrap();
+                written
+                    .expect("it waits for a row of another partition")
+                    .unwrap()
+                    .unwrap();
             }
             assert!(!held.is_finished(), "it waits for the row");
             stranger.run("COMMIT").await.unwrap();
