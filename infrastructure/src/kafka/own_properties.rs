@@ -29,7 +29,21 @@ const ALIASES: [(&str, &str); 7] = [
 /// Not the operator's, even where a client leaves them alone: the level of the log is the binding's
 /// to set, a producer with transactions sends nothing outside of one, and what the API's producer must
 /// have the others must not have.
-const NOBODYS: [&str; 3] = ["log_level", "transactional.id", GAPLESS];
+const NOBODYS: [&str; 9] = [
+    "log_level",
+    "transactional.id",
+    GAPLESS,
+    // Every delivery is waited for, with its offset.
+    "delivery.report.only.error",
+    "produce.offset.report",
+    // Another order than that of enqueuing.
+    "queuing.strategy",
+    // A record that is too large for it would fail for ever.
+    "message.max.bytes",
+    // Deliveries to brokers that are none.
+    "test.mock.num.brokers",
+    "test.mock.broker.rtt",
+];
 
 /// A property and its value.
 pub(super) type Property = (&'static str, String);

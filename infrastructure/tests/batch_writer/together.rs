@@ -254,6 +254,59 @@ async fn one_whose_leader_row_somebody_holds_waits_alone() {
     }
 }
 
+/// Ends the backend that waits for the holder.
+async fn end_waiting(test: &TestDatabase, holder: &RivalSession) {
+    until_somebody_waits_for(test, holder.backend_pid).await;
+    let ended = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+          WHERE {} = ANY (pg_blocking_pids(pid))",
+        holder.backend_pid
+    );
+    assert_eq!(test.number(&ended).await, 1);
+}
+
+#[tokio::test]
+async fn a_partition_that_must_be_tried_again_is_written_apart() {
+    on_partitions(async |test| {
+        // Whoever waited for the row would wait far longer than the deadline below.
+        let bounds = BatchWriterSettings {
+            lock_timeout: 10 * DEADLINE,
+            batch_timeout: 20 * DEADLINE,
+            statement_timeout: 20 * DEADLINE,
+            ..BatchWriterSettings::default()
+        };
+        let (mut lane, mut parts) = scene_with(&test, bounds).await;
+        let batches = deposits(&mut parts);
+        let again = batches[1].clone();
+        let mut stranger = RivalSession::open(&test.elsewhere()).await;
+        stranger
+            .run("BEGIN; SELECT 1 FROM balance_change_states WHERE account_id = 2 FOR UPDATE")
+            .await
+            .unwrap();
+        let mut writing = lane.write_together(batches).await.into_iter();
+        // First the transaction of all three, and then that of the one by itself.
+        end_waiting(&test, &stranger).await;
+        writing.next().unwrap().await.unwrap().unwrap();
+        end_waiting(&test, &stranger).await;
+        let lost = writing.next().unwrap().await.unwrap();
+        assert!(matches!(lost, Err(WriteError::Retryable(_))), "{lost:?}");
+        writing.next().unwrap().await.unwrap().unwrap();
+
+        let held = write(&lane.consumer, again);
+        until_somebody_waits_for(&test, stranger.backend_pid).await;
+        parts[0].1 = log_row(&test, 1, "beside it").await;
+        let next = deposits(&mut parts[..1]).remove(0);
+        let free = tokio::time::timeout(DEADLINE, write(&lane.consumer, next)).await;
+        free.expect("it waits for a row of another partition")
+            .unwrap()
+            .unwrap();
+        stranger.run("COMMIT").await.unwrap();
+        held.await.unwrap().unwrap();
+        assert_eq!((stored(&test, 1).await, stored(&test, 2).await), (2, 1));
+    })
+    .await;
+}
+
 /// Two transactions of one partition at once would be two writers.
 #[tokio::test]
 async fn two_batches_of_one_partition_never_share_a_transaction() {

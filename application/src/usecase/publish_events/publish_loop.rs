@@ -139,8 +139,14 @@ impl PublishLoop {
     /// at, however often the queue is full: order per partition is the order of this loop. Ends early
     /// when the producer fails.
     async fn hand_over(&mut self) {
-        for partition in self.waiting.partitions() {
-            if self.in_flight.of(partition) < UNREPORTED_MAX {
+        // Round again: while one partition waited for room, all reports of another may have come.
+        while self.failure.is_none() {
+            let mut ready = self.waiting.partitions();
+            ready.retain(|partition| self.in_flight.of(*partition) < UNREPORTED_MAX);
+            if ready.is_empty() {
+                return;
+            }
+            for partition in ready {
                 self.hand_over_of(partition).await;
             }
         }

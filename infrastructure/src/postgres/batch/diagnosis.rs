@@ -4,6 +4,7 @@
 //! Not in the failed transaction: a refused statement has aborted it, and rows that it finalised
 //! itself would look like redeliveries. A spoilt batch is rare; a sound one pays nothing for this.
 
+use super::HeldRows;
 use super::failure::{Phase, write_error};
 use super::session::WriterSession;
 use super::settings::BatchWriterSettings;
@@ -44,7 +45,7 @@ async fn look(
 ) -> Result<Option<WriteError>, Stop> {
     let alone = std::slice::from_ref(batch);
     transaction::begin_staged(connection, alone).await?;
-    transaction::admit(connection, alone).await?;
+    transaction::admit(connection, alone, HeldRows::WaitFor).await?;
     let failed = |error: sqlx::Error| Stop::Because(write_error(&error, Phase::BeforeCommit));
     let culprits = culprits(connection).await.map_err(failed)?;
     if !culprits.is_empty() {

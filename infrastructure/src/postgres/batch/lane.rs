@@ -5,10 +5,14 @@
 //! batch that finds its lane free is written at once; those that come meanwhile wait for its end and are
 //! then written together.
 //!
-//! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused,
-//! its leader row held by somebody) rolls all back, and then each is written by itself and has its own
-//! verdict. Only an unknown outcome of COMMIT is one for all: each partition settles it by its own leader
-//! row.
+//! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused)
+//! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
+//! COMMIT is one for all: each partition settles it by its own leader row.
+//!
+//! Nor does one wait for what holds up another. The lane never waits for a leader row: whose row somebody
+//! holds is written apart, where it may wait. A partition that had to be tried again stays apart until a
+//! batch of it has another end, so a row of its that is locked for long, or a server that is slow to refuse,
+//! costs the others one lock timeout at the most.
 //!
 //! | metric | what it measures |
 //! |---|---|
@@ -17,7 +21,7 @@
 
 use super::session::Sessions;
 use super::settings::BatchWriterSettings;
-use super::write;
+use super::{HeldRows, write};
 use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt};
 use axs_domain::id::PartitionId;
 use std::collections::{HashSet, VecDeque};
@@ -37,6 +41,8 @@ pub(super) struct Lane(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     batches: VecDeque<WaitingBatch>,
+    /// Partitions whose last batch was not written and is to be tried again.
+    apart: HashSet<PartitionId>,
     /// Whether a task writes; it looks again when it is done.
     under_way: bool,
 }
@@ -63,19 +69,33 @@ impl Lane {
         sessions: &Arc<Sessions>,
         settings: BatchWriterSettings,
     ) -> Written {
+        let partition = batch.partition;
         let (answer, written) = oneshot::channel();
-        let begins = {
-            let mut waiting = self.waiting();
-            waiting.batches.push_back(WaitingBatch { batch, answer });
-            !std::mem::replace(&mut waiting.under_way, true)
-        };
-        if begins {
+        let new = WaitingBatch { batch, answer };
+        if self.waiting().apart.contains(&partition) {
+            tokio::spawn(write_apart(new, Arc::clone(sessions), settings));
+        } else if self.put(new) {
             tokio::spawn(run(Arc::clone(self), Arc::clone(sessions), settings));
         }
-        written.await.unwrap_or_else(|_| {
+        let written = written.await.unwrap_or_else(|_| {
             let reason = "the task that wrote it ended".to_owned();
             Err(WriteError::OutcomeUnknown(reason))
-        })
+        });
+        let apart = &mut self.waiting().apart;
+        match written {
+            Err(WriteError::Retryable(_) | WriteError::OutcomeUnknown(_)) => {
+                apart.insert(partition)
+            }
+            _ => apart.remove(&partition),
+        };
+        written
+    }
+
+    /// Lets the batch wait; whether a task must begin to write.
+    fn put(&self, batch: WaitingBatch) -> bool {
+        let mut waiting = self.waiting();
+        waiting.batches.push_back(batch);
+        !std::mem::replace(&mut waiting.under_way, true)
     }
 
     /// What is written next, in the order of coming: one batch of a partition, and so many events. `None`
@@ -123,10 +143,16 @@ async fn write_together(
     let batches: Vec<_> = together.iter().map(|it| Arc::clone(&it.batch)).collect();
     let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
     metrics::histogram!("axs_transaction_batches").record(f64::from(count));
-    let written = write(&sessions, &batches, settings).await;
+    let written = write(&sessions, &batches, HeldRows::PassOver, settings).await;
     drop(batches);
+    let goes_apart = |error: &WriteError| match error {
+        WriteError::OutcomeUnknown(_) => false,
+        // So reads a row that was passed over.
+        WriteError::Fenced => true,
+        _ => count > 1,
+    };
     match written {
-        Err(error) if count > 1 && !matches!(error, WriteError::OutcomeUnknown(_)) => {
+        Err(error) if goes_apart(&error) => {
             tracing::debug!(%error, count, "batches are written apart");
             metrics::counter!("axs_batch_apart_total").increment(u64::from(count));
             // The lane does not wait for them: what holds one up must not hold up the others.
@@ -147,6 +173,7 @@ async fn write_apart(
     sessions: Arc<Sessions>,
     settings: BatchWriterSettings,
 ) {
-    let written = write(&sessions, std::slice::from_ref(&waiting.batch), settings).await;
+    let alone = std::slice::from_ref(&waiting.batch);
+    let written = write(&sessions, alone, HeldRows::WaitFor, settings).await;
     waiting.answer(written);
 }

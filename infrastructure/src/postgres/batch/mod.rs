@@ -120,15 +120,25 @@ impl BatchWriter for PgBatchWriter {
     }
 }
 
+/// What to do about a leader row that somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldRows {
+    /// Nothing is written: it reads as fenced.
+    PassOver,
+    /// Wait for it, up to the lock timeout.
+    WaitFor,
+}
+
 /// Writes the batches, of different partitions, as one. What spoilt one that is alone is looked for;
 /// of several it is told by writing each by itself.
 async fn write(
     sessions: &Sessions,
     batches: &[Arc<DecidedBatch>],
+    held: HeldRows,
     settings: BatchWriterSettings,
 ) -> Result<WriteReceipt, WriteError> {
-    let mut taken = ready_session(sessions, batches, settings).await?;
-    let mut written = transaction::write(&mut taken.session, batches, &settings).await;
+    let mut taken = ready_session(sessions, batches, held, settings).await?;
+    let mut written = transaction::write(&mut taken.session, batches, held, &settings).await;
     if let (Err(Stop::Unexplained(verdict)), [batch]) = (&written, batches) {
         let verdict = verdict.clone();
         written = Err(diagnosis::explain(&mut taken.session, batch, &settings, verdict).await);
@@ -150,6 +160,7 @@ async fn write(
 async fn ready_session(
     sessions: &Sessions,
     batches: &[Arc<DecidedBatch>],
+    held: HeldRows,
     settings: BatchWriterSettings,
 ) -> Result<TakenSession, WriteError> {
     let getting_ready = async {
@@ -157,7 +168,10 @@ async fn ready_session(
             return Err(WriteError::Moved("there is nothing to write".to_owned()));
         };
         let mut taken = sessions.take(first.partition).await?;
-        match sessions.put_on_record(&mut taken.session, batches).await {
+        match sessions
+            .put_on_record(&mut taken.session, batches, held)
+            .await
+        {
             Ok(()) => Ok(taken),
             Err(Unrecorded::Sound(error)) => {
                 sessions.put_back(taken);

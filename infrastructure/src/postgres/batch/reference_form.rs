@@ -8,7 +8,7 @@
 use super::session::{Sessions, WriterSession};
 use super::settings::BatchWriterSettings;
 use super::transaction::{self, Stop, timed};
-use super::{ready_session, settlement, staging};
+use super::{HeldRows, ready_session, settlement, staging};
 use crate::postgres::pool::Database;
 use async_trait::async_trait;
 use axs_application::port::batch_writer::{
@@ -104,7 +104,13 @@ async fn write_batch(
     batch: Arc<DecidedBatch>,
     settings: BatchWriterSettings,
 ) -> Result<WriteReceipt, WriteError> {
-    let mut taken = ready_session(&sessions, std::slice::from_ref(&batch), settings).await?;
+    let mut taken = ready_session(
+        &sessions,
+        std::slice::from_ref(&batch),
+        HeldRows::WaitFor,
+        settings,
+    )
+    .await?;
     match write(&mut taken.session, &tables, &batch, &settings).await {
         Ok(receipt) => {
             sessions.put_back(taken);
@@ -150,7 +156,7 @@ async fn fill(
     execute(connection, SqlStr::from_static(transaction::BEGIN)).await?;
     timed(
         "fence",
-        transaction::admit(connection, std::slice::from_ref(batch)),
+        transaction::admit(connection, std::slice::from_ref(batch), HeldRows::WaitFor),
     )
     .await?;
     timed("stage", stage(connection, batch, rows)).await?;

@@ -4,6 +4,7 @@
 //! it is not given back to the pool between batches: a partition that writes again gets the
 //! connection it had, and nothing has to be told again.
 
+use super::HeldRows;
 use super::failure::{Phase, leaves_connection_sound, write_error};
 use super::settings::BatchWriterSettings;
 use crate::postgres::socket;
@@ -146,16 +147,16 @@ impl Sessions {
     }
 
     /// Sees to it that the leader row of each batch holds the session's backend, committed. A partition is
-    /// written by one caller at a time. For one batch it waits for the row; of several none is waited for.
+    /// written by one caller at a time.
     ///
     /// # Errors
-    /// [`WriteError::Fenced`] when the claim of the one batch no longer stands, [`WriteError::Retryable`]
-    /// when a row of several was not had, each by an answer of the server that leaves the session sound:
-    /// [`Unrecorded::Sound`].
+    /// [`WriteError::Fenced`] when a claim no longer stands, or its row was passed over, and
+    /// [`WriteError::Retryable`].
     pub(super) async fn put_on_record(
         &self,
         session: &mut WriterSession,
         batches: &[Arc<DecidedBatch>],
+        held: HeldRows,
     ) -> Result<(), Unrecorded> {
         let number = session.number;
         let missing: Vec<&DecidedBatch> = {
@@ -170,7 +171,7 @@ impl Sessions {
         };
         let recorded = match missing.as_slice() {
             [] => return Ok(()),
-            [one] if batches.len() == 1 => record_one(session.connection(), one).await?,
+            [one] if held == HeldRows::WaitFor => record_one(session.connection(), one).await?,
             several => record_several(session.connection(), several).await?,
         };
         let mut on_record = lock(&self.on_record);
@@ -179,12 +180,7 @@ impl Sessions {
         if recorded.len() == missing.len() {
             return Ok(());
         }
-        Err(Unrecorded::Sound(if batches.len() == 1 {
-            WriteError::Fenced
-        } else {
-            let reason = "a leader row is held by somebody, or another leader's".to_owned();
-            WriteError::Retryable(reason)
-        }))
+        Err(Unrecorded::Sound(WriteError::Fenced))
     }
 
     /// The partition's own session, or a new one, or, when the pool is full, the one that was

@@ -1,5 +1,6 @@
 //! One transaction, for one batch or for several of different partitions: the statements in their order.
 
+use super::HeldRows;
 use super::aside;
 use super::failure::{Phase, leaves_connection_sound, write_error};
 use super::session::WriterSession;
@@ -52,10 +53,11 @@ impl Stop {
 pub(super) async fn write(
     session: &mut WriterSession,
     batches: &[Arc<DecidedBatch>],
+    held: HeldRows,
     settings: &BatchWriterSettings,
 ) -> Result<WriteReceipt, Stop> {
     let connection = session.connection();
-    match tokio::time::timeout(settings.batch_timeout, fill(connection, batches)).await {
+    match tokio::time::timeout(settings.batch_timeout, fill(connection, batches, held)).await {
         Ok(Ok(receipt)) => {
             fail::fail_point!("batch.before_commit");
             let committed = timed("commit", commit(connection, settings)).await;
@@ -74,10 +76,11 @@ pub(super) async fn write(
 async fn fill(
     connection: &mut PgConnection,
     batches: &[Arc<DecidedBatch>],
+    held: HeldRows,
 ) -> Result<WriteReceipt, Stop> {
     timed("stage", begin_staged(connection, batches)).await?;
     fail::fail_point!("batch.after_copy");
-    timed("fence", admit(connection, batches)).await?;
+    timed("fence", admit(connection, batches, held)).await?;
     fail::fail_point!("batch.after_fence");
     let receipt = timed("apply", apply(connection, batches)).await?;
     fail::fail_point!("batch.after_apply");
@@ -113,13 +116,13 @@ pub(super) async fn begin_staged(
         .map_err(|error| Stop::Broken(write_error(&error, Phase::BeforeCommit)))
 }
 
-/// Locks the leader row of each batch and checks claim and offset. For one batch it waits for the row; of
-/// several, one whose row somebody holds stops all.
+/// Locks the leader row of each batch and checks claim and offset.
 pub(super) async fn admit(
     connection: &mut PgConnection,
     batches: &[Arc<DecidedBatch>],
+    held: HeldRows,
 ) -> Result<(), Stop> {
-    if let [batch] = batches {
+    if let ([batch], HeldRows::WaitFor) = (batches, held) {
         let row = sqlx::query(statement::fence())
             .bind(batch.partition.value())
             .fetch_optional(&mut *connection)
@@ -134,8 +137,8 @@ pub(super) async fn admit(
         .await
         .map_err(|error| Stop::before_commit(&error))?;
     for batch in batches {
-        // A row that was passed over reads as fenced: each batch is then written by itself, and has its
-        // true verdict.
+        // A row that was passed over reads as fenced: its batch is then written apart, and has its true
+        // verdict.
         let row = rows.iter().find(|row| {
             let partition: Result<i32, _> = row.try_get("partition");
             partition.is_ok_and(|partition| partition == batch.partition.value())

@@ -1,6 +1,5 @@
 -- $1 partitions. Locks their leader rows until the transaction ends, in the order of the partitions; a row
--- that somebody holds is left out, and whoever is left out writes alone, by fence.sql, which waits. So a
--- partition never waits for what holds up another one.
+-- that somebody holds is left out, and its batch is written apart, by fence.sql, which waits.
 --
 -- What is had was had at once, or had been committed before: what a rival committed is seen here and by
 -- every later statement. The incarnation: see fence.sql.
