@@ -138,7 +138,7 @@ async fn renewing_waits_for_an_open_batch_and_fences_one_that_waits_for_it() {
         let waiting = tokio::spawn({
             let pool = test.elsewhere().database().writer().clone();
             async move {
-                sqlx::query_as::<_, (i64, Option<Uuid>, i64, i64)>(fence)
+                sqlx::query_as::<_, (i32, i64, Option<Uuid>, i64, i64)>(fence)
                     .bind(0)
                     .fetch_one(&pool)
                     .await
@@ -148,7 +148,7 @@ async fn renewing_waits_for_an_open_batch_and_fences_one_that_waits_for_it() {
         assert!(!renewing.is_finished());
         open.commit().await.unwrap();
         renewing.await.unwrap().unwrap();
-        let (token, ..) = waiting.await.unwrap().unwrap();
+        let (_, token, ..) = waiting.await.unwrap().unwrap();
         assert_eq!(token, claim.token.value() + 1, "it sees that it is fenced");
     })
     .await;

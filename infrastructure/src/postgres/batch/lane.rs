@@ -9,15 +9,16 @@
 //! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
 //! COMMIT is one for all: each partition settles it by its own leader row.
 //!
-//! Nor does one wait for what holds up another. The lane never waits for a leader row: whose row somebody
-//! holds is written apart, where it may wait. A partition that had to be tried again stays apart until a
-//! batch of it has another end, so a row of its that is locked for long, or a server that is slow to refuse,
-//! costs the others one lock timeout at the most.
+//! Nor does one wait long for what holds up another. To write, the lane waits for no leader row: whose row
+//! somebody holds is written apart, where it may wait. (Only while a lone batch that was spoilt is looked
+//! into may it wait there.) A partition that had to be tried again stays apart until a batch of it has
+//! another end, so a row of its that is locked for long, or a server that is slow to refuse, costs the
+//! others one lock timeout, and not one for each try.
 //!
 //! | metric | what it measures |
 //! |---|---|
 //! | `axs_transaction_batches` | batches of one transaction |
-//! | `axs_batch_apart_total` | batches written by themselves, because one that shared their transaction stopped it |
+//! | `axs_batch_apart_total` | batches written by themselves, because one that shared their transaction stopped it, or their leader row was held |
 
 use super::session::Sessions;
 use super::settings::BatchWriterSettings;
