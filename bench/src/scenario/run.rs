@@ -110,6 +110,9 @@ impl Ran {
         if let Some(mean) = self.metrics.mean("axs_batch_events") {
             figures.add(case, "events a batch", "events", mean);
         }
+        if let Some(mean) = self.metrics.mean("axs_transaction_batches") {
+            figures.add(case, "batches a transaction", "batches", mean);
+        }
     }
 
     /// Adds what the write side did.

@@ -2,6 +2,9 @@
 
 use crate::fixture::on_partitions;
 use crate::support::TestDatabase;
+use axs_application::port::change_log::REASON_LENGTH_MAX;
+use axs_domain::currency::CODE_LENGTH_MAX;
+use axs_domain::text::IdempotencyKey;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 const PREPARE_SESSION: &str = include_str!("../../src/postgres/sql/batch/prepare_session.sql");
@@ -187,4 +190,37 @@ async fn tables_that_are_empty_or_were_analysed_when_small_are_reached_by_their_
         })
         .await;
     }
+}
+
+/// Its emptying would take most of the time that COMMIT takes beside the disk.
+#[tokio::test]
+async fn the_staging_table_has_no_toast_table_and_takes_the_longest_row() {
+    on_partitions(async |test| {
+        on_prepared_session(&test, async |mut connection| {
+            let toast = "SELECT reltoastrelid::bigint FROM pg_class
+                          WHERE oid = 'axs_staging'::regclass";
+            let toast: i64 = sqlx::query_scalar(toast)
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+            assert_eq!(toast, 0);
+            let longest = format!(
+                "INSERT INTO axs_staging (partition, shard_id, account_id, idempotency_key,
+                        fingerprint, reason, currency_code, available_delta, frozen_delta,
+                        available, frozen)
+                 SELECT 0, 0, 1, repeat('k', {key}), decode(repeat('ff', 32), 'hex'),
+                        repeat('r', {reason}), repeat('C', {code}), a, a, a, a
+                   FROM (VALUES (-999999999999999999.999999999999999999)) AS v (a)",
+                key = IdempotencyKey::LENGTH_MAX,
+                reason = REASON_LENGTH_MAX,
+                code = CODE_LENGTH_MAX,
+            );
+            connection
+                .execute(sqlx::raw_sql(AssertSqlSafe(longest)))
+                .await
+                .unwrap();
+        })
+        .await;
+    })
+    .await;
 }

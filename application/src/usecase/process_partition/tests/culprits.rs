@@ -92,10 +92,11 @@ async fn copies_inside_a_batch_and_of_the_batch_in_flight_are_skipped_before_dec
         bench.store.state.lock().unwrap().writes_begun == 1
     })
     .await;
-    bench.publish(vec![payload]).await;
+    // As many as a batch may hold, so that they are decided while the first is being written.
+    bench.publish(vec![payload; 10]).await;
     let_others_run().await;
     bench.store.gate.add_permits(100);
-    until("all", || bench.stored() == 3).await;
+    until("all", || bench.stored() == 12).await;
     let state = bench.store.state.lock().unwrap();
     let sizes: Vec<_> = state.committed.iter().map(|b| b.events.len()).collect();
     assert_eq!((sizes, state.writes_begun), (vec![1, 0], 2));

@@ -41,6 +41,10 @@ const MOVED_RETRIES_MAX: u32 = 1;
 /// partition's small batches; when it is busy, batches take longer, come seldom and grow.
 const PACE: u32 = 2;
 
+/// So many waiting records are decided at once, even if their batch may not begin yet. Fewer wait until it
+/// may: balances that are not remembered are then read by one query, and not by one for every few records.
+const DECIDED_EARLY_MIN: usize = 500;
+
 /// What every worker of a process shares.
 #[derive(Clone)]
 pub(crate) struct WorkerPorts {
@@ -85,11 +89,13 @@ pub(crate) struct Worker {
     committed: Offset,
     committed_run: usize,
     in_flight: Option<InFlight>,
-    /// What is decided on top of the batch in flight, since when, and whether it is closed.
+    /// What is decided on top of the batch in flight.
     draft: Draft,
-    draft_since: Instant,
+    /// Since when records gather, decided or not.
+    gathers_since: Instant,
     /// When the next batch may begin at the earliest.
     next_write: Instant,
+    /// The draft takes nothing more.
     sealed: bool,
     /// The run of poison at the end of the draft.
     poison_run: usize,
@@ -114,7 +120,7 @@ impl Worker {
             committed_run: term.poison_run,
             in_flight: None,
             draft: Draft::default(),
-            draft_since: Instant::now(),
+            gathers_since: Instant::now(),
             next_write: Instant::now(),
             sealed: false,
             poison_run: term.poison_run,
@@ -161,7 +167,9 @@ impl Worker {
             if draining {
                 self.drop_undecided();
             } else {
-                self.fill_draft().await?;
+                if self.decides_now() {
+                    self.fill_draft().await?;
+                }
                 self.write_when_ready()?;
             }
             if self.is_idle() {
@@ -173,7 +181,7 @@ impl Worker {
                 }
             }
             let wants_records = !draining && self.wants_records();
-            let lingering = !draining && self.in_flight.is_none() && !self.draft.is_empty();
+            let lingering = !draining && self.in_flight.is_none() && self.gathers();
             let linger_ends = self.write_due();
             let waits = wants_records && self.is_idle();
             self.term
@@ -202,8 +210,25 @@ impl Worker {
         !self.sealed && self.draft.len() < self.ports.settings.batch_events_max.get()
     }
 
+    /// Whether there are records enough for a batch, decided or not.
+    fn is_full(&self) -> bool {
+        let waiting = self.draft.len() + self.inbox.len();
+        self.sealed || waiting >= self.ports.settings.batch_events_max.get()
+    }
+
     fn wants_records(&self) -> bool {
-        self.ending.is_none() && self.redo.is_empty() && self.inbox.is_empty() && self.has_room()
+        self.ending.is_none() && self.redo.is_empty() && !self.is_full()
+    }
+
+    fn gathers(&self) -> bool {
+        !self.draft.is_empty() || !self.inbox.is_empty()
+    }
+
+    /// Whether what waits is decided: when its batch may begin, when nothing more is awaited for it, or when
+    /// much waits.
+    fn decides_now(&self) -> bool {
+        let may_begin = self.in_flight.is_none() && self.write_due() <= Instant::now();
+        may_begin || !self.wants_records() || self.inbox.len() >= DECIDED_EARLY_MIN
     }
 
     fn drop_undecided(&mut self) {
@@ -212,12 +237,12 @@ impl Worker {
         self.inbox.clear();
     }
 
-    /// When a draft that is not full is written: once it has gathered for a moment, and not too
+    /// When a batch that is not full is written: once it has gathered for a moment, and not too
     /// soon after the batch before it. A lone event meets only the first; under load the second
     /// makes batches large, and a batch costs the store far more than an event more in it.
     fn write_due(&self) -> Instant {
         self.next_write
-            .max(self.draft_since + self.ports.settings.batch_linger)
+            .max(self.gathers_since + self.ports.settings.batch_linger)
     }
 
     fn lease_is_sure(&self) -> bool {
@@ -246,7 +271,7 @@ impl Worker {
             return Ok(());
         };
         fail::fail_point!("leader.after_decide");
-        meter::stage(Stage::Collect, self.draft_since.elapsed());
+        meter::stage(Stage::Collect, self.gathers_since.elapsed());
         let batch = Arc::new(batch);
         let tools = WriteTools {
             writer: Arc::clone(&self.ports.writer),
@@ -265,6 +290,8 @@ impl Worker {
             poison_run: self.poison_run,
         });
         self.sealed = false;
+        // What is left gathers for the next batch.
+        self.gathers_since = Instant::now();
         Ok(())
     }
 }

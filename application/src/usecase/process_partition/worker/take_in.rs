@@ -24,15 +24,20 @@ impl Worker {
         self.term.progress.note_waiting(None);
         let records = match event {
             Some(SourceEvent::Records(records)) => records,
-            Some(SourceEvent::Broken(why)) => {
-                return self.end_after_this(StopReason::SourceBroken(why));
-            }
-            None => {
-                let why = "its source ended".to_owned();
-                return self.end_after_this(StopReason::SourceBroken(why));
+            broken => {
+                let why = match broken {
+                    Some(SourceEvent::Broken(why)) => why,
+                    _ => "its source ended".to_owned(),
+                };
+                // What was read before is still written.
+                self.ending = Some(StopReason::SourceBroken(why));
+                return;
             }
         };
         fail::fail_point!("leader.after_poll");
+        if self.draft.is_empty() && self.inbox.is_empty() {
+            self.gathers_since = Instant::now();
+        }
         for record in records {
             if record.offset < self.next_read {
                 let why = format!(
@@ -105,9 +110,6 @@ impl Worker {
             let book = self.book_of(Draft::keys_of(&items, &copies)).await?;
             let run = cut_at_poison(&items, self.poison_run, in_a_row_max).run;
             let began = Instant::now();
-            if self.draft.is_empty() {
-                self.draft_since = began;
-            }
             let taken = self.draft.take_in(items, &copies, &book, &self.ports.rules);
             meter::stage(Stage::Decide, began.elapsed());
             items = match taken {
