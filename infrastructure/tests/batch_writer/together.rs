@@ -203,32 +203,6 @@ async fn one_that_begins_elsewhere_is_told_so_and_the_others_commit() {
     .await;
 }
 
-#[tokio::test]
-async fn a_large_batch_does_not_wait_for_a_busy_lane() {
-    on_partitions(async |test| {
-        let bounds = BatchWriterSettings {
-            alone_events_min: 2,
-            ..BatchWriterSettings::default()
-        };
-        let (mut lane, mut parts) = scene_with(&test, bounds).await;
-        let (decider, log) = &mut parts[0];
-        let another = log_row(&test, 1, "another").await;
-        let large = decider
-            .batch()
-            .apply(log, &[("USD", "5", "0")])
-            .apply(&another, &[("USD", "5", "0")])
-            .decided();
-        lane.consumer.write(large).await.unwrap();
-        assert_eq!(stored(&test, 1).await, 2);
-        assert_eq!(stored(&test, 0).await, 0, "the lane is not busy");
-        for writing in lane.write_together(Vec::new()).await {
-            writing.await.unwrap().unwrap();
-        }
-        assert_eq!((stored(&test, 0).await, balance(&test, 1).await), (1, 10));
-    })
-    .await;
-}
-
 /// Whether its session is on the row's record already makes no difference: then it need not be put there.
 #[tokio::test]
 async fn one_whose_leader_row_somebody_holds_waits_alone() {

@@ -5,9 +5,6 @@
 //! batch that finds its lane free is written at once; those that come meanwhile wait for its end and are
 //! then written together.
 //!
-//! A large batch, as there are when a backlog is worked off, gains nothing by company: it waits for no lane and is
-//! written beside the others, so that the store can use all its cores.
-//!
 //! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused)
 //! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
 //! COMMIT is one for all: each partition settles it by its own leader row.
@@ -76,8 +73,7 @@ impl Lane {
         let partition = batch.partition;
         let (answer, written) = oneshot::channel();
         let new = WaitingBatch { batch, answer };
-        let is_large = new.batch.events.len() >= settings.alone_events_min;
-        if is_large || self.waiting().apart.contains(&partition) {
+        if self.waiting().apart.contains(&partition) {
             tokio::spawn(write_apart(new, Arc::clone(sessions), settings));
         } else if self.put(new) {
             tokio::spawn(run(Arc::clone(self), Arc::clone(sessions), settings));

@@ -25,8 +25,6 @@ pub struct BatchWriterSettings {
     /// Each has partitions of its own, and while one is under way, the next batches of its partitions wait and are
     /// written together.
     pub lanes: usize,
-    /// Events of a batch from which it is written by itself, beside the lanes: it is worth its own transaction.
-    pub alone_events_min: usize,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
     /// only to measure that.
     pub tcp_no_delay: bool,
@@ -43,7 +41,6 @@ impl Default for BatchWriterSettings {
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
             lanes: 1,
-            alone_events_min: 4_000,
             tcp_no_delay: true,
         }
     }
