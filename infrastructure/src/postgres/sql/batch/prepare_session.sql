@@ -28,12 +28,12 @@ SET client_min_messages = warning;
 -- | a balance that is opened | the same | version_read = 0 AND version IS NOT NULL |
 -- | a balance that must stand | currency_code, version_read | version_read IS NOT NULL AND version IS NULL |
 --
--- One table, not one for each: every temporary table must be emptied at COMMIT. Rows go at COMMIT and at ROLLBACK;
--- the table stays with the connection.
+-- One table, not one for each: every temporary table must be emptied at COMMIT. Rows go at COMMIT and at
+-- ROLLBACK; the table stays with the connection.
 --
--- It has no TOAST table, whose emptying, index and all, took two thirds of that time: every column is stored
--- PLAIN. So a row must fit a page, and does: texts are bounded far below. PostgreSQL 15 takes the storage of
--- columns from another table only.
+-- It has no TOAST table, which would have to be emptied too, index and all: every column is stored PLAIN. So
+-- a row must fit a page, and does: texts are bounded far below. PostgreSQL 15 takes the storage of columns
+-- from another table only.
 CREATE TEMPORARY TABLE axs_staging_columns (
     partition integer NOT NULL,
     shard_id integer NOT NULL,
