@@ -12,7 +12,7 @@ use axs_domain::incarnation::Incarnation;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -22,7 +22,8 @@ pub struct MemoryChangeLog {
     rows: Mutex<HashMap<ChangeLogKey, ChangeLogRecord>>,
     commits: Mutex<Vec<Vec<LogId>>>,
     turns: Semaphore,
-    held: AtomicBool,
+    /// How many of the next commits wait for a turn.
+    held: AtomicUsize,
     away: AtomicBool,
     epoch: Mutex<LayoutEpoch>,
     incarnation: Mutex<Incarnation>,
@@ -35,7 +36,7 @@ impl Default for MemoryChangeLog {
             rows: Mutex::default(),
             commits: Mutex::default(),
             turns: Semaphore::new(0),
-            held: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
             away: AtomicBool::new(false),
             epoch: Mutex::new(LayoutEpoch::MIN),
             incarnation: Mutex::new(INCARNATION),
@@ -47,7 +48,22 @@ impl Default for MemoryChangeLog {
 impl MemoryChangeLog {
     /// From now on every commit waits for [`MemoryChangeLog::let_commit`].
     pub fn hold(&self) {
-        self.held.store(true, Ordering::SeqCst);
+        self.held.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    /// The next commit waits for [`MemoryChangeLog::let_commit`], and no other.
+    pub fn hold_next(&self) {
+        self.held.store(1, Ordering::SeqCst);
+    }
+
+    fn is_held(&self) -> bool {
+        let one_less = |held: usize| match held {
+            usize::MAX => Some(held),
+            held => held.checked_sub(1),
+        };
+        self.held
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .is_ok()
     }
 
     /// Lets so many commits that wait, or will wait, go on.
@@ -111,7 +127,7 @@ impl ChangeLog for MemoryChangeLog {
         new: Vec<NewChangeLog>,
         placed_by: Placing,
     ) -> Result<Vec<AppendOutcome>, AppendError> {
-        if self.held.load(Ordering::SeqCst) {
+        if self.is_held() {
             self.turns.acquire().await.unwrap().forget();
         }
         self.answer(())?;

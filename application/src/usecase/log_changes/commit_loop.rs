@@ -1,21 +1,19 @@
 //! The one task of a process that writes to the change log.
 
-use super::{LogError, LogOutcome, LogRequest, LogSettings};
-use crate::port::change_log::{
-    AppendError, AppendOutcome, ChangeLog, ChangeLogRecord, NewChangeLog, Placing,
-};
+use super::appending::{Appending, Commit};
+use super::{LogError, LogOutcome, LogRequest};
+use crate::port::change_log::{AppendOutcome, ChangeLogRecord};
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
 use crate::port::event_publisher::OutboundRecord;
-use crate::port::log_id_generator::LogIdGenerator;
 use crate::usecase::ack_level::AckLevel;
-use crate::usecase::detached::run_detached;
-use crate::usecase::incarnation_lookup::IncarnationLookup;
-use crate::usecase::layout_lookup::LayoutLookup;
 use crate::usecase::log_changes::ChangeToLog;
 use crate::usecase::publish_events::{EventToPublish, Publication, PublishEvents, WindowPlace};
 use axs_domain::id::LogId;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -26,20 +24,59 @@ use tokio_util::sync::CancellationToken;
 
 /// Gathers, commits, hands over, answers; again and again.
 pub(super) struct CommitLoop {
-    pub(super) change_log: Arc<dyn ChangeLog>,
+    pub(super) appending: Arc<Appending>,
     pub(super) publishing: Arc<dyn PublishEvents>,
     pub(super) codec: Arc<dyn EventCodec>,
-    pub(super) log_ids: Arc<dyn LogIdGenerator>,
-    pub(super) layouts: Arc<dyn LayoutLookup>,
-    pub(super) incarnations: Arc<dyn IncarnationLookup>,
-    pub(super) settings: LogSettings,
+    pub(super) events_max: usize,
     pub(super) intake: mpsc::UnboundedReceiver<LogRequest>,
-    /// A request that did not go with the last commit: the first one of the next.
-    pub(super) carried: Option<LogRequest>,
     pub(super) closing: CancellationToken,
+    /// What the next commit has so far.
+    pub(super) gathered: Gathered,
+    /// Commits under way, the earliest first; [`COMMITS_MAX`] at most.
+    pub(super) under_way: FuturesOrdered<BoxFuture<'static, Commit>>,
     /// What this process handed to publishing lately: retries of it need no second record.
     pub(super) handed_over: LruCache<LogId, ()>,
     pub(super) last_commit: LastCommit,
+}
+
+/// Requests that wait for their commit, in the order of arrival.
+#[derive(Default)]
+pub(super) struct Gathered {
+    requests: Vec<LogRequest>,
+    events: usize,
+    /// A request that does not fit: the first one of the commit after.
+    carried: Option<LogRequest>,
+}
+
+impl Gathered {
+    /// Takes one more request, if the bound and its history let it.
+    fn take(&mut self, request: LogRequest, events_max: usize) {
+        let events = request.changes.len();
+        let fits = self.requests.first().is_none_or(|first| {
+            self.events + events <= events_max && request.history() == first.history()
+        });
+        if fits {
+            self.events += events;
+            self.requests.push(request);
+        } else {
+            self.carried = Some(request);
+        }
+    }
+
+    /// Gives what is gathered, and begins anew with what did not fit.
+    fn give(&mut self, events_max: usize) -> Vec<LogRequest> {
+        let Self {
+            requests, carried, ..
+        } = std::mem::take(self);
+        if let Some(carried) = carried {
+            self.take(carried, events_max);
+        }
+        requests
+    }
+
+    fn is_full(&self, events_max: usize) -> bool {
+        self.carried.is_some() || self.events >= events_max
+    }
 }
 
 /// What the next commit learns from the one before it.
@@ -61,79 +98,73 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
 /// The longest that a commit waits for callers, however slow the one before it was.
 pub(super) const GATHERING_MAX: Duration = Duration::from_millis(20);
 
-/// How often one commit is placed by a newer layout. Raises are rare: more than one during a commit
-/// means that something else is wrong.
-const PLACINGS_MAX: usize = 4;
+/// Commits under way at one time. With two the database works while this process answers and gathers;
+/// with more they would be smaller, and no more would be done.
+const COMMITS_MAX: usize = 2;
+
+/// So many events are worth a commit of their own: they wait neither for callers nor for the commit that
+/// is under way. Fewer go cheaper in a later one, with more.
+const EVENTS_WORTH_A_COMMIT: usize = 400;
 
 impl CommitLoop {
     /// Runs until the intake is closed and everything taken from it is answered. Errors of the
     /// store end nothing: whoever waits is told, and the next commit is tried.
     pub(super) async fn run(mut self) {
-        while let Some(first) = self.next().await {
-            let requests = self.gather(first).await;
-            let (began, gathered) = (Instant::now(), requests.len());
-            self.commit(requests).await;
-            let ended = Instant::now();
-            // As long as the commit took: those that it answered often send again at once. Beginning
-            // without them would split the callers for good into parts that take turns, in more commits.
-            let wait = (ended - began).min(GATHERING_MAX);
-            self.last_commit = LastCommit {
-                callers: gathered + self.intake.len(),
-                waited_for_until: Some(ended + wait),
-            };
-        }
-    }
-
-    async fn next(&mut self) -> Option<LogRequest> {
-        if let Some(carried) = self.carried.take() {
-            return Some(carried);
-        }
-        if !self.intake.is_closed() {
+        loop {
+            let begins_at = self.begins_at();
+            let (takes, is_open) = (
+                !self.gathered.is_full(self.events_max),
+                !self.intake.is_closed(),
+            );
             tokio::select! {
                 biased;
-                request = self.intake.recv() => return request,
-                () = self.closing.cancelled() => self.intake.close(),
+                Some(commit) = self.under_way.next() => self.end(commit),
+                Some(request) = self.intake.recv(), if takes => {
+                    self.gathered.take(request, self.events_max);
+                }
+                () = self.closing.cancelled(), if is_open => self.intake.close(),
+                () = reached(begins_at), if begins_at.is_some() => self.begin(),
+                else => break,
             }
         }
-        self.intake.recv().await
     }
 
-    /// What waits now, and what comes soon after the last commit while it had more callers, in the order
-    /// of arrival, up to the bound or to a request of another history. Who was alone in the last commit, or comes later, is not kept waiting.
-    async fn gather(&mut self, first: LogRequest) -> Vec<LogRequest> {
-        let mut events = first.changes.len();
-        let history = first.history();
-        let mut requests = vec![first];
-        while let Some(request) = self.next_of(requests.len()).await {
-            events += request.changes.len();
-            if events > self.settings.commit_events_max || request.history() != history {
-                self.carried = Some(request);
-                break;
-            }
-            requests.push(request);
-        }
-        requests
-    }
-
-    /// The next request of a commit that has so many.
-    async fn next_of(&mut self, gathered: usize) -> Option<LogRequest> {
-        if let Ok(request) = self.intake.try_recv() {
-            return Some(request);
-        }
-        let until = self.last_commit.waited_for_until?;
-        if gathered >= self.last_commit.callers || until <= Instant::now() {
+    /// When what is gathered is committed if nothing else comes; `None` is not before a commit that is
+    /// under way has ended.
+    fn begins_at(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let gathered = &self.gathered;
+        if gathered.requests.is_empty() || self.under_way.len() >= COMMITS_MAX {
             return None;
         }
-        tokio::select! {
-            biased;
-            request = self.intake.recv() => request,
-            () = self.closing.cancelled() => None,
-            () = sleep_until(until) => None,
+        if gathered.is_full(self.events_max) || gathered.events >= EVENTS_WORTH_A_COMMIT {
+            return Some(now);
         }
+        if !self.under_way.is_empty() {
+            return None;
+        }
+        let all_came = gathered.requests.len() >= self.last_commit.callers;
+        if all_came || self.intake.is_closed() {
+            return Some(now);
+        }
+        Some(self.last_commit.waited_for_until.unwrap_or(now))
     }
 
-    async fn commit(&mut self, mut requests: Vec<LogRequest>) {
-        let (log_ids, appended) = self.append(&mut requests).await;
+    fn begin(&mut self) {
+        let requests = self.gathered.give(self.events_max);
+        let appending = Arc::clone(&self.appending);
+        self.under_way
+            .push_back(Box::pin(appending.commit(requests)));
+    }
+
+    fn end(&mut self, commit: Commit) {
+        let Commit {
+            began,
+            requests,
+            log_ids,
+            appended,
+        } = commit;
+        let answered = requests.len();
         match appended {
             Ok(outcomes) if outcomes.len() == log_ids.len() => {
                 fail::fail_point!("api.after_log_commit");
@@ -150,74 +181,14 @@ impl CommitLoop {
             }
             Err(failure) => fail(requests, &failure),
         }
-    }
-
-    /// Writes all events of the requests by one layout: the one they were placed by, or the newer one
-    /// that the change log names.
-    async fn append(
-        &mut self,
-        requests: &mut [LogRequest],
-    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, LogError>) {
-        let mut placed = self.placed_alike(requests).await;
-        for _ in 1..PLACINGS_MAX {
-            let placed_by = match placed {
-                Ok(placed_by) => placed_by,
-                Err(failure) => return (Vec::new(), Err(failure)),
-            };
-            let asked_at = Instant::now();
-            let (log_ids, appended) = self.append_placed(requests, placed_by).await;
-            match appended {
-                Ok(outcomes) => return (log_ids, Ok(outcomes)),
-                Err(AppendError::LayoutMoved { .. }) => {
-                    metrics::counter!("axs_log_placed_anew_total").increment(1);
-                    placed = self.place_anew(requests).await;
-                }
-                Err(AppendError::HistoryMoved { current }) => {
-                    self.incarnations.saw(current, asked_at);
-                    return (log_ids, Err(LogError::HistoryMoved));
-                }
-                Err(AppendError::LayoutPaused) => {
-                    let retry_after = self.settings.retry_after;
-                    return (log_ids, Err(LogError::Paused { retry_after }));
-                }
-                Err(AppendError::Store(failure)) => {
-                    return (log_ids, Err(LogError::Unavailable(failure.to_string())));
-                }
-            }
-        }
-        // Nothing was written by any of the tries.
-        let retry_after = self.settings.retry_after;
-        (Vec::new(), Err(LogError::Paused { retry_after }))
-    }
-
-    async fn append_placed(
-        &mut self,
-        requests: &[LogRequest],
-        placed_by: Placing,
-    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, AppendError>) {
-        let rows: Vec<NewChangeLog> = requests
-            .iter()
-            .flat_map(|request| &request.changes)
-            .map(|change| self.row(change))
-            .collect();
-        let log_ids: Vec<LogId> = rows.iter().map(|row| row.log_id).collect();
-        let began = Instant::now();
-        let change_log = Arc::clone(&self.change_log);
-        // Detached from this task too, so that a panic in the store's adapter ends one commit and
-        // not the write side.
-        let appended = run_detached(async move { change_log.append(rows, placed_by).await }).await;
-        metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
-        (log_ids, appended)
-    }
-
-    fn row(&self, change: &ChangeToLog) -> NewChangeLog {
-        NewChangeLog {
-            log_id: self.log_ids.next_id(),
-            key: change.key.clone(),
-            fingerprint: change.fingerprint,
-            event: Arc::clone(&change.event),
-            payload: change.payload.clone(),
-        }
+        let ended = Instant::now();
+        // As long as the commit took: those that it answered often send again at once. Beginning
+        // without them would split the callers for good into parts that take turns, in more commits.
+        let wait = (ended - began).min(GATHERING_MAX);
+        self.last_commit = LastCommit {
+            callers: answered + self.gathered.requests.len() + self.intake.len(),
+            waited_for_until: Some(ended + wait),
+        };
     }
 
     /// Hands what is newly logged to publishing, then answers: whoever has the answer and sends
@@ -315,6 +286,14 @@ impl CommitLoop {
             place,
             waiter: None,
         }
+    }
+}
+
+async fn reached(at: Option<Instant>) {
+    if let Some(at) = at
+        && at > Instant::now()
+    {
+        sleep_until(at).await;
     }
 }
 

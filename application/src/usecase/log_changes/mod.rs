@@ -1,14 +1,18 @@
 //! Logging by group commit: what many requests bring at one time is written in one transaction.
 //!
-//! One task of a process gathers what waits, writes it in the order of arrival, and hands it to
-//! publishing in that same order before it begins the next transaction. While one transaction
-//! runs, the next one gathers; after it, those that it answered have a moment to send again, as long
-//! as it took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay:
-//! an idle system answers after one commit, and a busy one fills its commits.
+//! One task of a process gathers what waits, in the order of arrival. While a transaction is under way,
+//! the next one gathers; after it, those that it answered have a moment to send again, as long as it
+//! took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay: an idle system answers
+//! after one commit, and a busy one fills its commits.
 //!
-//! Log ids are made by that task in the order of arrival. So the order of the log
-//! (`logged_at`, `log_id`), in which the relay publishes, is the order in which this process
-//! publishes.
+//! Where so much waits that it is worth a transaction of its own, a second one is under way beside the
+//! first: the database then works while this process answers, and two commits share one wait for the disk.
+//! What they wrote is handed to publishing, and then answered, in the order in which they were gathered,
+//! however they end. So of two calls, one after another, the first has its events published first, as
+//! before; which of two calls at one time comes first, nobody has ever promised.
+//!
+//! So for events of calls one after another the order of the log (`logged_at`, `log_id`), in which the
+//! relay publishes, is the order in which this process publishes.
 //!
 //! The layout by which events are placed on partitions is checked by the transaction itself. When
 //! it has been raised since, the events are placed anew and written again; while it is being
@@ -16,14 +20,12 @@
 //! up: in another one an account may live elsewhere, so the callers are told to look it up again.
 //! One transaction holds events of one history.
 //!
-//! One transaction at a time, not two: with two, an event could commit, and reach the topic,
-//! before an earlier one of its account.
-//!
 //! | metric | what it measures |
 //! |---|---|
 //! | `axs_log_commit_seconds` | one transaction, failed ones included |
 //! | `axs_log_commit_events` | events of one transaction |
 
+mod appending;
 mod commit_loop;
 mod placing;
 
@@ -35,6 +37,7 @@ use super::vital_tasks::{VitalTasks, vital};
 use crate::port::change_log::{ChangeLog, ChangeLogKey, ChangeLogRecord};
 use crate::port::event_codec::EventCodec;
 use crate::port::log_id_generator::LogIdGenerator;
+use appending::Appending;
 use async_trait::async_trait;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
@@ -42,7 +45,8 @@ use axs_domain::id::{LayoutEpoch, LogId, PartitionId};
 use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
-use commit_loop::{CommitLoop, HANDED_OVER_MAX, LastCommit};
+use commit_loop::{CommitLoop, Gathered, HANDED_OVER_MAX, LastCommit};
+use futures::stream::FuturesOrdered;
 use lru::LruCache;
 use shaku::{Component, Interface};
 use std::sync::{Arc, OnceLock};
@@ -150,7 +154,7 @@ impl From<ReserveError> for LogError {
 ///
 /// # Contract
 /// - Outcomes stand in the order of the arguments.
-/// - Events of one call, and of calls one after another, are written and published in that order.
+/// - Events of one call, and of calls one after another, are logged and published in that order.
 /// - A caller that goes away once its events are taken changes nothing of what becomes of them.
 ///
 /// # Errors
@@ -254,16 +258,20 @@ impl GroupCommit {
             // no more events wait here than the window has places.
             let (intake, taken) = mpsc::unbounded_channel();
             let commits = CommitLoop {
-                change_log: Arc::clone(&self.change_log),
+                appending: Arc::new(Appending {
+                    change_log: Arc::clone(&self.change_log),
+                    log_ids: Arc::clone(&self.log_ids),
+                    layouts: Arc::clone(&self.layouts),
+                    incarnations: Arc::clone(&self.incarnations),
+                    retry_after: self.settings.retry_after,
+                }),
                 publishing: Arc::clone(&self.publishing),
                 codec: Arc::clone(&self.codec),
-                log_ids: Arc::clone(&self.log_ids),
-                layouts: Arc::clone(&self.layouts),
-                incarnations: Arc::clone(&self.incarnations),
-                settings: self.settings,
+                events_max: self.settings.commit_events_max,
                 intake: taken,
-                carried: None,
                 closing: self.running.closing.clone(),
+                gathered: Gathered::default(),
+                under_way: FuturesOrdered::new(),
                 handed_over: LruCache::new(HANDED_OVER_MAX),
                 last_commit: LastCommit::default(),
             };

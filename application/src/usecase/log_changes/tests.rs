@@ -275,6 +275,90 @@ async fn a_commit_holds_no_more_events_than_its_bound_unless_one_request_is_larg
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_commit_begins_beside_the_one_under_way_and_is_published_and_answered_behind_it() {
+    let bench = Bench::new(MemoryTopic::delivering(), 2);
+    bench.log.hold_next();
+    let first = bench.begin(&["a"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let second = bench.begin(&["b", "c"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let committed: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
+    assert_eq!(committed, [2], "the second is committed, the first is not");
+    assert!(!second.is_finished());
+    assert!(bench.published().is_empty());
+    bench.log.let_commit(1);
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_not_full_waits_for_the_one_under_way_and_a_third_for_one_of_two() {
+    let bench = Bench::new(MemoryTopic::delivering(), 2);
+    bench.log.hold();
+    let mut requests = vec![bench.begin(&["a"], AckLevel::Logged)];
+    sleep(SETTLED).await;
+    for keys in [&["b"][..], &["c"], &["d", "e"]] {
+        requests.push(bench.begin(keys, AckLevel::Logged));
+        sleep(SETTLED).await;
+    }
+    // Two of them may end, and a third would show itself.
+    bench.log.hold_next();
+    sleep(SETTLED).await;
+    assert!(bench.log.commits().is_empty());
+    bench.log.let_commit(3);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+    sleep(SETTLED).await;
+    let sizes: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 2, 2]);
+    assert_eq!(bench.published(), ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_commit_is_published_though_the_first_fails_and_whoever_was_in_that_is_told() {
+    let bench = Bench::new(MemoryTopic::delivering(), 2);
+    bench.log.hold_next();
+    let first = bench.begin(&["a"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    let second = bench.begin(&["b", "c"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    bench.log.set_away(true);
+    bench.log.let_commit(1);
+    assert!(matches!(
+        first.await.unwrap(),
+        Err(LogError::Unavailable(_))
+    ));
+    second.await.unwrap().unwrap();
+    sleep(SETTLED).await;
+    assert_eq!(bench.published(), ["b", "c"]);
+    bench.log.set_away(false);
+    assert!(bench.all_places_are_back().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_sent_again_beside_its_first_try_is_logged_once() {
+    let bench = Bench::new(MemoryTopic::delivering(), 2);
+    bench.log.hold_next();
+    let first = bench.begin(&["a"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    // Its copy is written first, as by a database that has the first try wait.
+    let again = bench.begin(&["a", "b"], AckLevel::Logged);
+    sleep(SETTLED).await;
+    bench.log.let_commit(1);
+    let first = first.await.unwrap().unwrap();
+    let again = again.await.unwrap().unwrap();
+    assert!(matches!(first[0], LogOutcome::Known { .. }), "{first:?}");
+    assert!(matches!(again[0], LogOutcome::Logged { .. }), "{again:?}");
+    sleep(SETTLED).await;
+    // For all that the first try knew nobody had published it. The leader skips the second record.
+    assert_eq!(bench.published(), ["a", "a", "b"]);
+    assert!(bench.all_places_are_back().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_copies_in_one_commit_one_is_logged_and_published_and_all_places_come_back() {
     let bench = Bench::new(MemoryTopic::delivering(), 100);
     let outcomes = bench.log(&["a", "a", "b", "a"]).await.unwrap();

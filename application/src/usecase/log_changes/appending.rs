@@ -1,0 +1,115 @@
+//! One commit to the change log: its rows, and the layout they are placed by.
+
+use super::{ChangeToLog, LogError, LogRequest};
+use crate::port::change_log::{AppendError, AppendOutcome, ChangeLog, NewChangeLog, Placing};
+use crate::port::log_id_generator::LogIdGenerator;
+use crate::usecase::detached::run_detached;
+use crate::usecase::incarnation_lookup::IncarnationLookup;
+use crate::usecase::layout_lookup::LayoutLookup;
+use axs_domain::id::LogId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often one commit is placed by a newer layout. Raises are rare: more than one during a commit
+/// means that something else is wrong.
+const PLACINGS_MAX: usize = 4;
+
+/// What commits need.
+pub(super) struct Appending {
+    pub(super) change_log: Arc<dyn ChangeLog>,
+    pub(super) log_ids: Arc<dyn LogIdGenerator>,
+    pub(super) layouts: Arc<dyn LayoutLookup>,
+    pub(super) incarnations: Arc<dyn IncarnationLookup>,
+    /// After which time a client that was refused during a change of the layout should try again.
+    pub(super) retry_after: Duration,
+}
+
+/// A commit that has come to its end.
+pub(super) struct Commit {
+    pub(super) began: Instant,
+    pub(super) requests: Vec<LogRequest>,
+    pub(super) log_ids: Vec<LogId>,
+    pub(super) appended: Result<Vec<AppendOutcome>, LogError>,
+}
+
+impl Appending {
+    pub(super) async fn commit(self: Arc<Self>, mut requests: Vec<LogRequest>) -> Commit {
+        let began = Instant::now();
+        let (log_ids, appended) = self.append(&mut requests).await;
+        Commit {
+            began,
+            requests,
+            log_ids,
+            appended,
+        }
+    }
+
+    /// Writes all events of the requests by one layout: the one they were placed by, or the newer one
+    /// that the change log names.
+    async fn append(
+        &self,
+        requests: &mut [LogRequest],
+    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, LogError>) {
+        let mut placed = self.placed_alike(requests).await;
+        for _ in 1..PLACINGS_MAX {
+            let placed_by = match placed {
+                Ok(placed_by) => placed_by,
+                Err(failure) => return (Vec::new(), Err(failure)),
+            };
+            let asked_at = Instant::now();
+            let (log_ids, appended) = self.append_placed(requests, placed_by).await;
+            match appended {
+                Ok(outcomes) => return (log_ids, Ok(outcomes)),
+                Err(AppendError::LayoutMoved { .. }) => {
+                    metrics::counter!("axs_log_placed_anew_total").increment(1);
+                    placed = self.place_anew(requests).await;
+                }
+                Err(AppendError::HistoryMoved { current }) => {
+                    self.incarnations.saw(current, asked_at);
+                    return (log_ids, Err(LogError::HistoryMoved));
+                }
+                Err(AppendError::LayoutPaused) => {
+                    let retry_after = self.retry_after;
+                    return (log_ids, Err(LogError::Paused { retry_after }));
+                }
+                Err(AppendError::Store(failure)) => {
+                    return (log_ids, Err(LogError::Unavailable(failure.to_string())));
+                }
+            }
+        }
+        // Nothing was written by any of the tries.
+        let retry_after = self.retry_after;
+        (Vec::new(), Err(LogError::Paused { retry_after }))
+    }
+
+    async fn append_placed(
+        &self,
+        requests: &[LogRequest],
+        placed_by: Placing,
+    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, AppendError>) {
+        let rows: Vec<NewChangeLog> = requests
+            .iter()
+            .flat_map(|request| &request.changes)
+            .map(|change| self.row(change))
+            .collect();
+        let log_ids: Vec<LogId> = rows.iter().map(|row| row.log_id).collect();
+        let began = Instant::now();
+        let change_log = Arc::clone(&self.change_log);
+        // Detached from the loop too, so that a panic in the store's adapter ends one commit and
+        // not the write side.
+        let appended = run_detached(async move { change_log.append(rows, placed_by).await }).await;
+        metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
+        (log_ids, appended)
+    }
+
+    fn row(&self, change: &ChangeToLog) -> NewChangeLog {
+        NewChangeLog {
+            log_id: self.log_ids.next_id(),
+            key: change.key.clone(),
+            fingerprint: change.fingerprint,
+            event: Arc::clone(&change.event),
+            payload: change.payload.clone(),
+        }
+    }
+}
