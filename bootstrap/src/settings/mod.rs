@@ -158,6 +158,14 @@ impl Settings {
         problems.extend(self.grpc.problems());
         problems.extend(self.ops.problems());
         problems.extend(self.rules.problems());
+        // A batch that waits for a row is written beside the lanes.
+        let connections = self.database.writer_connections_max;
+        let lanes = self.processing.write_lanes;
+        if usize::try_from(connections).unwrap_or(usize::MAX) <= lanes {
+            problems.push(format!(
+                "database.writer_connections_max is {connections}; it must be above processing.write_lanes, {lanes}"
+            ));
+        }
         // The relay must not look at a row whose transaction may still be under way.
         if self.processing.relay_grace_ms <= self.database.statement_timeout_ms {
             problems.push(format!(

@@ -33,7 +33,7 @@ fn a_later_layer_wins_key_by_key() {
 #[test]
 fn what_is_wrong_is_an_error_that_names_the_key() {
     type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
-    let cases: [Case<'_>; 18] = [
+    let cases: [Case<'_>; 19] = [
         (&[("AXS__LEASE__TTL_MS", "10")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL_MS", "soon")], None, "lease.ttl_ms"),
         (&[("AXS__LEASE__TTL", "3000")], None, "lease.ttl"),
@@ -91,6 +91,11 @@ fn what_is_wrong_is_an_error_that_names_the_key() {
             &[("AXS__PROCESSING__RELAY_GRACE_MS", "5000")],
             None,
             "processing.relay_grace_ms",
+        ),
+        (
+            &[("AXS__PROCESSING__WRITE_LANES", "32")],
+            None,
+            "database.writer_connections_max is 32; it must be above processing.write_lanes, 32",
         ),
     ];
     for (environment, file, expected) in cases {

@@ -60,7 +60,8 @@ pub struct Deployment {
     pub apis: Vec<Api>,
     /// Its consumers.
     pub consumers: Vec<Process>,
-    key_prefix: String,
+    /// What its keys in Redis begin with.
+    pub key_prefix: String,
     binary: PathBuf,
     folder: Option<TempDir>,
     started: usize,

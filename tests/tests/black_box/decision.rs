@@ -3,8 +3,11 @@
 use crate::stage::{apply, balance, deployment, deposit, final_state, moves};
 use anyhow::{Context, Result};
 use axs_proto::v1::EventStatus;
+use axs_tests::cache;
+use axs_tests::deadline::{Look, Patience, until};
 use axs_tests::model::parse;
 use axs_tests::script::or_else;
+use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_hold_row_by_row() -> Result<()> {
@@ -14,6 +17,29 @@ async fn decisions_hold_row_by_row() -> Result<()> {
     a_first_change_in_a_new_currency_makes_the_balance(&deployment).await?;
     a_fee_falls_back_only_when_the_coin_is_short(&deployment).await?;
     deployment.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_struck_leaves_no_balance_in_the_cache() -> Result<()> {
+    let deployment = deployment("struck", 1, 1).await?;
+    apply(&deployment, deposit(1, "in", "USDT", "1")?).await?;
+    let (redis, prefix) = (
+        deployment.servers.redis.clone(),
+        deployment.key_prefix.clone(),
+    );
+    until("a cached balance", Patience::PROCESS, async || {
+        let keys = cache::keys(&redis, &prefix).await?;
+        let is_there = keys.iter().any(|key| key.contains(":balances:"));
+        Ok(if is_there {
+            Look::There(())
+        } else {
+            Look::NotYet(format!("{keys:?}"))
+        })
+    })
+    .await?;
+    deployment.finish().await?;
+    assert_eq!(cache::keys(&redis, &prefix).await?, BTreeSet::new());
+    Ok(())
 }
 
 type Deployment = axs_tests::deployment::Deployment;

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use axs_proto::v1::{BalanceChange, BalanceChangeEvent, EventState, EventStatus};
+use axs_tests::cache;
 use axs_tests::deployment::Deployment;
 use axs_tests::model::parse;
 use axs_tests::script::{Script, change, event};
-use std::collections::BTreeSet;
 
 /// Accounts of the pool `retail`: 1 to 20. Accounts of `whale`: 101 and 102.
 pub fn cast() -> Script {
@@ -83,31 +83,15 @@ pub async fn balance(deployment: &Deployment, account: i64, currency: &str) -> R
 
 /// Puts USDT that no commit made, as `version|available|frozen`, over the one cached balance of account 1.
 pub async fn put_into_cache(deployment: &Deployment, balance: &str) -> Result<()> {
-    let client = redis::Client::open(deployment.servers.redis.as_str())?;
+    let redis = &deployment.servers.redis;
+    let keys = cache::keys(redis, &deployment.key_prefix).await?;
+    let of_account_1 = |key: &&String| key.contains(":balances:") && key.ends_with(":1");
+    let keys: Vec<&String> = keys.iter().filter(of_account_1).collect();
+    anyhow::ensure!(keys.len() == 1, "{keys:?}");
+    let client = redis::Client::open(redis.as_str())?;
     let mut connection = client.get_multiplexed_async_connection().await?;
-    let pattern = format!("*{}*:balances:*:1", deployment.database.name);
-    // In steps: KEYS over what others have cached takes longer than a command may.
-    let mut keys = BTreeSet::new();
-    let mut cursor = 0_u64;
-    loop {
-        let (next, found): (u64, Vec<String>) = redis::cmd("SCAN")
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(&pattern)
-            .arg("COUNT")
-            .arg(10_000)
-            .query_async(&mut connection)
-            .await?;
-        keys.extend(found);
-        cursor = next;
-        if cursor == 0 {
-            break;
-        }
-    }
-    let keys = Vec::from_iter(keys);
-    anyhow::ensure!(keys.len() == 1, "{pattern}: {keys:?}");
     redis::cmd("HSET")
-        .arg(&keys[0])
+        .arg(keys[0])
         .arg("USDT")
         .arg(balance)
         .query_async::<()>(&mut connection)

@@ -10,15 +10,15 @@
 //! COMMIT is one for all: each partition settles it by its own leader row.
 //!
 //! Nor does one wait long for what holds up another. To write, the lane waits for no leader row: whose row
-//! somebody holds is written apart, where it may wait. (Only while a lone batch that was spoilt is looked
-//! into may it wait there.) A partition that had to be tried again stays apart until a batch of it has
-//! another end, so a row of its that is locked for long, or a server that is slow to refuse, costs the
-//! others one lock timeout, and not one for each try.
+//! somebody holds is written apart, where it may wait, and where what spoilt a batch is looked for. A
+//! partition that had to be tried again stays apart until a batch of it is committed, so a row of its that
+//! is locked for long, or a server that is slow to refuse, costs the others one lock timeout, and not one
+//! for each try.
 //!
 //! | metric | what it measures |
 //! |---|---|
 //! | `axs_transaction_batches` | batches of one transaction |
-//! | `axs_batch_apart_total` | batches written by themselves, because one that shared their transaction stopped it, or their leader row was held |
+//! | `axs_batch_apart_total` | batches written by themselves, because they, or one that shared their transaction, were spoilt, or their leader row was held |
 
 use super::session::Sessions;
 use super::settings::BatchWriterSettings;
@@ -84,10 +84,11 @@ impl Lane {
         });
         let apart = &mut self.waiting().apart;
         match written {
+            Ok(_) => apart.remove(&partition),
             Err(WriteError::Retryable(_) | WriteError::OutcomeUnknown(_)) => {
                 apart.insert(partition)
             }
-            _ => apart.remove(&partition),
+            Err(_) => false,
         };
         written
     }
@@ -148,9 +149,9 @@ async fn write_together(
     drop(batches);
     let goes_apart = |error: &WriteError| match error {
         WriteError::OutcomeUnknown(_) => false,
-        // So reads a row that was passed over.
-        WriteError::Fenced => true,
-        _ => count > 1,
+        WriteError::Retryable(_) => count > 1,
+        // Of a lone one too: so reads a row that was passed over, and what spoilt it is not looked for here.
+        _ => true,
     };
     match written {
         Err(error) if goes_apart(&error) => {

@@ -129,8 +129,8 @@ enum HeldRows {
     WaitFor,
 }
 
-/// Writes the batches, of different partitions, as one. What spoilt one that is alone is looked for;
-/// of several it is told by writing each by itself.
+/// Writes the batches, of different partitions, as one. What spoilt one that is alone is looked for by who
+/// may wait; everything else is told by writing each by itself.
 async fn write(
     sessions: &Sessions,
     batches: &[Arc<DecidedBatch>],
@@ -139,7 +139,8 @@ async fn write(
 ) -> Result<WriteReceipt, WriteError> {
     let mut taken = ready_session(sessions, batches, held, settings).await?;
     let mut written = transaction::write(&mut taken.session, batches, held, &settings).await;
-    if let (Err(Stop::Unexplained(verdict)), [batch]) = (&written, batches) {
+    if let (Err(Stop::Unexplained(verdict)), [batch], HeldRows::WaitFor) = (&written, batches, held)
+    {
         let verdict = verdict.clone();
         written = Err(diagnosis::explain(&mut taken.session, batch, &settings, verdict).await);
     }

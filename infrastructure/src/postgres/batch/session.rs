@@ -103,7 +103,7 @@ pub(super) struct Sessions {
     /// What a connection is told before its first batch.
     prepare: &'static str,
     slots: Arc<Semaphore>,
-    /// The least recently used first.
+    /// The one used last at the end.
     idle: Mutex<Vec<WriterSession>>,
     opened: AtomicU64,
     /// For each partition the session whose backend its leader row holds, and under which claim: one, so
@@ -183,16 +183,13 @@ impl Sessions {
         Err(Unrecorded::Sound(WriteError::Fenced))
     }
 
-    /// The partition's own session, or a new one, or, when the pool is full, the one that was
-    /// idle for longest.
+    /// The session that is on the partition's record, or another idle one, or a new one.
     ///
     /// # Errors
     /// [`WriteError::Retryable`]. The caller bounds the wait.
     pub(super) async fn take(&self, partition: PartitionId) -> Result<TakenSession, WriteError> {
-        let slot = Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .map_err(|closed| WriteError::Retryable(closed.to_string()))?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let slot = slot.map_err(|closed| WriteError::Retryable(closed.to_string()))?;
         let session = match self.take_idle(partition) {
             Some(session) => session,
             None => self
@@ -229,11 +226,9 @@ impl Sessions {
         idle.retain(|session| session.opened_at.elapsed() < age_max);
         let own = on_record
             .and_then(|(number, _)| idle.iter().position(|session| session.number == number));
-        let is_full = self.pool.size() >= self.pool.options().get_max_connections();
         match own {
             Some(index) => Some(idle.remove(index)),
-            None if is_full && !idle.is_empty() => Some(idle.remove(0)),
-            None => None,
+            None => idle.pop(),
         }
     }
 
