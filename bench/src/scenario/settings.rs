@@ -16,8 +16,8 @@ const CASES: [(&str, &[(&str, &str)]); 3] = [
         &[("AXS__PROCESSING__RELAY_INTERVAL_MS", "3600000")],
     ),
     (
-        "write_lanes = 4: a transaction for each batch",
-        &[("AXS__PROCESSING__WRITE_LANES", "4")],
+        "transactions_max = 1: all that waits in one transaction",
+        &[("AXS__PROCESSING__TRANSACTIONS_MAX", "1")],
     ),
 ];
 

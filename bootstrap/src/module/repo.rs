@@ -89,7 +89,7 @@ pub fn repo_module(
         retention: fill_ttl + RETENTION_PAST_FILL,
     };
     let writing = BatchWriterSettings {
-        lanes: config.settings().processing.write_lanes,
+        transactions_max: config.settings().processing.transactions_max,
         ..BatchWriterSettings::default()
     };
     Ok(RepoModule::builder(Arc::clone(infra))

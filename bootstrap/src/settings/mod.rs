@@ -158,12 +158,12 @@ impl Settings {
         problems.extend(self.grpc.problems());
         problems.extend(self.ops.problems());
         problems.extend(self.rules.problems());
-        // A batch that waits for a row is written beside the lanes.
+        // A batch that waits for a row is written beside those transactions.
         let connections = self.database.writer_connections_max;
-        let lanes = self.processing.write_lanes;
-        if usize::try_from(connections).unwrap_or(usize::MAX) <= lanes {
+        let transactions = self.processing.transactions_max;
+        if usize::try_from(connections).unwrap_or(usize::MAX) <= transactions {
             problems.push(format!(
-                "database.writer_connections_max is {connections}; it must be above processing.write_lanes, {lanes}"
+                "database.writer_connections_max is {connections}; it must be above processing.transactions_max, {transactions}"
             ));
         }
         // The relay must not look at a row whose transaction may still be under way.

@@ -17,10 +17,10 @@ pub struct ProcessingSection {
     /// grow instead of becoming more.
     #[validate(range(min = 0, max = 10000))]
     pub batch_interval_ms: u64,
-    /// Transactions that write batches at once. The partitions are spread over them, and those that
-    /// share one are written together while it is busy.
+    /// Transactions that write batches at once. While one is under way, few events wait and then share the
+    /// next one.
     #[validate(range(min = 1, max = 64))]
-    pub write_lanes: usize,
+    pub transactions_max: usize,
     /// Batches of records read ahead and not yet taken, for each partition.
     #[validate(range(min = 1, max = 64))]
     pub read_ahead_batches_max: usize,

@@ -93,9 +93,9 @@ fn what_is_wrong_is_an_error_that_names_the_key() {
             "processing.relay_grace_ms",
         ),
         (
-            &[("AXS__PROCESSING__WRITE_LANES", "32")],
+            &[("AXS__PROCESSING__TRANSACTIONS_MAX", "32")],
             None,
-            "database.writer_connections_max is 32; it must be above processing.write_lanes, 32",
+            "database.writer_connections_max is 32; it must be above processing.transactions_max, 32",
         ),
     ];
     for (environment, file, expected) in cases {

@@ -307,11 +307,57 @@ async fn a_partition_that_must_be_tried_again_is_written_apart() {
     .await;
 }
 
+#[tokio::test]
+async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
+    on_partitions(async |test| {
+        // Whoever waited for the row would wait far longer than the deadline below.
+        let bounds = BatchWriterSettings {
+            lock_timeout: 10 * DEADLINE,
+            batch_timeout: 20 * DEADLINE,
+            statement_timeout: 20 * DEADLINE,
+            transactions_max: 2,
+            beside_events_min: 2,
+            ..BatchWriterSettings::default()
+        };
+        let (mut lane, mut parts) = scene_with(&test, bounds).await;
+        let mut batches = deposits(&mut parts).into_iter();
+        let too_few = write(&lane.consumer, batches.next().unwrap());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!too_few.is_finished(), "it waits for the one under way");
+        for written in [write(&lane.consumer, batches.next().unwrap()), too_few] {
+            let written = tokio::time::timeout(DEADLINE, written).await;
+            written
+                .expect("it waits for a row of another partition")
+                .unwrap()
+                .unwrap();
+        }
+        // Beside the one that is held there is room for the last, which is too small for it.
+        let last = lane.write_together(vec![batches.next().unwrap()]).await;
+        for written in last {
+            written.await.unwrap().unwrap();
+        }
+        for number in 1..4 {
+            assert_eq!(
+                (stored(&test, number).await, balance(&test, number).await),
+                (1, 5)
+            );
+        }
+    })
+    .await;
+}
+
 /// Two transactions of one partition at once would be two writers.
 #[tokio::test]
-async fn two_batches_of_one_partition_never_share_a_transaction() {
+async fn two_batches_of_one_partition_are_written_one_after_the_other() {
     on_partitions(async |test| {
-        let (mut lane, mut parts) = scene(&test).await;
+        // Each is worth a transaction.
+        let bounds = BatchWriterSettings {
+            beside_events_min: 1,
+            ..BatchWriterSettings::default()
+        };
+        let (mut lane, mut parts) = scene_with(&test, bounds).await;
         let batch = deposits(&mut parts[..1]).remove(0);
         let mut writing = lane
             .write_together(vec![batch.clone(), batch])

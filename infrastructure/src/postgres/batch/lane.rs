@@ -1,9 +1,10 @@
 //! Gathering: batches of several partitions in one transaction.
 //!
 //! A transaction costs the store far more than another batch in it: COPY, fence, statement, offset and
-//! commit are paid once. So partitions share a *lane*, which has one transaction under way at a time. A
-//! batch that finds its lane free is written at once; those that come meanwhile wait for its end and are
-//! then written together.
+//! commit are paid once. So few events wait while a transaction is under way, and are written together by
+//! the next one. Where enough of them wait, that price is small beside theirs, and a transaction begins
+//! beside those under way, up to a bound: the store then works for several partitions at once, as when a
+//! backlog is worked off. A batch that finds nothing under way is written at once.
 //!
 //! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused)
 //! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
@@ -34,18 +35,56 @@ const EVENTS_TOGETHER_MAX: usize = 20_000;
 
 type Written = Result<WriteReceipt, WriteError>;
 
-/// Where the batches of some partitions wait for each other. No more wait than partitions share it, since
-/// each has one batch under way.
-#[derive(Default)]
-pub(super) struct Lane(Mutex<Waiting>);
+/// Where batches wait for each other. No more wait than there are partitions, since each has one batch under
+/// way.
+pub(super) struct Lane {
+    transactions_max: usize,
+    beside_events_min: usize,
+    state: Mutex<LaneState>,
+}
 
 #[derive(Default)]
-struct Waiting {
-    batches: VecDeque<WaitingBatch>,
+struct LaneState {
+    waiting: VecDeque<WaitingBatch>,
     /// Partitions whose last batch was not written and is to be tried again.
     apart: HashSet<PartitionId>,
-    /// Whether a task writes; it looks again when it is done.
-    under_way: bool,
+    /// Partitions of which a transaction has a batch.
+    writing: HashSet<PartitionId>,
+    /// Tasks that write, one transaction after another.
+    tasks: usize,
+}
+
+impl LaneState {
+    /// The batches of the next transaction, in the order of coming: one of a partition, and so many events.
+    /// None of fewer than these.
+    fn next_together(&mut self, events_min: usize) -> Option<Vec<WaitingBatch>> {
+        let mut partitions = self.writing.clone();
+        let mut events = 0;
+        let mut together = Vec::new();
+        for (place, waiting) in self.waiting.iter().enumerate() {
+            let more = events + waiting.batch.events.len();
+            if !together.is_empty() && more > EVENTS_TOGETHER_MAX {
+                break;
+            }
+            if partitions.insert(waiting.batch.partition) {
+                events = more;
+                together.push(place);
+            }
+        }
+        if together.is_empty() || events < events_min {
+            return None;
+        }
+        // From the end, so that the places before it stay what they are.
+        let mut taken: Vec<WaitingBatch> = together
+            .into_iter()
+            .rev()
+            .filter_map(|place| self.waiting.remove(place))
+            .collect();
+        taken.reverse();
+        self.writing
+            .extend(taken.iter().map(|waiting| waiting.batch.partition));
+        Some(taken)
+    }
 }
 
 struct WaitingBatch {
@@ -63,6 +102,15 @@ impl WaitingBatch {
 }
 
 impl Lane {
+    /// A lane within these bounds.
+    pub(super) fn new(settings: &BatchWriterSettings) -> Self {
+        Self {
+            transactions_max: settings.transactions_max.max(1),
+            beside_events_min: settings.beside_events_min,
+            state: Mutex::default(),
+        }
+    }
+
     /// Writes the batch, alone or with others. A caller that goes away stops nothing.
     pub(super) async fn write(
         self: &Arc<Self>,
@@ -73,16 +121,17 @@ impl Lane {
         let partition = batch.partition;
         let (answer, written) = oneshot::channel();
         let new = WaitingBatch { batch, answer };
-        if self.waiting().apart.contains(&partition) {
+        if self.state().apart.contains(&partition) {
             tokio::spawn(write_apart(new, Arc::clone(sessions), settings));
-        } else if self.put(new) {
-            tokio::spawn(run(Arc::clone(self), Arc::clone(sessions), settings));
+        } else if let Some(together) = self.put(new) {
+            let lane = Arc::clone(self);
+            tokio::spawn(lane.run(together, Arc::clone(sessions), settings));
         }
         let written = written.await.unwrap_or_else(|_| {
             let reason = "the task that wrote it ended".to_owned();
             Err(WriteError::OutcomeUnknown(reason))
         });
-        let apart = &mut self.waiting().apart;
+        let apart = &mut self.state().apart;
         match written {
             Ok(_) => apart.remove(&partition),
             Err(WriteError::Retryable(_) | WriteError::OutcomeUnknown(_)) => {
@@ -93,47 +142,59 @@ impl Lane {
         written
     }
 
-    /// Lets the batch wait; whether a task must begin to write.
-    fn put(&self, batch: WaitingBatch) -> bool {
-        let mut waiting = self.waiting();
-        waiting.batches.push_back(batch);
-        !std::mem::replace(&mut waiting.under_way, true)
-    }
-
-    /// What is written next, in the order of coming: one batch of a partition, and so many events. `None`
-    /// ends the task.
-    fn next_together(&self) -> Option<Vec<WaitingBatch>> {
-        let mut waiting = self.waiting();
-        let mut together = Vec::new();
-        let mut partitions: HashSet<PartitionId> = HashSet::new();
-        let mut events = 0;
-        while let Some(next) = waiting.batches.front() {
-            events += next.batch.events.len();
-            let fits = together.is_empty() || events <= EVENTS_TOGETHER_MAX;
-            if !fits || !partitions.insert(next.batch.partition) {
-                break;
-            }
-            together.extend(waiting.batches.pop_front());
-        }
-        if together.is_empty() {
-            waiting.under_way = false;
+    /// Lets the batch wait, and gives what a new task is to write now, if it is to begin.
+    fn put(&self, batch: WaitingBatch) -> Option<Vec<WaitingBatch>> {
+        let mut state = self.state();
+        state.waiting.push_back(batch);
+        if state.tasks >= self.transactions_max {
             return None;
         }
+        let events_min = self.events_min(state.tasks);
+        let together = state.next_together(events_min)?;
+        state.tasks += 1;
         Some(together)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn run(lane: Arc<Lane>, sessions: Arc<Sessions>, settings: BatchWriterSettings) {
-    while let Some(together) = lane.next_together() {
-        // A task of its own: a panic ends one transaction, whose callers are told, and not the lane.
-        let writing = tokio::spawn(write_together(together, Arc::clone(&sessions), settings));
-        if let Err(died) = writing.await {
-            tracing::error!(%died, "a transaction of batches died");
+    /// Writes these, and what waits afterwards. The last task leaves nothing behind.
+    async fn run(
+        self: Arc<Self>,
+        mut together: Vec<WaitingBatch>,
+        sessions: Arc<Sessions>,
+        settings: BatchWriterSettings,
+    ) {
+        loop {
+            let partitions: Vec<PartitionId> = together.iter().map(|w| w.batch.partition).collect();
+            // A task of its own: a panic ends one transaction, whose callers are told, and not the lane.
+            let writing = tokio::spawn(write_together(together, Arc::clone(&sessions), settings));
+            if let Err(died) = writing.await {
+                tracing::error!(%died, "a transaction of batches died");
+            }
+            let mut state = self.state();
+            for partition in &partitions {
+                state.writing.remove(partition);
+            }
+            let others = state.tasks.saturating_sub(1);
+            match state.next_together(self.events_min(others)) {
+                Some(next) => together = next,
+                None => {
+                    state.tasks = others;
+                    return;
+                }
+            }
         }
+    }
+
+    /// How many events a transaction is worth beside so many others.
+    const fn events_min(&self, others: usize) -> usize {
+        if others == 0 {
+            0
+        } else {
+            self.beside_events_min
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LaneState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

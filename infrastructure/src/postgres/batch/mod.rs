@@ -49,8 +49,8 @@ const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
 
 /// [`BatchWriter`] by COPY and one CTE, over the writer pool.
 ///
-/// Each partition is written by one caller at a time. Partitions that share a lane are written together
-/// while it is busy, and those of different lanes side by side.
+/// Each partition is written by one caller at a time. What comes while a transaction is under way is written
+/// together by the next one, or beside it when it is much.
 #[derive(Component)]
 #[shaku(interface = BatchWriter)]
 pub struct PgBatchWriter {
@@ -65,8 +65,7 @@ pub struct PgBatchWriter {
 
 struct Running {
     sessions: Arc<Sessions>,
-    /// One or more.
-    lanes: Vec<Arc<Lane>>,
+    lane: Arc<Lane>,
 }
 
 impl PgBatchWriter {
@@ -84,10 +83,9 @@ impl PgBatchWriter {
     fn running(&self) -> &Running {
         self.running.get_or_init(|| {
             let sessions = Sessions::start(self.database.writer(), self.settings, PREPARE_SESSION);
-            let lanes = (0..self.settings.lanes.max(1)).map(|_| Arc::default());
             Running {
                 sessions,
-                lanes: lanes.collect(),
+                lane: Arc::new(Lane::new(&self.settings)),
             }
         })
     }
@@ -97,11 +95,10 @@ impl PgBatchWriter {
 impl BatchWriter for PgBatchWriter {
     async fn write(&self, batch: Arc<DecidedBatch>) -> Result<WriteReceipt, WriteError> {
         let running = self.running();
-        // A deployment's partitions have no gaps. Those that one process leads may: then lanes are filled
-        // unevenly, which costs a little and breaks nothing.
-        let number = usize::try_from(batch.partition.value()).unwrap_or(0);
-        let lane = &running.lanes[number % running.lanes.len()];
-        lane.write(batch, &running.sessions, self.settings).await
+        running
+            .lane
+            .write(batch, &running.sessions, self.settings)
+            .await
     }
 
     async fn settle(&self, partition: PartitionId, claim: Claim) -> Result<Offset, WriteError> {
@@ -165,10 +162,7 @@ async fn ready_session(
     settings: BatchWriterSettings,
 ) -> Result<TakenSession, WriteError> {
     let getting_ready = async {
-        let Some(first) = batches.first() else {
-            return Err(WriteError::Moved("there is nothing to write".to_owned()));
-        };
-        let mut taken = sessions.take(first.partition).await?;
+        let mut taken = sessions.take(batches).await?;
         match sessions
             .put_on_record(&mut taken.session, batches, held)
             .await

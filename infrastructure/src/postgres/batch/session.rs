@@ -183,14 +183,17 @@ impl Sessions {
         Err(Unrecorded::Sound(WriteError::Fenced))
     }
 
-    /// The session that is on the partition's record, or another idle one, or a new one.
+    /// An idle session, that which is on record for most of the batches, or a new one.
     ///
     /// # Errors
     /// [`WriteError::Retryable`]. The caller bounds the wait.
-    pub(super) async fn take(&self, partition: PartitionId) -> Result<TakenSession, WriteError> {
+    pub(super) async fn take(
+        &self,
+        batches: &[Arc<DecidedBatch>],
+    ) -> Result<TakenSession, WriteError> {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         let slot = slot.map_err(|closed| WriteError::Retryable(closed.to_string()))?;
-        let session = match self.take_idle(partition) {
+        let session = match self.take_idle(batches) {
             Some(session) => session,
             None => self
                 .open()
@@ -219,17 +222,22 @@ impl Sessions {
         }
     }
 
-    fn take_idle(&self, partition: PartitionId) -> Option<WriterSession> {
+    fn take_idle(&self, batches: &[Arc<DecidedBatch>]) -> Option<WriterSession> {
         let age_max = self.settings.connection_age_max;
-        let on_record = lock(&self.on_record).get(&partition).copied();
+        let on_record: Vec<u64> = {
+            let on_record = lock(&self.on_record);
+            let of = |batch: &Arc<DecidedBatch>| on_record.get(&batch.partition).map(|it| it.0);
+            batches.iter().filter_map(of).collect()
+        };
         let mut idle = lock(&self.idle);
         idle.retain(|session| session.opened_at.elapsed() < age_max);
-        let own = on_record
-            .and_then(|(number, _)| idle.iter().position(|session| session.number == number));
-        match own {
-            Some(index) => Some(idle.remove(index)),
-            None => idle.pop(),
-        }
+        let known = |session: &WriterSession| {
+            let number = session.number;
+            on_record.iter().filter(|on| **on == number).count()
+        };
+        // Of several the last, which was used last.
+        let best = (0..idle.len()).max_by_key(|place| known(&idle[*place]))?;
+        Some(idle.remove(best))
     }
 
     async fn open(&self) -> Result<WriterSession, sqlx::Error> {

@@ -21,10 +21,11 @@ pub struct BatchWriterSettings {
     pub staging_megabytes: u32,
     /// How long a connection is used before it is made anew.
     pub connection_age_max: Duration,
-    /// How many transactions gather batches, 1 or more; more than the writer has connections take turns.
-    /// Each has partitions of its own, and while one is under way, the next batches of its partitions wait and are
-    /// written together.
-    pub lanes: usize,
+    /// How many transactions may be under way, 1 or more, for batches that wait for nobody; more than the
+    /// writer has connections take turns.
+    pub transactions_max: usize,
+    /// So many waiting events are worth a transaction beside those under way.
+    pub beside_events_min: usize,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
     /// only to measure that.
     pub tcp_no_delay: bool,
@@ -40,7 +41,8 @@ impl Default for BatchWriterSettings {
             commit_timeout: Duration::from_secs(10),
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
-            lanes: 1,
+            transactions_max: 4,
+            beside_events_min: 1_000,
             tcp_no_delay: true,
         }
     }
