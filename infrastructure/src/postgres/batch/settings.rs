@@ -42,7 +42,7 @@ impl Default for BatchWriterSettings {
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
             transactions_max: 4,
-            beside_events_min: 1_000,
+            beside_events_min: 500,
             tcp_no_delay: true,
         }
     }
