@@ -51,9 +51,9 @@ impl MemoryChangeLog {
         self.held.store(usize::MAX, Ordering::SeqCst);
     }
 
-    /// The next commit waits for [`MemoryChangeLog::let_commit`], and no other.
-    pub fn hold_next(&self) {
-        self.held.store(1, Ordering::SeqCst);
+    /// So many of the next commits wait for [`MemoryChangeLog::let_commit`], and no others.
+    pub fn hold_next(&self, commits: usize) {
+        self.held.store(commits, Ordering::SeqCst);
     }
 
     fn is_held(&self) -> bool {

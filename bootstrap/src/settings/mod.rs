@@ -163,7 +163,8 @@ impl Settings {
         let transactions = self.processing.transactions_max;
         if usize::try_from(connections).unwrap_or(usize::MAX) <= transactions {
             problems.push(format!(
-                "database.writer_connections_max is {connections}; it must be above processing.transactions_max, {transactions}"
+                "database.writer_connections_max is {connections}; it must be above \
+                 processing.transactions_max, {transactions}"
             ));
         }
         // The relay must not look at a row whose transaction may still be under way.

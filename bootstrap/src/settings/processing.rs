@@ -17,8 +17,8 @@ pub struct ProcessingSection {
     /// grow instead of becoming more.
     #[validate(range(min = 0, max = 10000))]
     pub batch_interval_ms: u64,
-    /// Transactions that write batches at once. While one is under way, few events wait and then share the
-    /// next one.
+    /// Transactions that write batches at once; those of batches written apart come on top. While one is
+    /// under way, few events wait and share the next; many begin another.
     #[validate(range(min = 1, max = 64))]
     pub transactions_max: usize,
     /// Batches of records read ahead and not yet taken, for each partition.

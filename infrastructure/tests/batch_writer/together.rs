@@ -316,7 +316,7 @@ async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
             batch_timeout: 20 * DEADLINE,
             statement_timeout: 20 * DEADLINE,
             transactions_max: 2,
-            beside_events_min: 2,
+            events_worth_a_transaction: 2,
             ..BatchWriterSettings::default()
         };
         let (mut lane, mut parts) = scene_with(&test, bounds).await;
@@ -325,7 +325,6 @@ async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        assert!(!too_few.is_finished(), "it waits for the one under way");
         for written in [write(&lane.consumer, batches.next().unwrap()), too_few] {
             let written = tokio::time::timeout(DEADLINE, written).await;
             written
@@ -333,7 +332,14 @@ async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
                 .unwrap()
                 .unwrap();
         }
-        // Beside the one that is held there is room for the last, which is too small for it.
+        let together = "SELECT count(DISTINCT xmin::text) FROM account_balances
+                         WHERE account_id IN (1, 2)";
+        assert_eq!(
+            test.number(together).await,
+            1,
+            "the first waited for the second"
+        );
+        // What is left when the held one ends is written, however few.
         let last = lane.write_together(vec![batches.next().unwrap()]).await;
         for written in last {
             written.await.unwrap().unwrap();
@@ -354,7 +360,7 @@ async fn two_batches_of_one_partition_are_written_one_after_the_other() {
     on_partitions(async |test| {
         // Each is worth a transaction.
         let bounds = BatchWriterSettings {
-            beside_events_min: 1,
+            events_worth_a_transaction: 1,
             ..BatchWriterSettings::default()
         };
         let (mut lane, mut parts) = scene_with(&test, bounds).await;

@@ -1,6 +1,6 @@
 //! The one task of a process that writes to the change log.
 
-use super::appending::{Appending, Commit};
+use super::appender::{Appender, EndedCommit};
 use super::{LogError, LogOutcome, LogRequest};
 use crate::port::change_log::{AppendOutcome, ChangeLogRecord};
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
@@ -15,6 +15,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use lru::LruCache;
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Gathers, commits, hands over, answers; again and again.
 pub(super) struct CommitLoop {
-    pub(super) appending: Arc<Appending>,
+    pub(super) appender: Arc<Appender>,
     pub(super) publishing: Arc<dyn PublishEvents>,
     pub(super) codec: Arc<dyn EventCodec>,
     pub(super) events_max: usize,
@@ -33,7 +34,11 @@ pub(super) struct CommitLoop {
     /// What the next commit has so far.
     pub(super) gathered: Gathered,
     /// Commits under way, the earliest first; [`COMMITS_MAX`] at most.
-    pub(super) under_way: FuturesOrdered<BoxFuture<'static, Commit>>,
+    pub(super) under_way: FuturesOrdered<BoxFuture<'static, EndedCommit>>,
+    /// The log ids of each.
+    pub(super) ids_under_way: VecDeque<Vec<LogId>>,
+    /// Nothing can come any more.
+    pub(super) is_drained: bool,
     /// What this process handed to publishing lately: retries of it need no second record.
     pub(super) handed_over: LruCache<LogId, ()>,
     pub(super) last_commit: LastCommit,
@@ -45,12 +50,12 @@ pub(super) struct Gathered {
     requests: Vec<LogRequest>,
     events: usize,
     /// A request that does not fit: the first one of the commit after.
-    carried: Option<LogRequest>,
+    next_first: Option<LogRequest>,
 }
 
 impl Gathered {
-    /// Takes one more request, if the bound and its history let it.
-    fn take(&mut self, request: LogRequest, events_max: usize) {
+    /// Takes one more request in, or puts it aside for the commit after: the bound, or its history.
+    fn push(&mut self, request: LogRequest, events_max: usize) {
         let events = request.changes.len();
         let fits = self.requests.first().is_none_or(|first| {
             self.events + events <= events_max && request.history() == first.history()
@@ -59,23 +64,29 @@ impl Gathered {
             self.events += events;
             self.requests.push(request);
         } else {
-            self.carried = Some(request);
+            self.next_first = Some(request);
         }
     }
 
     /// Gives what is gathered, and begins anew with what did not fit.
-    fn give(&mut self, events_max: usize) -> Vec<LogRequest> {
+    fn take(&mut self, events_max: usize) -> Vec<LogRequest> {
         let Self {
-            requests, carried, ..
+            requests,
+            next_first,
+            ..
         } = std::mem::take(self);
-        if let Some(carried) = carried {
-            self.take(carried, events_max);
+        if let Some(first) = next_first {
+            self.push(first, events_max);
         }
         requests
     }
 
+    fn callers(&self) -> usize {
+        self.requests.len() + usize::from(self.next_first.is_some())
+    }
+
     fn is_full(&self, events_max: usize) -> bool {
-        self.carried.is_some() || self.events >= events_max
+        self.next_first.is_some() || self.events >= events_max
     }
 }
 
@@ -104,7 +115,7 @@ const COMMITS_MAX: usize = 2;
 
 /// So many events are worth a commit of their own: they wait neither for callers nor for the commit that
 /// is under way. Fewer go cheaper in a later one, with more.
-const EVENTS_WORTH_A_COMMIT: usize = 400;
+pub(super) const EVENTS_WORTH_A_COMMIT: usize = 400;
 
 impl CommitLoop {
     /// Runs until the intake is closed and everything taken from it is answered. Errors of the
@@ -112,25 +123,26 @@ impl CommitLoop {
     pub(super) async fn run(mut self) {
         loop {
             let begins_at = self.begins_at();
-            let (takes, is_open) = (
-                !self.gathered.is_full(self.events_max),
-                !self.intake.is_closed(),
-            );
             tokio::select! {
                 biased;
                 Some(commit) = self.under_way.next() => self.end(commit),
-                Some(request) = self.intake.recv(), if takes => {
-                    self.gathered.take(request, self.events_max);
-                }
-                () = self.closing.cancelled(), if is_open => self.intake.close(),
+                request = self.intake.recv(), if self.takes() => match request {
+                    Some(request) => self.gathered.push(request, self.events_max),
+                    None => self.is_drained = true,
+                },
+                () = self.closing.cancelled(), if !self.intake.is_closed() => self.intake.close(),
                 () = reached(begins_at), if begins_at.is_some() => self.begin(),
                 else => break,
             }
         }
     }
 
-    /// When what is gathered is committed if nothing else comes; `None` is not before a commit that is
-    /// under way has ended.
+    fn takes(&self) -> bool {
+        !self.is_drained && !self.gathered.is_full(self.events_max)
+    }
+
+    /// When the next commit begins if nothing else comes; `None`: not before something comes or a commit
+    /// ends.
     fn begins_at(&self) -> Option<Instant> {
         let now = Instant::now();
         let gathered = &self.gathered;
@@ -144,21 +156,24 @@ impl CommitLoop {
             return None;
         }
         let all_came = gathered.requests.len() >= self.last_commit.callers;
-        if all_came || self.intake.is_closed() {
+        if all_came || self.is_drained || self.intake.is_closed() {
             return Some(now);
         }
         Some(self.last_commit.waited_for_until.unwrap_or(now))
     }
 
     fn begin(&mut self) {
-        let requests = self.gathered.give(self.events_max);
-        let appending = Arc::clone(&self.appending);
-        self.under_way
-            .push_back(Box::pin(appending.commit(requests)));
+        let requests = self.gathered.take(self.events_max);
+        let log_ids = self.appender.new_ids(&requests);
+        self.ids_under_way.push_back(log_ids.clone());
+        let appender = Arc::clone(&self.appender);
+        let commit = appender.commit(requests, log_ids);
+        self.under_way.push_back(Box::pin(commit));
     }
 
-    fn end(&mut self, commit: Commit) {
-        let Commit {
+    fn end(&mut self, commit: EndedCommit) {
+        self.ids_under_way.pop_front();
+        let EndedCommit {
             began,
             requests,
             log_ids,
@@ -186,7 +201,7 @@ impl CommitLoop {
         // without them would split the callers for good into parts that take turns, in more commits.
         let wait = (ended - began).min(GATHERING_MAX);
         self.last_commit = LastCommit {
-            callers: answered + self.gathered.requests.len() + self.intake.len(),
+            callers: answered + self.gathered.callers() + self.intake.len(),
             waited_for_until: Some(ended + wait),
         };
     }
@@ -224,6 +239,7 @@ impl CommitLoop {
                         // nobody published it. What follows must not overtake it.
                         let mut publication = None;
                         if never_seen_on_topic(&record, &change)
+                            && !self.is_under_way(record.log_id)
                             && self.handed_over.put(record.log_id, ()).is_none()
                             && let Some(place) = request.places.split_one()
                         {
@@ -262,6 +278,12 @@ impl CommitLoop {
         }
     }
 
+    /// Whether a commit that began after this one wrote the row: then its own end publishes it, behind
+    /// what stood before it in its request.
+    fn is_under_way(&self, log_id: LogId) -> bool {
+        self.ids_under_way.iter().any(|ids| ids.contains(&log_id))
+    }
+
     fn outbound(
         &self,
         change: ChangeToLog,
@@ -289,6 +311,7 @@ impl CommitLoop {
     }
 }
 
+/// At once when it is past: a timer rounds up to a millisecond.
 async fn reached(at: Option<Instant>) {
     if let Some(at) = at
         && at > Instant::now()

@@ -8,10 +8,11 @@
 //! Where so much waits that it is worth a transaction of its own, a second one is under way beside the
 //! first: the database then works while this process answers, and two commits share one wait for the disk.
 //! What they wrote is handed to publishing, and then answered, in the order in which they were gathered,
-//! however they end. So of two calls, one after another, the first has its events published first, as
-//! before; which of two calls at one time comes first, nobody has ever promised.
+//! however they end. So of two calls, the second made after the answer to the first, the first has its events
+//! published first; which of two calls at one time comes first, nobody promises. A key that stands in both
+//! may be written by the later commit: that publishes it, behind what stood before it in its request.
 //!
-//! So for events of calls one after another the order of the log (`logged_at`, `log_id`), in which the
+//! So for calls each made after the answer to the one before the order of the log (`logged_at`, `log_id`), in which the
 //! relay publishes, is the order in which this process publishes.
 //!
 //! The layout by which events are placed on partitions is checked by the transaction itself. When
@@ -25,7 +26,7 @@
 //! | `axs_log_commit_seconds` | one transaction, failed ones included |
 //! | `axs_log_commit_events` | events of one transaction |
 
-mod appending;
+mod appender;
 mod commit_loop;
 mod placing;
 
@@ -37,7 +38,7 @@ use super::vital_tasks::{VitalTasks, vital};
 use crate::port::change_log::{ChangeLog, ChangeLogKey, ChangeLogRecord};
 use crate::port::event_codec::EventCodec;
 use crate::port::log_id_generator::LogIdGenerator;
-use appending::Appending;
+use appender::Appender;
 use async_trait::async_trait;
 use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
@@ -49,6 +50,7 @@ use commit_loop::{CommitLoop, Gathered, HANDED_OVER_MAX, LastCommit};
 use futures::stream::FuturesOrdered;
 use lru::LruCache;
 use shaku::{Component, Interface};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -154,7 +156,8 @@ impl From<ReserveError> for LogError {
 ///
 /// # Contract
 /// - Outcomes stand in the order of the arguments.
-/// - Events of one call, and of calls one after another, are logged and published in that order.
+/// - Events of one call, and of calls each made after the answer to the one before, are logged and
+///   published in that order.
 /// - A caller that goes away once its events are taken changes nothing of what becomes of them.
 ///
 /// # Errors
@@ -258,7 +261,7 @@ impl GroupCommit {
             // no more events wait here than the window has places.
             let (intake, taken) = mpsc::unbounded_channel();
             let commits = CommitLoop {
-                appending: Arc::new(Appending {
+                appender: Arc::new(Appender {
                     change_log: Arc::clone(&self.change_log),
                     log_ids: Arc::clone(&self.log_ids),
                     layouts: Arc::clone(&self.layouts),
@@ -272,6 +275,8 @@ impl GroupCommit {
                 closing: self.running.closing.clone(),
                 gathered: Gathered::default(),
                 under_way: FuturesOrdered::new(),
+                ids_under_way: VecDeque::new(),
+                is_drained: false,
                 handed_over: LruCache::new(HANDED_OVER_MAX),
                 last_commit: LastCommit::default(),
             };

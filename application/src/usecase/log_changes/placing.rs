@@ -1,12 +1,12 @@
 //! Placing events on partitions again, when the layout moved after they were checked.
 
-use super::appending::Appending;
+use super::appender::Appender;
 use super::{LogError, LogRequest};
 use crate::port::change_log::Placing;
 use crate::port::layout_store::StoredLayout;
 use axs_domain::id::LayoutEpoch;
 
-impl Appending {
+impl Appender {
     /// The placing of all events of the requests, which are of one history: by their own epoch when
     /// it is one, and otherwise by the layout as this process knows it, by which they are placed then.
     pub(super) async fn placed_alike(

@@ -23,6 +23,9 @@ pub(super) const RIPE_AFTER: Duration = Duration::from_secs(5);
 /// How long ripe positions gather: one statement for many.
 const GATHERING: Duration = Duration::from_millis(200);
 
+/// Positions that are noted once the process drains: a second or two of its time. The rest are dropped.
+const NOTED_AT_THE_END_MAX: usize = 20_000;
+
 /// Where positions are put to be noted. Never waits.
 #[derive(Clone)]
 pub(super) struct PositionSink(mpsc::Sender<(Instant, PublishedPosition)>);
@@ -66,10 +69,18 @@ impl PositionNotes {
 
     /// Runs until every sink is gone and what they put is noted.
     pub(super) async fn run(mut self) {
+        let mut at_the_end = 0;
         while let Some(first) = self.next().await {
             self.ripen(first.0).await;
             let batch = self.ripe_from(first);
             let taken = batch.len();
+            if self.closing.is_cancelled() {
+                at_the_end += taken;
+                if at_the_end > NOTED_AT_THE_END_MAX {
+                    count_dropped(taken);
+                    continue;
+                }
+            }
             fail::fail_point!("api.before_position_note");
             if let Err(error) = self.change_log.note_positions(batch).await {
                 tracing::debug!(%error, "positions of published events were not noted");

@@ -15,7 +15,8 @@
 //! let a later event of an account overtake an earlier one. A round ends at its first failure; the
 //! next one begins anew with the oldest row that is still INIT.
 //!
-//! Beside a live API this keeps what an API process accepted in sequence: that process publishes
+//! Beside a live API this keeps what an API process accepted in sequence, each call made after the answer
+//! to the one before: that process publishes
 //! an account's events in the order of the log too, and stops publishing a partition where it lost
 //! one, so whoever of the two comes first with a later event, the earlier one is on the topic
 //! before it. What two API processes accepted has no order before it is on the topic.

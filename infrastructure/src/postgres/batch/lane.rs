@@ -10,8 +10,8 @@
 //! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
 //! COMMIT is one for all: each partition settles it by its own leader row.
 //!
-//! Nor does one wait long for what holds up another. To write, the lane waits for no leader row: whose row
-//! somebody holds is written apart, where it may wait, and where what spoilt a batch is looked for. A
+//! Nor does one wait long for what holds up another. A shared transaction waits for no leader row: a batch
+//! whose row somebody holds, or that was spoilt, is written apart, where it may wait. A
 //! partition that had to be tried again stays apart until a batch of it is committed, so a row of its that
 //! is locked for long, or a server that is slow to refuse, costs the others one lock timeout, and not one
 //! for each try.
@@ -19,7 +19,7 @@
 //! | metric | what it measures |
 //! |---|---|
 //! | `axs_transaction_batches` | batches of one transaction |
-//! | `axs_batch_apart_total` | batches written by themselves, because they, or one that shared their transaction, were spoilt, or their leader row was held |
+//! | `axs_batch_apart_total` | batches written once more, each by itself: one of their transaction was refused or spoilt, or its leader row was held |
 
 use super::session::Sessions;
 use super::settings::BatchWriterSettings;
@@ -36,54 +36,84 @@ const EVENTS_TOGETHER_MAX: usize = 20_000;
 type Written = Result<WriteReceipt, WriteError>;
 
 /// Where batches wait for each other. No more wait than there are partitions, since each has one batch under
-/// way.
-pub(super) struct Lane {
-    transactions_max: usize,
-    beside_events_min: usize,
-    state: Mutex<LaneState>,
-}
+/// way, unless callers go away.
+pub(super) struct Lane(Mutex<LaneState>);
 
-#[derive(Default)]
 struct LaneState {
+    transactions_max: usize,
+    events_worth_a_transaction: usize,
     waiting: VecDeque<WaitingBatch>,
     /// Partitions whose last batch was not written and is to be tried again.
     apart: HashSet<PartitionId>,
-    /// Partitions of which a transaction has a batch.
+    /// Partitions of which a transaction has a batch: one that comes again, since its caller went away,
+    /// waits. Not what is written apart: there the lock of the leader row has the second one wait.
     writing: HashSet<PartitionId>,
-    /// Tasks that write, one transaction after another.
-    tasks: usize,
+    /// Transactions under way; each begins another at its end, so none under way means that nothing waits.
+    transactions: usize,
 }
 
 impl LaneState {
+    fn new(settings: &BatchWriterSettings) -> Self {
+        Self {
+            transactions_max: settings.transactions_max.max(1),
+            events_worth_a_transaction: settings.events_worth_a_transaction,
+            waiting: VecDeque::new(),
+            apart: HashSet::new(),
+            writing: HashSet::new(),
+            transactions: 0,
+        }
+    }
+
+    /// Begins a transaction with what waits, when it is worth one beside those under way.
+    fn begin(&mut self) -> Option<Vec<WaitingBatch>> {
+        let events_min = match self.transactions {
+            0 => 0,
+            under_way if under_way >= self.transactions_max => return None,
+            _ => self.events_worth_a_transaction,
+        };
+        let together = self.next_together(events_min)?;
+        self.transactions += 1;
+        Some(together)
+    }
+
+    /// Ends the transaction that had a batch of each of these.
+    fn end(&mut self, partitions: &[PartitionId]) {
+        self.transactions = self.transactions.saturating_sub(1);
+        for partition in partitions {
+            self.writing.remove(partition);
+        }
+    }
+
     /// The batches of the next transaction, in the order of coming: one of a partition, and so many events.
     /// None of fewer than these.
     fn next_together(&mut self, events_min: usize) -> Option<Vec<WaitingBatch>> {
         let mut partitions = self.writing.clone();
-        let mut events = 0;
-        let mut together = Vec::new();
+        let (mut events, mut is_full) = (0, false);
+        let mut places = Vec::new();
         for (place, waiting) in self.waiting.iter().enumerate() {
+            if partitions.contains(&waiting.batch.partition) {
+                continue;
+            }
             let more = events + waiting.batch.events.len();
-            if !together.is_empty() && more > EVENTS_TOGETHER_MAX {
+            if !places.is_empty() && more > EVENTS_TOGETHER_MAX {
+                is_full = true;
                 break;
             }
-            if partitions.insert(waiting.batch.partition) {
-                events = more;
-                together.push(place);
-            }
+            events = more;
+            partitions.insert(waiting.batch.partition);
+            places.push(place);
         }
-        if together.is_empty() || events < events_min {
+        if places.is_empty() || (events < events_min && !is_full) {
             return None;
         }
         // From the end, so that the places before it stay what they are.
-        let mut taken: Vec<WaitingBatch> = together
-            .into_iter()
-            .rev()
-            .filter_map(|place| self.waiting.remove(place))
-            .collect();
-        taken.reverse();
+        let taken = places.into_iter().rev();
+        let taken = taken.filter_map(|place| self.waiting.remove(place));
+        let mut together: Vec<WaitingBatch> = taken.collect();
+        together.reverse();
         self.writing
-            .extend(taken.iter().map(|waiting| waiting.batch.partition));
-        Some(taken)
+            .extend(together.iter().map(|waiting| waiting.batch.partition));
+        Some(together)
     }
 }
 
@@ -104,11 +134,7 @@ impl WaitingBatch {
 impl Lane {
     /// A lane within these bounds.
     pub(super) fn new(settings: &BatchWriterSettings) -> Self {
-        Self {
-            transactions_max: settings.transactions_max.max(1),
-            beside_events_min: settings.beside_events_min,
-            state: Mutex::default(),
-        }
+        Self(Mutex::new(LaneState::new(settings)))
     }
 
     /// Writes the batch, alone or with others. A caller that goes away stops nothing.
@@ -146,13 +172,7 @@ impl Lane {
     fn put(&self, batch: WaitingBatch) -> Option<Vec<WaitingBatch>> {
         let mut state = self.state();
         state.waiting.push_back(batch);
-        if state.tasks >= self.transactions_max {
-            return None;
-        }
-        let events_min = self.events_min(state.tasks);
-        let together = state.next_together(events_min)?;
-        state.tasks += 1;
-        Some(together)
+        state.begin()
     }
 
     /// Writes these, and what waits afterwards. The last task leaves nothing behind.
@@ -169,32 +189,18 @@ impl Lane {
             if let Err(died) = writing.await {
                 tracing::error!(%died, "a transaction of batches died");
             }
-            let mut state = self.state();
-            for partition in &partitions {
-                state.writing.remove(partition);
-            }
-            let others = state.tasks.saturating_sub(1);
-            match state.next_together(self.events_min(others)) {
-                Some(next) => together = next,
-                None => {
-                    state.tasks = others;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// How many events a transaction is worth beside so many others.
-    const fn events_min(&self, others: usize) -> usize {
-        if others == 0 {
-            0
-        } else {
-            self.beside_events_min
+            let next = {
+                let mut state = self.state();
+                state.end(&partitions);
+                state.begin()
+            };
+            let Some(next) = next else { return };
+            together = next;
         }
     }
 
     fn state(&self) -> MutexGuard<'_, LaneState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,7 +217,7 @@ async fn write_together(
     let goes_apart = |error: &WriteError| match error {
         WriteError::OutcomeUnknown(_) => false,
         WriteError::Retryable(_) => count > 1,
-        // Of a lone one too: so reads a row that was passed over, and what spoilt it is not looked for here.
+        // A lone one too: "fenced" may mean passed over, and only apart is it looked for what spoilt it.
         _ => true,
     };
     match written {
@@ -239,4 +245,196 @@ async fn write_apart(
     let alone = std::slice::from_ref(&waiting.batch);
     let written = write(&sessions, alone, HeldRows::WaitFor, settings).await;
     waiting.answer(written);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axs_application::port::batch_writer::{FinalResult, FinalisedEvent};
+    use axs_application::port::change_log::ChangeLogKey;
+    use axs_application::testkit::{EventBuilder, log_id};
+    use axs_domain::fencing::Claim;
+    use axs_domain::fingerprint::Fingerprint;
+    use axs_domain::id::{AccountId, FencingToken, Offset, OwnerId, ShardId};
+    use axs_domain::incarnation::Incarnation;
+    use axs_domain::record_digest::RecordDigest;
+    use axs_domain::text::IdempotencyKey;
+    use axs_domain::time::Timestamp;
+    use uuid::Uuid;
+
+    struct Row {
+        what: &'static str,
+        /// Partition and events of each batch, in the order of coming.
+        waiting: &'static [(i32, usize)],
+        writing: &'static [i32],
+        events_min: usize,
+        /// The partitions that go together, and those that still wait.
+        goes: &'static [i32],
+        stays: &'static [i32],
+    }
+
+    const ROWS: [Row; 8] = [
+        Row {
+            what: "all go, in their order",
+            waiting: &[(2, 1), (0, 1), (1, 1)],
+            writing: &[],
+            events_min: 0,
+            goes: &[2, 0, 1],
+            stays: &[],
+        },
+        Row {
+            what: "of a partition one",
+            waiting: &[(0, 1), (0, 1), (1, 1)],
+            writing: &[],
+            events_min: 0,
+            goes: &[0, 1],
+            stays: &[0],
+        },
+        Row {
+            what: "a partition under way waits, those behind it do not",
+            waiting: &[(0, 9), (1, 1)],
+            writing: &[0],
+            events_min: 1,
+            goes: &[1],
+            stays: &[0],
+        },
+        Row {
+            what: "what waits for a partition counts for nothing",
+            waiting: &[(0, 9), (1, 1)],
+            writing: &[0],
+            events_min: 2,
+            goes: &[],
+            stays: &[0, 1],
+        },
+        Row {
+            what: "too few wait",
+            waiting: &[(0, 1), (1, 1)],
+            writing: &[2],
+            events_min: 3,
+            goes: &[],
+            stays: &[0, 1],
+        },
+        Row {
+            what: "just enough",
+            waiting: &[(0, 1), (1, 2)],
+            writing: &[2],
+            events_min: 3,
+            goes: &[0, 1],
+            stays: &[],
+        },
+        Row {
+            what: "one that is larger than the bound goes alone",
+            waiting: &[(0, EVENTS_TOGETHER_MAX + 1), (1, 1)],
+            writing: &[],
+            events_min: 0,
+            goes: &[0],
+            stays: &[1],
+        },
+        Row {
+            what: "before a large one the few are not too few",
+            waiting: &[(0, 1), (1, EVENTS_TOGETHER_MAX)],
+            writing: &[2],
+            events_min: 3,
+            goes: &[0],
+            stays: &[1],
+        },
+    ];
+
+    fn partitions(numbers: &[i32]) -> Vec<PartitionId> {
+        numbers
+            .iter()
+            .map(|n| PartitionId::try_new(*n).unwrap())
+            .collect()
+    }
+
+    fn state(transactions_max: usize, events_worth_a_transaction: usize) -> LaneState {
+        LaneState::new(&BatchWriterSettings {
+            transactions_max,
+            events_worth_a_transaction,
+            ..BatchWriterSettings::default()
+        })
+    }
+
+    #[test]
+    fn what_goes_together_row_by_row() {
+        for row in ROWS {
+            let mut state = state(1, 1);
+            state.writing.extend(partitions(row.writing));
+            state
+                .waiting
+                .extend(row.waiting.iter().map(|it| waiting(it.0, it.1)));
+            let goes = state.next_together(row.events_min).unwrap_or_default();
+            let of = |waiting: &WaitingBatch| waiting.batch.partition;
+            assert_eq!(
+                goes.iter().map(of).collect::<Vec<_>>(),
+                partitions(row.goes),
+                "{}",
+                row.what
+            );
+            let stays: Vec<_> = state.waiting.iter().map(of).collect();
+            assert_eq!(stays, partitions(row.stays), "{}", row.what);
+        }
+    }
+
+    #[test]
+    fn few_wait_for_an_end_and_many_for_a_free_transaction() {
+        let mut state = state(2, 3);
+        let put = |state: &mut LaneState, partition, events| {
+            state.waiting.push_back(waiting(partition, events));
+            state.begin().map(|together| together.len())
+        };
+        assert_eq!(put(&mut state, 0, 1), Some(1), "nothing is under way");
+        assert_eq!(put(&mut state, 1, 2), None, "too few");
+        assert_eq!(put(&mut state, 2, 1), Some(2), "enough, both together");
+        assert_eq!(put(&mut state, 3, 9), None, "two are under way");
+        state.end(&partitions(&[1, 2]));
+        assert_eq!(state.begin().map(|it| it.len()), Some(1));
+        assert_eq!(put(&mut state, 1, 1), None);
+        state.end(&partitions(&[3]));
+        assert!(state.begin().is_none(), "too few beside the first");
+        state.end(&partitions(&[0]));
+        assert_eq!(
+            state.begin().map(|it| it.len()),
+            Some(1),
+            "the last leaves nothing behind"
+        );
+        state.end(&partitions(&[1]));
+        assert!(state.begin().is_none());
+        assert!(state.writing.is_empty() && state.transactions == 0);
+    }
+
+    /// A batch of so many events, which nobody waits for.
+    fn waiting(partition: i32, events: usize) -> WaitingBatch {
+        let event = FinalisedEvent {
+            log_id: log_id(1),
+            key: ChangeLogKey {
+                shard_id: ShardId::MIN,
+                account_id: AccountId::MIN,
+                idempotency_key: IdempotencyKey::parse("k").unwrap(),
+            },
+            fingerprint: Fingerprint::of(&EventBuilder::new(1, "k").build()),
+            logged_at: Timestamp::from_unix_micros(0),
+            offset: Offset::MIN,
+            result: FinalResult::Applied(Vec::new()),
+        };
+        let batch = DecidedBatch {
+            partition: PartitionId::try_new(partition).unwrap(),
+            claim: Claim {
+                token: FencingToken::MIN,
+                owner: OwnerId::new(Uuid::nil()),
+                incarnation: Incarnation::new(0),
+            },
+            shards: Vec::new(),
+            offset_before: Offset::MIN,
+            offset_after: Offset::MIN,
+            last_record: RecordDigest::of(b"", b""),
+            events: vec![event; events],
+            writes: Vec::new(),
+            reads: Vec::new(),
+            dead_letters: Vec::new(),
+        };
+        let (answer, _) = oneshot::channel();
+        let batch = Arc::new(batch);
+        WaitingBatch { batch, answer }
+    }
 }

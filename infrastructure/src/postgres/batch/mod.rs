@@ -3,7 +3,7 @@
 //!
 //! | # | statement | why it stands alone |
 //! |---|---|---|
-//! | 0 | `record_backend.sql`, `record_backend_together.sql` | once a connection and partition: a candidate must see who writes, so it commits before |
+//! | 0 | `record_backend.sql`, `record_backend_together.sql` | when a partition's batch comes to another connection: a candidate must see who writes, so it commits before |
 //! | 1 | `copy_staging.sql` | COPY carries no CTE; first, so that nothing is locked while the client sends |
 //! | 2 | `fence.sql`, `fence_together.sql` | locks the leader rows: later statements see what a rival committed before |
 //! | 3 | `apply.sql` | balances, log states and entries in one verdict; every count must be exact |
@@ -50,7 +50,7 @@ const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
 /// [`BatchWriter`] by COPY and one CTE, over the writer pool.
 ///
 /// Each partition is written by one caller at a time. What comes while a transaction is under way is written
-/// together by the next one, or beside it when it is much.
+/// together by the next one, and beside it where enough events wait.
 #[derive(Component)]
 #[shaku(interface = BatchWriter)]
 pub struct PgBatchWriter {
@@ -122,12 +122,12 @@ impl BatchWriter for PgBatchWriter {
 enum HeldRows {
     /// Nothing is written: it reads as fenced.
     PassOver,
-    /// Wait for it, up to the lock timeout.
+    /// Wait for it, up to the lock timeout. Only so is it looked for what spoilt the batch: that waits too.
     WaitFor,
 }
 
-/// Writes the batches, of different partitions, as one. What spoilt one that is alone is looked for by who
-/// may wait; everything else is told by writing each by itself.
+/// Writes the batches, of different partitions, as one. What spoilt a batch is looked for only when it is
+/// alone and may wait; otherwise the caller writes each apart.
 async fn write(
     sessions: &Sessions,
     batches: &[Arc<DecidedBatch>],

@@ -1,8 +1,8 @@
-//! The writer's connections, each kept for the partitions it last wrote.
+//! The writer's connections.
 //!
-//! A connection carries staging tables, planner settings and, on leader rows, its backend's pid. So
-//! it is not given back to the pool between batches: a partition that writes again gets the
-//! connection it had, and nothing has to be told again.
+//! A connection carries staging tables, planner settings and, on leader rows, its backend's pid. So it is
+//! not given back to the pool between batches, and who writes again gets, of those that are idle, the one
+//! that is on record for most of its batches: least has to be told again.
 
 use super::HeldRows;
 use super::failure::{Phase, leaves_connection_sound, write_error};
@@ -183,7 +183,9 @@ impl Sessions {
         Err(Unrecorded::Sound(WriteError::Fenced))
     }
 
-    /// An idle session, that which is on record for most of the batches, or a new one.
+    /// Of the idle sessions that which is on record for most of the batches. Where none is for any, a new one
+    /// while the pool has room: to go on record is a commit more, and one that hops between partitions pays
+    /// it again and again.
     ///
     /// # Errors
     /// [`WriteError::Retryable`]. The caller bounds the wait.
@@ -237,7 +239,8 @@ impl Sessions {
         };
         // Of several the last, which was used last.
         let best = (0..idle.len()).max_by_key(|place| known(&idle[*place]))?;
-        Some(idle.remove(best))
+        let is_full = self.pool.size() >= self.pool.options().get_max_connections();
+        (is_full || known(&idle[best]) > 0).then(|| idle.remove(best))
     }
 
     async fn open(&self) -> Result<WriterSession, sqlx::Error> {

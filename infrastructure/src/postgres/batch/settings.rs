@@ -21,11 +21,12 @@ pub struct BatchWriterSettings {
     pub staging_megabytes: u32,
     /// How long a connection is used before it is made anew.
     pub connection_age_max: Duration,
-    /// How many transactions may be under way, 1 or more, for batches that wait for nobody; more than the
+    /// Transactions under way at once, 1 or more; those of batches written apart come on top. More than the
     /// writer has connections take turns.
     pub transactions_max: usize,
-    /// So many waiting events are worth a transaction beside those under way.
-    pub beside_events_min: usize,
+    /// Where so many events wait, another transaction begins beside those under way; fewer wait for the
+    /// next.
+    pub events_worth_a_transaction: usize,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
     /// only to measure that.
     pub tcp_no_delay: bool,
@@ -42,7 +43,7 @@ impl Default for BatchWriterSettings {
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
             transactions_max: 4,
-            beside_events_min: 500,
+            events_worth_a_transaction: 500,
             tcp_no_delay: true,
         }
     }

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 /// means that something else is wrong.
 const PLACINGS_MAX: usize = 4;
 
-/// What commits need.
-pub(super) struct Appending {
+/// Writes requests to the change log, in one commit each call.
+pub(super) struct Appender {
     pub(super) change_log: Arc<dyn ChangeLog>,
     pub(super) log_ids: Arc<dyn LogIdGenerator>,
     pub(super) layouts: Arc<dyn LayoutLookup>,
@@ -25,19 +25,30 @@ pub(super) struct Appending {
     pub(super) retry_after: Duration,
 }
 
-/// A commit that has come to its end.
-pub(super) struct Commit {
+/// A commit that has come to its end, well or not.
+pub(super) struct EndedCommit {
     pub(super) began: Instant,
     pub(super) requests: Vec<LogRequest>,
     pub(super) log_ids: Vec<LogId>,
     pub(super) appended: Result<Vec<AppendOutcome>, LogError>,
 }
 
-impl Appending {
-    pub(super) async fn commit(self: Arc<Self>, mut requests: Vec<LogRequest>) -> Commit {
+impl Appender {
+    /// Ids for the rows of these requests, in their order.
+    pub(super) fn new_ids(&self, requests: &[LogRequest]) -> Vec<LogId> {
+        let events = requests.iter().map(|request| request.changes.len()).sum();
+        (0..events).map(|_| self.log_ids.next_id()).collect()
+    }
+
+    /// Never fails: what went wrong is told in the commit that ended.
+    pub(super) async fn commit(
+        self: Arc<Self>,
+        mut requests: Vec<LogRequest>,
+        log_ids: Vec<LogId>,
+    ) -> EndedCommit {
         let began = Instant::now();
-        let (log_ids, appended) = self.append(&mut requests).await;
-        Commit {
+        let appended = self.append(&mut requests, &log_ids).await;
+        EndedCommit {
             began,
             requests,
             log_ids,
@@ -50,66 +61,63 @@ impl Appending {
     async fn append(
         &self,
         requests: &mut [LogRequest],
-    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, LogError>) {
+        log_ids: &[LogId],
+    ) -> Result<Vec<AppendOutcome>, LogError> {
         let mut placed = self.placed_alike(requests).await;
         for _ in 1..PLACINGS_MAX {
-            let placed_by = match placed {
-                Ok(placed_by) => placed_by,
-                Err(failure) => return (Vec::new(), Err(failure)),
-            };
+            let placed_by = placed?;
             let asked_at = Instant::now();
-            let (log_ids, appended) = self.append_placed(requests, placed_by).await;
-            match appended {
-                Ok(outcomes) => return (log_ids, Ok(outcomes)),
+            match self.append_placed(requests, log_ids, placed_by).await {
+                Ok(outcomes) => return Ok(outcomes),
                 Err(AppendError::LayoutMoved { .. }) => {
                     metrics::counter!("axs_log_placed_anew_total").increment(1);
                     placed = self.place_anew(requests).await;
                 }
                 Err(AppendError::HistoryMoved { current }) => {
                     self.incarnations.saw(current, asked_at);
-                    return (log_ids, Err(LogError::HistoryMoved));
+                    return Err(LogError::HistoryMoved);
                 }
                 Err(AppendError::LayoutPaused) => {
                     let retry_after = self.retry_after;
-                    return (log_ids, Err(LogError::Paused { retry_after }));
+                    return Err(LogError::Paused { retry_after });
                 }
                 Err(AppendError::Store(failure)) => {
-                    return (log_ids, Err(LogError::Unavailable(failure.to_string())));
+                    return Err(LogError::Unavailable(failure.to_string()));
                 }
             }
         }
         // Nothing was written by any of the tries.
         let retry_after = self.retry_after;
-        (Vec::new(), Err(LogError::Paused { retry_after }))
+        Err(LogError::Paused { retry_after })
     }
 
     async fn append_placed(
         &self,
         requests: &[LogRequest],
+        log_ids: &[LogId],
         placed_by: Placing,
-    ) -> (Vec<LogId>, Result<Vec<AppendOutcome>, AppendError>) {
-        let rows: Vec<NewChangeLog> = requests
-            .iter()
-            .flat_map(|request| &request.changes)
-            .map(|change| self.row(change))
+    ) -> Result<Vec<AppendOutcome>, AppendError> {
+        let changes = requests.iter().flat_map(|request| &request.changes);
+        let rows: Vec<NewChangeLog> = changes
+            .zip(log_ids)
+            .map(|(change, log_id)| row(change, *log_id))
             .collect();
-        let log_ids: Vec<LogId> = rows.iter().map(|row| row.log_id).collect();
         let began = Instant::now();
         let change_log = Arc::clone(&self.change_log);
         // Detached from the loop too, so that a panic in the store's adapter ends one commit and
         // not the write side.
         let appended = run_detached(async move { change_log.append(rows, placed_by).await }).await;
         metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
-        (log_ids, appended)
+        appended
     }
+}
 
-    fn row(&self, change: &ChangeToLog) -> NewChangeLog {
-        NewChangeLog {
-            log_id: self.log_ids.next_id(),
-            key: change.key.clone(),
-            fingerprint: change.fingerprint,
-            event: Arc::clone(&change.event),
-            payload: change.payload.clone(),
-        }
+fn row(change: &ChangeToLog, log_id: LogId) -> NewChangeLog {
+    NewChangeLog {
+        log_id,
+        key: change.key.clone(),
+        fingerprint: change.fingerprint,
+        event: Arc::clone(&change.event),
+        payload: change.payload.clone(),
     }
 }
