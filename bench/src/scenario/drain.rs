@@ -10,7 +10,14 @@ use axs_tests::process::Process;
 use sqlx::PgPool;
 use std::time::Instant;
 
-const CASE: &str = "uniform, 1 change";
+/// Cases, in turn: name, and what differs from the defaults.
+const CASES: [(&str, &[(&str, &str)]); 2] = [
+    ("uniform, 1 change", &[]),
+    (
+        "the same, transactions_max = 1",
+        &[("AXS__PROCESSING__TRANSACTIONS_MAX", "1")],
+    ),
+];
 
 /// The rate of a drain.
 pub const RATE: &str = "final, from the first commit on";
@@ -24,20 +31,22 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let mut stage = Stage::set(plan, bench.screen).await?;
     let events = bench.effort.backlog_events;
     for nth in 1..=bench.effort.runs {
-        bench.screen.say(&format!(
-            "drain: run {nth} of {}: logging {events} events with no consumer",
-            bench.effort.runs
-        ));
-        stage.submit(events).await?;
-        stage.all_published().await?;
-        let pool = stage.deployment.database.pool.clone();
-        let drain = Drain::before(CASE, events, pool).await?;
-        let consumer = stage.deployment.spawn_consumer(&[])?;
-        let rate = drain.run(&mut stage, consumer, bench).await?;
-        bench
-            .screen
-            .say(&format!("drain: {} events/s", number(rate)));
-        stage.stop_consumers().await?;
+        for (case, settings) in CASES {
+            bench.screen.say(&format!(
+                "drain: run {nth} of {}: logging {events} events with no consumer",
+                bench.effort.runs
+            ));
+            stage.submit(events).await?;
+            stage.all_published().await?;
+            let pool = stage.deployment.database.pool.clone();
+            let drain = Drain::before(case, events, pool).await?;
+            let consumer = stage.deployment.spawn_consumer(settings)?;
+            let rate = drain.run(&mut stage, consumer, bench).await?;
+            bench
+                .screen
+                .say(&format!("drain: {case}: {} events/s", number(rate)));
+            stage.stop_consumers().await?;
+        }
     }
     stage.strike(true).await
 }
