@@ -1,4 +1,4 @@
-use super::commit_loop::{EVENTS_WORTH_A_COMMIT, GATHERING_MAX};
+use super::commit_loop::GATHERING_MAX;
 use super::*;
 use crate::port::change_log::{AppendError, AppendOutcome, ChangeLogRecord, MockChangeLog};
 use crate::port::event_publisher::EventPublisher;
@@ -17,6 +17,8 @@ use axs_domain::layout_raise::raise;
 use axs_domain::log_status::LogStatus;
 use std::sync::Mutex;
 use tokio::time::{Instant, sleep};
+
+mod side_by_side;
 
 const WINDOW: u32 = 8;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -276,120 +278,6 @@ async fn a_commit_holds_no_more_events_than_its_bound_unless_one_request_is_larg
     let sizes: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
     assert_eq!(sizes, [1, 1, 2, 3]);
     assert_eq!(bench.published(), ["a", "b", "c", "d", "e", "f", "g"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_commit_begins_beside_the_one_under_way_and_is_published_and_answered_behind_it() {
-    let bench = Bench::new(MemoryTopic::delivering(), 2);
-    bench.log.hold_next(1);
-    let first = bench.begin(&["a"], AckLevel::Logged);
-    sleep(SETTLED).await;
-    let second = bench.begin(&["b", "c"], AckLevel::Logged);
-    sleep(SETTLED).await;
-    let committed: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
-    assert_eq!(committed, [2], "the second is committed, the first is not");
-    assert!(!second.is_finished());
-    assert!(bench.published().is_empty());
-    bench.log.let_commit(1);
-    first.await.unwrap().unwrap();
-    second.await.unwrap().unwrap();
-    sleep(SETTLED).await;
-    assert_eq!(bench.published(), ["a", "b", "c"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_commit_that_is_not_full_waits_for_the_one_under_way_and_a_third_for_one_of_two() {
-    let bench = Bench::new(MemoryTopic::delivering(), 2);
-    // A third would not be held, and would show itself.
-    bench.log.hold_next(2);
-    let mut requests = vec![bench.begin(&["a"], AckLevel::Logged)];
-    sleep(SETTLED).await;
-    for keys in [&["b"][..], &["c"], &["d", "e"]] {
-        requests.push(bench.begin(keys, AckLevel::Logged));
-        sleep(SETTLED).await;
-    }
-    assert!(bench.log.commits().is_empty());
-    bench.log.let_commit(2);
-    for request in requests {
-        request.await.unwrap().unwrap();
-    }
-    sleep(SETTLED).await;
-    let sizes: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
-    assert_eq!(sizes, [1, 2, 2]);
-    assert_eq!(bench.published(), ["a", "b", "c", "d", "e"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn enough_events_begin_a_commit_beside_the_one_under_way_though_it_is_not_full() {
-    let bench = Bench::with_window(MemoryTopic::delivering(), 1_000, 1_000);
-    bench.log.hold_next(1);
-    let mut requests = vec![bench.begin(&["first"], AckLevel::Logged)];
-    sleep(SETTLED).await;
-    let keys: Vec<String> = (0..EVENTS_WORTH_A_COMMIT).map(|n| n.to_string()).collect();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    requests.push(bench.begin(&keys[1..], AckLevel::Logged));
-    sleep(SETTLED).await;
-    assert!(bench.log.commits().is_empty(), "too few");
-    requests.push(bench.begin(&keys[..1], AckLevel::Logged));
-    sleep(SETTLED).await;
-    let committed: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
-    assert_eq!(committed, [EVENTS_WORTH_A_COMMIT]);
-    bench.log.let_commit(1);
-    for request in requests {
-        request.await.unwrap().unwrap();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_anybody_who_could_send_the_loop_ends() {
-    let bench = Bench::new(MemoryTopic::delivering(), 2);
-    bench.log(&["a"]).await.unwrap();
-    let tasks = bench.commits.running.tasks.clone();
-    tasks.close();
-    drop(bench);
-    assert!(timeout(SETTLED, tasks.wait()).await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_commit_is_published_though_the_first_fails_and_whoever_was_in_that_is_told() {
-    let bench = Bench::new(MemoryTopic::delivering(), 2);
-    bench.log.hold_next(1);
-    let first = bench.begin(&["a"], AckLevel::Logged);
-    sleep(SETTLED).await;
-    let second = bench.begin(&["b", "c"], AckLevel::Logged);
-    sleep(SETTLED).await;
-    bench.log.set_away(true);
-    bench.log.let_commit(1);
-    assert!(matches!(
-        first.await.unwrap(),
-        Err(LogError::Unavailable(_))
-    ));
-    second.await.unwrap().unwrap();
-    sleep(SETTLED).await;
-    assert_eq!(bench.published(), ["b", "c"]);
-    bench.log.set_away(false);
-    assert!(bench.all_places_are_back().await);
-}
-
-/// What stands before it in the later call must not be overtaken by it: it may pay for it.
-#[tokio::test(start_paused = true)]
-async fn an_event_sent_again_beside_its_first_try_is_published_once_and_behind_what_stood_before_it()
- {
-    let bench = Bench::new(MemoryTopic::delivering(), 2);
-    bench.log.hold_next(1);
-    let first = bench.begin(&["a"], AckLevel::Logged);
-    sleep(SETTLED).await;
-    // The copy is written first, as by a database that has the first try wait.
-    let again = bench.begin(&["b", "a"], AckLevel::Logged);
-    sleep(SETTLED).await;
-    bench.log.let_commit(1);
-    let first = first.await.unwrap().unwrap();
-    let again = again.await.unwrap().unwrap();
-    assert!(matches!(first[0], LogOutcome::Known { .. }), "{first:?}");
-    assert!(matches!(again[1], LogOutcome::Logged { .. }), "{again:?}");
-    sleep(SETTLED).await;
-    assert_eq!(bench.published(), ["b", "a"]);
-    assert!(bench.all_places_are_back().await);
 }
 
 #[tokio::test(start_paused = true)]
