@@ -24,14 +24,17 @@ pub use memory_change_log::MemoryChangeLog;
 pub use memory_topic::MemoryTopic;
 pub use table_codec::TableCodec;
 
+use crate::port::batch_writer::DecidedBatch;
 use crate::port::layout_store::StoredLayout;
 use crate::port::store_error::StoreError;
 use axs_domain::account::Account;
 use axs_domain::amount::Amount;
 use axs_domain::currency::{Currency, CurrencyCode};
-use axs_domain::id::{AccountId, LogId, UserId};
+use axs_domain::fencing::Claim;
+use axs_domain::id::{AccountId, FencingToken, LogId, Offset, OwnerId, PartitionId, UserId};
 use axs_domain::incarnation::Incarnation;
 use axs_domain::layout::{Layout, PoolSpec};
+use axs_domain::record_digest::RecordDigest;
 use axs_domain::text::PoolName;
 
 /// The pool of [`stored_layout`].
@@ -50,6 +53,27 @@ pub fn account_id(id: i64) -> AccountId {
 #[must_use]
 pub fn user_of(id: i64) -> UserId {
     UserId::try_new(id + 1_000).unwrap()
+}
+
+/// A batch of nothing, which leaves the offset where it is; to be filled by whoever needs more.
+#[must_use]
+pub fn empty_batch(partition: PartitionId) -> DecidedBatch {
+    DecidedBatch {
+        partition,
+        claim: Claim {
+            token: FencingToken::MIN,
+            owner: OwnerId::new(log_id(1).uuid()),
+            incarnation: INCARNATION,
+        },
+        shards: Vec::new(),
+        offset_before: Offset::MIN,
+        offset_after: Offset::MIN,
+        last_record: RecordDigest::of(b"", b""),
+        events: Vec::new(),
+        writes: Vec::new(),
+        reads: Vec::new(),
+        dead_letters: Vec::new(),
+    }
 }
 
 /// The log id with this number.

@@ -11,23 +11,17 @@ use axs_application::port::batch_writer::{
     DecidedBatch, FinalResult, FinalisedEvent, GuardedRead, GuardedWrite,
 };
 use axs_application::port::change_log::{ChangeLogKey, RecordedReason};
-use axs_application::testkit::{EventBuilder, account_id, code, log_id};
+use axs_application::testkit::{EventBuilder, account_id, code, empty_batch, log_id};
 use axs_domain::amount::{Amount, UNITS_MAX};
 use axs_domain::balance::{Balance, BalanceKey, Delta, VersionedBalance};
 use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::{BalanceWrite, LedgerEntry};
-use axs_domain::fencing::Claim;
 use axs_domain::fingerprint::Fingerprint;
-use axs_domain::id::{
-    AccountId, BalanceVersion, FencingToken, Offset, OwnerId, PartitionId, ShardId,
-};
-use axs_domain::incarnation::Incarnation;
-use axs_domain::record_digest::RecordDigest;
+use axs_domain::id::{AccountId, BalanceVersion, Offset, PartitionId, ShardId};
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Columns of the staging table, the partition among them.
 const COLUMNS: usize = 20;
@@ -170,20 +164,11 @@ impl Builder<'_> {
             },
         });
         DecidedBatch {
-            partition: PartitionId::MIN,
-            claim: Claim {
-                token: FencingToken::MIN,
-                owner: OwnerId::new(Uuid::nil()),
-                incarnation: Incarnation::new(0),
-            },
-            shards: Vec::new(),
-            offset_before: Offset::MIN,
             offset_after: Offset::try_new(i64::from(count)).unwrap(),
-            last_record: RecordDigest::of(b"", b""),
             writes: writes.collect(),
             events,
             reads,
-            dead_letters: Vec::new(),
+            ..empty_batch(PartitionId::MIN)
         }
     }
 }

@@ -252,15 +252,11 @@ mod tests {
     use super::*;
     use axs_application::port::batch_writer::{FinalResult, FinalisedEvent};
     use axs_application::port::change_log::ChangeLogKey;
-    use axs_application::testkit::{EventBuilder, log_id};
-    use axs_domain::fencing::Claim;
+    use axs_application::testkit::{EventBuilder, empty_batch, log_id};
     use axs_domain::fingerprint::Fingerprint;
-    use axs_domain::id::{AccountId, FencingToken, Offset, OwnerId, ShardId};
-    use axs_domain::incarnation::Incarnation;
-    use axs_domain::record_digest::RecordDigest;
+    use axs_domain::id::{AccountId, Offset, ShardId};
     use axs_domain::text::IdempotencyKey;
     use axs_domain::time::Timestamp;
-    use uuid::Uuid;
 
     struct Row {
         what: &'static str,
@@ -418,20 +414,8 @@ mod tests {
             result: FinalResult::Applied(Vec::new()),
         };
         let batch = DecidedBatch {
-            partition: PartitionId::try_new(partition).unwrap(),
-            claim: Claim {
-                token: FencingToken::MIN,
-                owner: OwnerId::new(Uuid::nil()),
-                incarnation: Incarnation::new(0),
-            },
-            shards: Vec::new(),
-            offset_before: Offset::MIN,
-            offset_after: Offset::MIN,
-            last_record: RecordDigest::of(b"", b""),
             events: vec![event; events],
-            writes: Vec::new(),
-            reads: Vec::new(),
-            dead_letters: Vec::new(),
+            ..empty_batch(PartitionId::try_new(partition).unwrap())
         };
         let (answer, _) = oneshot::channel();
         let batch = Arc::new(batch);

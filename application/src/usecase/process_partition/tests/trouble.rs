@@ -276,15 +276,8 @@ fn tools(bench: &Bench, writer: MockBatchWriter) -> WriteTools {
 
 fn empty_batch(bench: &Bench) -> crate::port::batch_writer::DecidedBatch {
     crate::port::batch_writer::DecidedBatch {
-        partition: partition(),
         claim: bench.claim,
-        shards: Vec::new(),
-        offset_before: offset(0),
         offset_after: offset(1),
-        last_record: axs_domain::record_digest::RecordDigest::of(b"", b""),
-        events: Vec::new(),
-        writes: Vec::new(),
-        reads: Vec::new(),
-        dead_letters: Vec::new(),
+        ..crate::testkit::empty_batch(partition())
     }
 }
