@@ -106,6 +106,7 @@ fn read_from_now(brokers: &str, topic: &str) -> Result<BaseConsumer> {
         .set("group.id", format!("{topic}-bench"))
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "5")
+        .set("socket.nagle.disable", "true")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
     let found = metadata.topics().first().context("no result topic")?;

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 /// Records wait this long for others to travel with. Group commit hands them over in bulk, so
 /// that waiting longer gains nothing.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(1);
 
 /// Requests under way to one broker; the most that idempotence keeps in order.
 const IN_FLIGHT_MAX: u8 = 5;

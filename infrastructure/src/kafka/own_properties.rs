@@ -109,12 +109,15 @@ pub(super) fn question_properties() -> [Property; 1] {
     [("allow.auto.create.topics", "false".into())]
 }
 
-fn shared_properties(brokers: &str, client_id: &str) -> [Property; 5] {
+fn shared_properties(brokers: &str, client_id: &str) -> [Property; 6] {
     [
         ("bootstrap.servers", brokers.into()),
         ("client.id", client_id.into()),
         ("statistics.interval.ms", "0".into()),
         ("socket.keepalive.enable", "true".into()),
+        // Requests to several partitions go out one after the other. Without this each would wait in the
+        // kernel until the one before it is acknowledged, up to the 40 ms of a delayed ACK.
+        ("socket.nagle.disable", "true".into()),
         (
             "reconnect.backoff.max.ms",
             RECONNECT_BACKOFF_MAX.as_millis().to_string(),
@@ -178,6 +181,12 @@ mod tests {
             assert!(error.reason.contains(&format!("{name:?}")), "{error}");
             assert!(is_own_property(name), "{name}");
         }
+    }
+
+    #[test]
+    fn no_request_waits_in_the_kernel_for_the_one_before_it() {
+        let config = client_config(&with_property("security.protocol", "plaintext"), &[]).unwrap();
+        assert_eq!(config.get("socket.nagle.disable"), Some("true"));
     }
 
     #[test]

@@ -179,14 +179,24 @@ pub struct RedisConnections {
     beats: RedisPool,
 }
 
+/// The server of this address, and how it is spoken to.
+fn server(url: &str) -> Result<ConnectionInfo, RedisSettingsError> {
+    let redis = url
+        .into_connection_info()
+        .map_err(|error| unreadable(&error))?;
+    // The end of a long pipeline would wait in the kernel until the rest of it is acknowledged, up to
+    // the 40 ms of a delayed ACK.
+    let tcp = redis.tcp_settings().clone().set_nodelay(true);
+    Ok(redis.set_tcp_settings(tcp))
+}
+
 impl RedisConnections {
     /// The pools of these settings. Connects only when a connection is asked for.
     ///
     /// # Errors
     /// [`RedisSettingsError`] when the address can't be read or a bound is zero.
     pub fn try_new(settings: &RedisSettings) -> Result<Self, RedisSettingsError> {
-        let address = settings.url.as_str().into_connection_info();
-        let redis = address.map_err(|error| unreadable(&error))?;
+        let redis = server(&settings.url)?;
         Ok(Self {
             cache: RedisPool::lazy(&redis, settings, settings.cache_connections)?,
             beats: RedisPool::lazy(&redis, settings, settings.beat_connections)?,
@@ -226,6 +236,12 @@ mod tests {
             checkout_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
         }
+    }
+
+    #[test]
+    fn nothing_waits_in_the_kernel_for_what_was_sent_before_it() {
+        let redis = server("redis://127.0.0.1:6379/").unwrap();
+        assert!(redis.tcp_settings().nodelay());
     }
 
     #[tokio::test]

@@ -124,7 +124,7 @@ pub fn is_own_property(name: &str) -> bool {
             .any(|(own, _)| *own == set_here)
 }
 
-fn own_properties(brokers: &str, client_id: &str, group_id: &str) -> [(&'static str, String); 19] {
+fn own_properties(brokers: &str, client_id: &str, group_id: &str) -> [(&'static str, String); 20] {
     [
         ("bootstrap.servers", brokers.into()),
         ("client.id", client_id.into()),
@@ -158,6 +158,8 @@ fn own_properties(brokers: &str, client_id: &str, group_id: &str) -> [(&'static 
             millis(UNKNOWN_TOPIC_WAIT),
         ),
         ("socket.keepalive.enable", "true".into()),
+        // A request must not wait in the kernel until what was sent before it is acknowledged.
+        ("socket.nagle.disable", "true".into()),
         ("statistics.interval.ms", "0".into()),
     ]
 }
@@ -209,5 +211,6 @@ mod tests {
         let right = with_property("security.protocol", "plaintext");
         let config = right.client_config().unwrap();
         assert_eq!(config.get("security.protocol"), Some("plaintext"));
+        assert_eq!(config.get("socket.nagle.disable"), Some("true"));
     }
 }

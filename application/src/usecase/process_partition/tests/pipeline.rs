@@ -121,7 +121,7 @@ async fn spacing_after(first_takes: Duration) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_quick_store_is_asked_soon_again_and_a_slow_one_in_larger_batches() {
-    for (first_takes, spacing) in [(0, 0), (10, 20), (33, 66), (50, 100), (250, 250)] {
+    for (first_takes, spacing) in [(0, 0), (12, 16), (30, 40), (90, 100), (250, 250)] {
         let spaced = spacing_after(Duration::from_millis(first_takes)).await;
         let lateness = spaced.saturating_sub(Duration::from_millis(spacing));
         assert!(

@@ -36,10 +36,9 @@ use tokio_util::sync::CancellationToken;
 /// be the trace of a predecessor; twice is a second writer.
 const MOVED_RETRIES_MAX: u32 = 1;
 
-/// From the beginning of one batch to that of the next pass so many times what writing the one took,
-/// up to the interval of the settings. So the store spends at most this share of its time on one
-/// partition's small batches; when it is busy, batches take longer, come seldom and grow.
-const PACE: u32 = 2;
+/// After a batch the next one gathers for this part of the time that the one took to write, until the
+/// interval of the settings at most. So when the store is busy, batches take longer, come seldom and grow.
+const PAUSE_PART: u32 = 3;
 
 /// So many waiting records are decided at once, even if their batch may not begin yet. Fewer wait until it
 /// may: balances that are not remembered are then read by one query, and not by one for every few records.
