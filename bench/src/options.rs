@@ -112,8 +112,6 @@ pub struct Effort {
     pub base: Duration,
     /// How long each other case submits.
     pub case: Duration,
-    /// Drains of the backlog with each way to write it.
-    pub drained_runs: usize,
     /// How long the base case submits where it is compared with itself under other conditions.
     pub compared: Duration,
     /// How long one load of the latency scenario lasts.
@@ -122,6 +120,8 @@ pub struct Effort {
     pub baseline: Duration,
     /// Events of the drained backlog.
     pub backlog_events: u64,
+    /// Events of the backlog that is drained again and again, each time in a copy of the database.
+    pub copied_events: u64,
     /// Accounts of a deployment that has grown.
     pub grown_accounts: i64,
     /// Its log rows, no more than accounts.
@@ -132,13 +132,13 @@ impl Effort {
     const FULL: Self = Self {
         runs: 5,
         short_runs: 5,
-        drained_runs: 3,
         base: Duration::from_secs(60),
         case: Duration::from_secs(8),
         compared: Duration::from_secs(16),
         latency: Duration::from_secs(20),
         baseline: Duration::from_secs(4),
         backlog_events: 1_000_000,
+        copied_events: 400_000,
         grown_accounts: 10_000_000,
         grown_log_rows: 5_000_000,
     };
@@ -146,13 +146,13 @@ impl Effort {
     const QUICK: Self = Self {
         runs: 2,
         short_runs: 1,
-        drained_runs: 1,
         base: Duration::from_secs(15),
         case: Duration::from_secs(4),
         compared: Duration::from_secs(8),
         latency: Duration::from_secs(8),
         baseline: Duration::from_secs(2),
         backlog_events: 150_000,
+        copied_events: 150_000,
         grown_accounts: 1_000_000,
         grown_log_rows: 500_000,
     };

@@ -1,5 +1,5 @@
 //! Baseline (c), the bulk form as the reference report describes it (COPY into an UNLOGGED table, UPDATE …
-//! FROM it), as a whole drain: the backlog of the scenario `drain`, through the same consumer, with nothing
+//! FROM it), as a whole drain of one backlog through the same consumer, with nothing
 //! replaced but what writes a batch. Ours beside it, batch size by batch size.
 //!
 //! The backlog is logged once. Each drain begins with a copy of the database as it stood then, and reads
@@ -38,7 +38,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
         ..StagePlan::base("baseline_bulk")
     };
     let mut stage = Stage::set(plan, bench.screen).await?;
-    let events = bench.effort.backlog_events;
+    let events = bench.effort.copied_events;
     bench.screen.say(&format!(
         "baseline_bulk: logging {events} events with no consumer"
     ));
@@ -49,7 +49,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     // Every copy has the same statistics, and nothing that autovacuum would have to do at once.
     let pool = &stage.deployment.database.pool;
     pool.execute("VACUUM (ANALYZE)").await?;
-    for round in 1..=bench.effort.drained_runs {
+    for round in 1..=bench.effort.short_runs {
         for size in SIZES {
             let ours = format!("ours, batches of {size}");
             let rate = drain_copy(&mut stage, bench, &ours, size, None).await?;
@@ -59,7 +59,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
             bench.figures.add(&ours, RATIO, "×", rate / their_rate);
             bench.screen.say(&format!(
                 "baseline_bulk: round {round} of {}: batches of {size}: {} events/s, (c) {}",
-                bench.effort.drained_runs,
+                bench.effort.short_runs,
                 number(rate),
                 number(their_rate)
             ));
@@ -102,7 +102,7 @@ async fn drain_in(
         ("AXS__DATABASE__URL", url.as_str()),
         ("AXS__PROCESSING__BATCH_EVENTS_MAX", size.as_str()),
     ];
-    let drain = Drain::before(case, bench.effort.backlog_events, copy.pool.clone()).await?;
+    let drain = Drain::before(case, bench.effort.copied_events, copy.pool.clone()).await?;
     let consumer = match reference {
         None => stage.deployment.spawn_consumer(&settings)?,
         Some(binary) => stage.deployment.spawn_consumer_of(binary, &settings)?,
