@@ -105,7 +105,7 @@ fn read_from_now(brokers: &str, topic: &str) -> Result<BaseConsumer> {
         .set("bootstrap.servers", brokers)
         .set("group.id", format!("{topic}-bench"))
         .set("enable.auto.commit", "false")
-        .set("fetch.wait.max.ms", "5")
+        .set("fetch.wait.max.ms", "50")
         .set("socket.nagle.disable", "true")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
