@@ -1,7 +1,7 @@
 //! The `bootstrap` program.
 
 #[cfg(feature = "reference-form")]
-compile_error!("the form of the reference report is for measurements: build bootstrap-reference");
+compile_error!("the usual bulk form is for measurements: build bootstrap-reference");
 
 use mimalloc::MiMalloc;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The `bootstrap` program with batches written by the form of the reference report, for measurements.
+//! The `bootstrap` program with batches written by the usual bulk form, for measurements.
 //! Never shipped.
 
 use mimalloc::MiMalloc;

@@ -12,7 +12,7 @@ pub struct DatabaseSection {
     /// Where PostgreSQL is: `postgres://user:password@host:port/database`, or with
     /// `?host=/folder` for a Unix socket.
     pub url: Secret,
-    /// Connections of the bulk path; a consumer uses one for each batch being written.
+    /// Connections of the bulk path; a consumer uses one for each transaction of batches.
     #[validate(range(min = 1, max = 1000))]
     pub writer_connections_max: u32,
     /// Connections for everything a client asks.

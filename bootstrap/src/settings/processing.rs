@@ -13,8 +13,8 @@ pub struct ProcessingSection {
     /// How long a batch gathers records after its first while nothing is being written.
     #[validate(range(min = 0, max = 10000))]
     pub batch_linger_ms: u64,
-    /// The shortest time between the beginnings of two batches of a partition: under load, batches
-    /// grow instead of becoming more.
+    /// The longest time that a batch which is not full waits after the beginning of the one before it; it
+    /// waits less where that one was written quickly.
     #[validate(range(min = 0, max = 10000))]
     pub batch_interval_ms: u64,
     /// Transactions that write batches at once; those of batches written apart come on top. While one is

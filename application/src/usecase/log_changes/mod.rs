@@ -12,8 +12,8 @@
 //! published first; which of two calls at one time comes first, nobody promises. A key that stands in both
 //! may be written by the later commit: that publishes it, behind what stood before it in its request.
 //!
-//! So for calls each made after the answer to the one before the order of the log (`logged_at`, `log_id`), in which the
-//! relay publishes, is the order in which this process publishes.
+//! So calls that are each made after the answer to the one before stand in the log (`logged_at`, `log_id`), in whose
+//! order the relay publishes, as this process published them.
 //!
 //! The layout by which events are placed on partitions is checked by the transaction itself. When
 //! it has been raised since, the events are placed anew and written again; while it is being

@@ -8,7 +8,7 @@
 //! | (b) | row by row, many events a transaction |
 //! | (d) | the floor: COPY of the same bytes into a table with a primary key |
 //!
-//! The form of the reference report, (c), is the scenario `baseline_bulk`.
+//! The usual bulk form, (c), is the scenario `baseline_bulk`.
 
 mod event;
 

@@ -1,4 +1,4 @@
-//! The form of the reference report, to be measured beside ours: COPY to an UNLOGGED table, UPDATE … FROM
+//! The usual bulk form, to be measured beside ours: COPY to an UNLOGGED table, UPDATE … FROM
 //! it, TRUNCATE. Behind the feature `reference-form`, and in no build that ships.
 //!
 //! Given the benefit of the doubt: deltas are summed before balances are touched, entries and the offset are
@@ -38,7 +38,7 @@ const TRUNCATE_STAGING: &str = include_str!("../sql/reference_form/truncate_stag
 /// The planner is left as the server has it.
 const PREPARE_SESSION: &str = "SET client_min_messages = warning";
 
-/// [`BatchWriter`] by the form of the reference report, over the writer pool.
+/// [`BatchWriter`] by the usual bulk form, over the writer pool.
 #[derive(Component)]
 #[shaku(interface = BatchWriter)]
 pub struct ReferenceBatchWriter {
