@@ -15,7 +15,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use lru::LruCache;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,10 @@ pub(super) struct CommitLoop {
     pub(super) gathered: Gathered,
     /// Commits under way, the earliest first; [`COMMITS_MAX`] at most.
     pub(super) under_way: FuturesOrdered<BoxFuture<'static, EndedCommit>>,
-    /// The log ids of each.
-    pub(super) ids_under_way: VecDeque<Vec<LogId>>,
+    /// The keys of each.
+    pub(super) keys_under_way: VecDeque<KeyHashes>,
+    /// Of the keys.
+    pub(super) hasher: RandomState,
     /// Nothing can come any more.
     pub(super) is_drained: bool,
     /// What this process handed to publishing lately: retries of it need no second record.
@@ -44,41 +47,34 @@ pub(super) struct CommitLoop {
     pub(super) last_commit: LastCommit,
 }
 
+/// Hashes of keys, by one [`RandomState`]. Keys that happen to share one only wait for each other.
+pub(super) type KeyHashes = HashSet<u64>;
+
 /// Requests that wait for their commit, in the order of arrival.
 #[derive(Default)]
 pub(super) struct Gathered {
     requests: Vec<LogRequest>,
     events: usize,
+    keys: KeyHashes,
     /// A request that does not fit: the first one of the commit after.
     next_first: Option<LogRequest>,
 }
 
 impl Gathered {
     /// Takes one more request in, or puts it aside for the commit after: the bound, or its history.
-    fn push(&mut self, request: LogRequest, events_max: usize) {
+    fn push(&mut self, request: LogRequest, events_max: usize, hasher: &RandomState) {
         let events = request.changes.len();
         let fits = self.requests.first().is_none_or(|first| {
             self.events + events <= events_max && request.history() == first.history()
         });
         if fits {
+            let keys = request.changes.iter().map(|it| hasher.hash_one(&it.key));
+            self.keys.extend(keys);
             self.events += events;
             self.requests.push(request);
         } else {
             self.next_first = Some(request);
         }
-    }
-
-    /// Gives what is gathered, and begins anew with what did not fit.
-    fn take(&mut self, events_max: usize) -> Vec<LogRequest> {
-        let Self {
-            requests,
-            next_first,
-            ..
-        } = std::mem::take(self);
-        if let Some(first) = next_first {
-            self.push(first, events_max);
-        }
-        requests
     }
 
     fn callers(&self) -> usize {
@@ -127,7 +123,7 @@ impl CommitLoop {
                 biased;
                 Some(commit) = self.under_way.next() => self.end(commit),
                 request = self.intake.recv(), if self.takes() => match request {
-                    Some(request) => self.gathered.push(request, self.events_max),
+                    Some(request) => self.gather(request),
                     None => self.is_drained = true,
                 },
                 () = self.closing.cancelled(), if !self.intake.is_closed() => self.intake.close(),
@@ -149,11 +145,14 @@ impl CommitLoop {
         if gathered.requests.is_empty() || self.under_way.len() >= COMMITS_MAX {
             return None;
         }
-        if gathered.is_full(self.events_max) || gathered.events >= EVENTS_WORTH_A_COMMIT {
-            return Some(now);
-        }
+        let is_worth_one =
+            gathered.is_full(self.events_max) || gathered.events >= EVENTS_WORTH_A_COMMIT;
         if !self.under_way.is_empty() {
-            return None;
+            let begins = is_worth_one && !self.meets_one_under_way();
+            return begins.then_some(now);
+        }
+        if is_worth_one {
+            return Some(now);
         }
         let all_came = gathered.requests.len() >= self.last_commit.callers;
         if all_came || self.is_drained || self.intake.is_closed() {
@@ -162,17 +161,37 @@ impl CommitLoop {
         Some(self.last_commit.waited_for_until.unwrap_or(now))
     }
 
+    fn gather(&mut self, request: LogRequest) {
+        self.gathered.push(request, self.events_max, &self.hasher);
+    }
+
+    /// Whether a key that waits is in a commit under way. Beside that one its row would be written by
+    /// whichever comes first, and there is no order in which both could be published and nothing be overtaken
+    /// that stands before it in either.
+    fn meets_one_under_way(&self) -> bool {
+        let mut under_way = self.keys_under_way.iter();
+        under_way.any(|keys| !keys.is_disjoint(&self.gathered.keys))
+    }
+
     fn begin(&mut self) {
-        let requests = self.gathered.take(self.events_max);
+        let Gathered {
+            requests,
+            keys,
+            next_first,
+            ..
+        } = std::mem::take(&mut self.gathered);
+        if let Some(first) = next_first {
+            self.gather(first);
+        }
+        self.keys_under_way.push_back(keys);
         let log_ids = self.appender.new_ids(&requests);
-        self.ids_under_way.push_back(log_ids.clone());
         let appender = Arc::clone(&self.appender);
         let commit = appender.commit(requests, log_ids);
         self.under_way.push_back(Box::pin(commit));
     }
 
     fn end(&mut self, commit: EndedCommit) {
-        self.ids_under_way.pop_front();
+        self.keys_under_way.pop_front();
         let EndedCommit {
             began,
             requests,
@@ -239,7 +258,6 @@ impl CommitLoop {
                         // nobody published it. What follows must not overtake it.
                         let mut publication = None;
                         if never_seen_on_topic(&record, &change)
-                            && !self.is_under_way(record.log_id)
                             && self.handed_over.put(record.log_id, ()).is_none()
                             && let Some(place) = request.places.split_one()
                         {
@@ -276,12 +294,6 @@ impl CommitLoop {
             // A caller that went away finds its events by their keys.
             let _ = to.send(Ok(answer));
         }
-    }
-
-    /// Whether a commit that began after this one wrote the row: then its own end publishes it, behind
-    /// what stood before it in its request.
-    fn is_under_way(&self, log_id: LogId) -> bool {
-        self.ids_under_way.iter().any(|ids| ids.contains(&log_id))
     }
 
     fn outbound(

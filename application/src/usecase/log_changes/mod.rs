@@ -9,8 +9,8 @@
 //! first: the database then works while this process answers, and two commits share one wait for the disk.
 //! What they wrote is handed to publishing, and then answered, in the order in which they were gathered,
 //! however they end. So of two calls, the second made after the answer to the first, the first has its events
-//! published first; which of two calls at one time comes first, nobody promises. A key that stands in both
-//! may be written by the later commit: that publishes it, behind what stood before it in its request.
+//! published first; which of two calls at one time comes first, nobody promises. No commit begins beside one
+//! that has a key of its.
 //!
 //! So calls that are each made after the answer to the one before stand in the log (`logged_at`, `log_id`), in whose
 //! order the relay publishes, as this process published them.
@@ -51,6 +51,7 @@ use futures::stream::FuturesOrdered;
 use lru::LruCache;
 use shaku::{Component, Interface};
 use std::collections::VecDeque;
+use std::hash::RandomState;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -275,7 +276,8 @@ impl GroupCommit {
                 closing: self.running.closing.clone(),
                 gathered: Gathered::default(),
                 under_way: FuturesOrdered::new(),
-                ids_under_way: VecDeque::new(),
+                keys_under_way: VecDeque::new(),
+                hasher: RandomState::new(),
                 is_drained: false,
                 handed_over: LruCache::new(HANDED_OVER_MAX),
                 last_commit: LastCommit::default(),

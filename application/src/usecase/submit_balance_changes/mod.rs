@@ -56,7 +56,7 @@ pub struct AcceptedEvent {
     pub duplicate: bool,
     /// Whether the event is known to be on the topic. Always false for [`AckLevel::Logged`]. False
     /// for [`AckLevel::Published`] means that the wait ended first: the event will be published,
-    /// and sending it again tells whether it was.
+    /// and sending it again tells so once it is final, or some seconds after it reached the topic.
     pub published: bool,
     /// Where it stands.
     pub state: EventState,
@@ -142,8 +142,8 @@ impl From<LogError> for SubmitError {
 /// # Contract
 /// - Outcomes stand in the order of the events. A refused event never fails its neighbours.
 /// - An accepted event is durably logged. Events of one account take effect in the order of the
-///   list; across requests, in the order in which one process took them, and across processes only
-///   when the earlier one was `published` before the later one was sent.
+///   list; across requests to one process, when each is sent after the answer to the one before; and across
+///   processes only when the earlier one was `published` before the later one was sent.
 /// - The same key with the same content is answered with the first event's state; with other
 ///   content it is refused. Copies inside one list are no exception.
 /// - Dropping the future does not stop what was taken.
