@@ -317,6 +317,7 @@ async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
             statement_timeout: 20 * DEADLINE,
             transactions_max: 2,
             events_worth_a_transaction: 2,
+            wait_for_others_max: 10 * DEADLINE,
             ..BatchWriterSettings::default()
         };
         let (mut lane, mut parts) = scene_with(&test, bounds).await;
@@ -349,6 +350,35 @@ async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
                 (stored(&test, number).await, balance(&test, number).await),
                 (1, 5)
             );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn few_events_wait_a_while_for_a_transaction_that_hangs_and_then_begin_another() {
+    on_partitions(async |test| {
+        // Whoever waited for the row would wait far longer than the deadline below.
+        let bounds = BatchWriterSettings {
+            lock_timeout: 10 * DEADLINE,
+            batch_timeout: 20 * DEADLINE,
+            statement_timeout: 20 * DEADLINE,
+            transactions_max: 2,
+            wait_for_others_max: Duration::from_millis(50),
+            ..BatchWriterSettings::default()
+        };
+        let (mut lane, mut parts) = scene_with(&test, bounds).await;
+        for batch in deposits(&mut parts) {
+            let written = tokio::time::timeout(DEADLINE, write(&lane.consumer, batch)).await;
+            written
+                .expect("it waits for a row of another partition")
+                .unwrap()
+                .unwrap();
+        }
+        assert_eq!(stored(&test, 0).await, 0, "it still hangs");
+        lane.write_together(Vec::new()).await;
+        for number in 0..4 {
+            assert_eq!(stored(&test, number).await, 1);
         }
     })
     .await;

@@ -4,7 +4,8 @@
 //! commit are paid once. So few events wait while a transaction is under way, and are written together by
 //! the next one. Where enough of them wait, that price is small beside theirs, and a transaction begins
 //! beside those under way, up to a bound: the store then works for several partitions at once, as when a
-//! backlog is worked off. A batch that finds nothing under way is written at once.
+//! backlog is worked off. A batch that finds nothing under way is written at once, and none waits longer than
+//! `wait_for_others_max` while there may be more transactions.
 //!
 //! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused)
 //! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
@@ -28,10 +29,14 @@ use axs_application::port::batch_writer::{DecidedBatch, WriteError, WriteReceipt
 use axs_domain::id::PartitionId;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Events of one transaction, unless a single batch has more: what `staging_megabytes` is meant for.
 const EVENTS_TOGETHER_MAX: usize = 20_000;
+
+/// Looking more often would be all that a processor does.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 type Written = Result<WriteReceipt, WriteError>;
 
@@ -68,9 +73,24 @@ impl LaneState {
     fn begin(&mut self) -> Option<Vec<WaitingBatch>> {
         let events_min = match self.transactions {
             0 => 0,
-            under_way if under_way >= self.transactions_max => return None,
             _ => self.events_worth_a_transaction,
         };
+        self.begin_with(events_min)
+    }
+
+    /// Begins a transaction, however few events wait, when the partition's batch is still among them.
+    fn begin_for(&mut self, partition: PartitionId) -> Option<Vec<WaitingBatch>> {
+        let mut waiting = self.waiting.iter();
+        let waits = waiting.any(|it| it.batch.partition == partition);
+        (waits && !self.writing.contains(&partition))
+            .then(|| self.begin_with(0))
+            .flatten()
+    }
+
+    fn begin_with(&mut self, events_min: usize) -> Option<Vec<WaitingBatch>> {
+        if self.transactions >= self.transactions_max {
+            return None;
+        }
         let together = self.next_together(events_min)?;
         self.transactions += 1;
         Some(together)
@@ -145,15 +165,27 @@ impl Lane {
         settings: BatchWriterSettings,
     ) -> Written {
         let partition = batch.partition;
-        let (answer, written) = oneshot::channel();
+        let (answer, mut written) = oneshot::channel();
         let new = WaitingBatch { batch, answer };
         if self.state().apart.contains(&partition) {
             tokio::spawn(write_apart(new, Arc::clone(sessions), settings));
         } else if let Some(together) = self.put(new) {
-            let lane = Arc::clone(self);
-            tokio::spawn(lane.run(together, Arc::clone(sessions), settings));
+            self.start(together, sessions, settings);
         }
-        let written = written.await.unwrap_or_else(|_| {
+        let written = loop {
+            // Again and again: when it is overdue there may be no room, and nobody wakes it for few events.
+            let wait = settings.wait_for_others_max.max(WAIT_MIN);
+            match tokio::time::timeout(wait, &mut written).await {
+                Ok(written) => break written,
+                Err(_) => {
+                    let overdue = self.state().begin_for(partition);
+                    if let Some(together) = overdue {
+                        self.start(together, sessions, settings);
+                    }
+                }
+            }
+        };
+        let written = written.unwrap_or_else(|_| {
             let reason = "the task that wrote it ended".to_owned();
             Err(WriteError::OutcomeUnknown(reason))
         });
@@ -166,6 +198,16 @@ impl Lane {
             Err(_) => false,
         };
         written
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        together: Vec<WaitingBatch>,
+        sessions: &Arc<Sessions>,
+        settings: BatchWriterSettings,
+    ) {
+        let lane = Arc::clone(self);
+        tokio::spawn(lane.run(together, Arc::clone(sessions), settings));
     }
 
     /// Lets the batch wait, and gives what a new task is to write now, if it is to begin.
@@ -397,6 +439,33 @@ mod tests {
         state.end(&partitions(&[1]));
         assert!(state.begin().is_none());
         assert!(state.writing.is_empty() && state.transactions == 0);
+    }
+
+    #[test]
+    fn a_batch_that_is_overdue_begins_with_all_that_wait_while_there_may_be_more_transactions() {
+        let mut state = state(2, 100);
+        // The last is another batch of the one that is written.
+        for (nth, partition) in [0, 1, 2, 0].into_iter().enumerate() {
+            state.waiting.push_back(waiting(partition, 1));
+            let begun = state.begin().map(|together| together.len());
+            assert_eq!(begun, (nth == 0).then_some(1));
+        }
+        let overdue = |state: &mut LaneState, partition: i32| {
+            let begun = state.begin_for(partitions(&[partition])[0]);
+            begun.map(|together| together.len())
+        };
+        assert_eq!(overdue(&mut state, 0), None, "one of it is being written");
+        assert_eq!(overdue(&mut state, 3), None, "it does not wait");
+        assert_eq!(overdue(&mut state, 2), Some(2), "with the other that waits");
+        state.waiting.push_back(waiting(3, 1));
+        assert_eq!(overdue(&mut state, 3), None, "two are under way");
+        state.end(&partitions(&[1, 2]));
+        assert!(state.begin().is_none(), "too few beside the first");
+        assert_eq!(
+            overdue(&mut state, 3),
+            Some(1),
+            "its turn comes all the same"
+        );
     }
 
     /// A batch of so many events, which nobody waits for.

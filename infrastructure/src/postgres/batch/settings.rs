@@ -27,6 +27,9 @@ pub struct BatchWriterSettings {
     /// Where so many events wait, another transaction begins beside those under way; fewer wait for the
     /// next.
     pub events_worth_a_transaction: usize,
+    /// How long few events wait for transactions under way before they begin one beside them: one of these may
+    /// hang until its own bounds end it.
+    pub wait_for_others_max: Duration,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
     /// only to measure that.
     pub tcp_no_delay: bool,
@@ -44,6 +47,7 @@ impl Default for BatchWriterSettings {
             connection_age_max: Duration::from_secs(1800),
             transactions_max: 4,
             events_worth_a_transaction: 500,
+            wait_for_others_max: Duration::from_secs(2),
             tcp_no_delay: true,
         }
     }
