@@ -46,7 +46,7 @@ impl Default for BatchWriterSettings {
             staging_megabytes: 32,
             connection_age_max: Duration::from_secs(1800),
             transactions_max: 4,
-            events_worth_a_transaction: 500,
+            events_worth_a_transaction: 3_000,
             wait_for_others_max: Duration::from_secs(2),
             tcp_no_delay: true,
         }
