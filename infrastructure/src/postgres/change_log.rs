@@ -118,7 +118,7 @@ impl PgChangeLog {
             .bind(&columns.payloads)
             .bind(placed_by.layout_epoch.value())
             .bind(placed_by.incarnation.value())
-            .fetch_one(self.database.queries())
+            .fetch_one(self.database.log())
             .await
     }
 

@@ -1,9 +1,10 @@
-//! The connections to PostgreSQL: three pools, so that one kind of work never waits for another.
+//! The connections to PostgreSQL: four pools, so that one kind of work never waits for another.
 //!
 //! | pool | for | why it stands alone |
 //! |---|---|---|
 //! | writer | the batches of the processing side | a batch holds its connection for its whole transaction |
-//! | queries | logging, reads, whatever people ask for | a rush of requests must not delay a batch |
+//! | log | rows of the change log whose keys are taken for new | a rush of reads must not delay what is accepted; its one statement is planned once |
+//! | queries | reads, whatever people ask for | a rush of requests must not delay a batch |
 //! | operations | leases, heartbeats, the registry, migrations | a slow batch or a rush must not cost a lease |
 
 use super::error::{StoreName, refusal};
@@ -17,6 +18,10 @@ use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
+
+/// Connections of the log pool: a process has two commits of the log under way, and as many may have been given
+/// up and not yet be done.
+const LOG_CONNECTIONS: u32 = 4;
 
 /// How much longer than the server's own limits an answer may be on its way.
 const PATIENCE_MARGIN: Duration = Duration::from_secs(2);
@@ -93,14 +98,18 @@ pub struct DatabaseUrlError {
 /// # Contract
 /// - A commit is on disk before it is answered, whatever the server's own defaults are.
 /// - A connection whose server vanished fails within half a minute and frees its place.
-/// - Every session has its timeouts set, plans each statement for the values it is given, works in
-///   UTC and never compiles a plan (JIT costs more than these statements take).
+/// - Every session has its timeouts set, plans each statement for the values it is given (once for all values
+///   in the log pool), works in UTC and never compiles a plan (JIT costs more than these statements take).
 #[async_trait]
 pub trait Database: Interface {
     /// Connections for batches.
     fn writer(&self) -> &PgPool;
 
-    /// Connections for logging and reading.
+    /// Connections for statements that add rows to the change log and read no table, so that one plan is as
+    /// good for 1 row as for 20,000.
+    fn log(&self) -> &PgPool;
+
+    /// Connections for reading, and for logging by statements that read.
     fn queries(&self) -> &PgPool;
 
     /// Connections for leases, heartbeats and migrations.
@@ -146,6 +155,7 @@ pub enum VerifyError {
 #[derive(Clone)]
 pub struct PgPools {
     writer: PgPool,
+    log: PgPool,
     queries: PgPool,
     operations: PgPool,
     orm: DatabaseConnection,
@@ -174,8 +184,9 @@ impl PgPools {
             .application_name("axs")
             .options(session_options(settings))
             .disable_statement_logging();
-        let pool = |connections: u32| {
-            let server = connect.clone();
+        let pool = |connections: u32, server: &PgConnectOptions| {
+            let options = server.clone();
+            let server = server.clone();
             PgPoolOptions::new()
                 .after_connect(move |connection, _| {
                     let server = server.clone();
@@ -187,12 +198,17 @@ impl PgPools {
                 .max_connections(connections)
                 .acquire_timeout(settings.acquire_timeout)
                 .max_lifetime(settings.max_lifetime)
-                .connect_lazy_with(connect.clone())
+                .connect_lazy_with(options)
         };
-        let queries = pool(settings.query_connections);
+        // Planning anew costs a statement of few rows as much as adding them. The later option counts.
+        let planned_once = connect
+            .clone()
+            .options([("plan_cache_mode", "force_generic_plan")]);
+        let queries = pool(settings.query_connections, &connect);
         Ok(Self {
-            writer: pool(settings.writer_connections),
-            operations: pool(settings.operations_connections),
+            writer: pool(settings.writer_connections, &connect),
+            log: pool(LOG_CONNECTIONS, &planned_once),
+            operations: pool(settings.operations_connections, &connect),
             orm: SqlxPostgresConnector::from_sqlx_postgres_pool(queries.clone()),
             queries,
             address: printable_address(&connect),
@@ -205,6 +221,7 @@ impl PgPools {
     /// Waits until every connection is given back and closed.
     pub async fn close(&self) {
         self.writer.close().await;
+        self.log.close().await;
         self.queries.close().await;
         self.operations.close().await;
     }
@@ -231,6 +248,10 @@ impl PgDatabase {
 impl Database for PgDatabase {
     fn writer(&self) -> &PgPool {
         &self.pools.writer
+    }
+
+    fn log(&self) -> &PgPool {
+        &self.pools.log
     }
 
     fn queries(&self) -> &PgPool {

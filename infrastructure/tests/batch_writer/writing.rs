@@ -382,6 +382,23 @@ async fn more_partitions_than_connections_take_turns() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_writes_for_another_partition_where_the_server_lets_no_more_in() {
+    on_partitions(async |test| {
+        let consumer = Consumer::new(&test);
+        let mut first = Decider::new(0, consumer.lead(0).await);
+        let mut second = Decider::new(1, consumer.lead(1).await);
+        consumer.write(first.batch().decided()).await.unwrap();
+        let database = test.database();
+        let pool = database.writer();
+        let nowhere = (*pool.connect_options()).clone().database("axs_missing");
+        pool.set_connect_options(nowhere);
+        assert!(pool.size() < pool.options().get_max_connections());
+        consumer.write(second.batch().decided()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_caller_that_gives_up_leaves_no_transaction_open() {
     on_partitions(async |test| {
         let consumer = Consumer::new(&test);

@@ -100,12 +100,14 @@ async fn a_database_or_a_role_that_is_not_there_is_refused_at_once_in_the_server
 }
 
 #[tokio::test]
-async fn a_session_has_its_timeouts_and_plans_for_the_values_it_is_given() {
+async fn a_session_has_its_timeouts_and_plans_as_its_pool_asks() {
     on_database(async |test| {
-        for pool in [
-            test.database().writer(),
-            test.database().queries(),
-            test.database().operations(),
+        let database = test.database();
+        for (pool, plans) in [
+            (database.writer(), "force_custom_plan"),
+            (database.log(), "force_generic_plan"),
+            (database.queries(), "force_custom_plan"),
+            (database.operations(), "force_custom_plan"),
         ] {
             let shown: Vec<String> = sqlx::query_scalar(
                 "SELECT setting FROM pg_settings
@@ -116,7 +118,7 @@ async fn a_session_has_its_timeouts_and_plans_for_the_values_it_is_given() {
             .fetch_all(pool)
             .await
             .unwrap();
-            assert_eq!(shown, ["UTC", "60000", "off", "force_custom_plan", "60000"]);
+            assert_eq!(shown, ["UTC", "60000", "off", plans, "60000"]);
         }
     })
     .await;
@@ -132,7 +134,13 @@ async fn what_is_committed_is_on_disk_even_where_the_databases_default_is_not_to
         .await;
         let later = test.elsewhere();
         let database = later.database();
-        for pool in [database.writer(), database.queries(), database.operations()] {
+        let pools = [
+            database.writer(),
+            database.log(),
+            database.queries(),
+            database.operations(),
+        ];
+        for pool in pools {
             let set: String = sqlx::query_scalar("SHOW synchronous_commit")
                 .fetch_one(pool)
                 .await

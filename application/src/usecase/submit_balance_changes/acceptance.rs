@@ -40,6 +40,32 @@ impl Acceptance<'_> {
         if let Err(refusal) = self.check_currencies(&event) {
             return Ok(Err(refusal));
         }
+        self.change_of(account, event).map(Ok)
+    }
+
+    /// A refused event as an earlier try of it may have been logged: `None` when no try can have passed.
+    /// Only a currency is ever taken away from what was accepted before.
+    ///
+    /// # Errors
+    /// As of [`check`](Self::check).
+    pub(super) fn earlier_try(
+        &self,
+        event: Arc<BalanceChangeEvent>,
+        refusal: &Refusal,
+    ) -> Result<Option<ChangeToLog>, SubmitError> {
+        match self.accounts.accounts.get(&event.account_id()) {
+            Some(account) if refusal.code == RefusalCode::InactiveCurrency => {
+                self.change_of(account, event).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn change_of(
+        &self,
+        account: &Account,
+        event: Arc<BalanceChangeEvent>,
+    ) -> Result<ChangeToLog, SubmitError> {
         let layout = &self.layout.layout;
         let Some(partition) = layout.partition_of(account.shard_id) else {
             return Err(SubmitError::Unavailable(format!(
@@ -49,7 +75,7 @@ impl Acceptance<'_> {
                 layout.epoch()
             )));
         };
-        Ok(Ok(ChangeToLog {
+        Ok(ChangeToLog {
             key: key_of(account, &event),
             fingerprint: Fingerprint::of(&event),
             payload: self.codec.encode_payload(&event),
@@ -58,18 +84,7 @@ impl Acceptance<'_> {
             layout_epoch: layout.epoch(),
             incarnation: self.accounts.incarnation,
             traceparent: self.traceparent.clone(),
-        }))
-    }
-
-    /// The key of the row that an earlier try of a refused event may have: `None` when no try can
-    /// have passed. Only a currency is ever taken away from what was accepted before.
-    pub(super) fn earlier_try(
-        &self,
-        event: &BalanceChangeEvent,
-        refusal: &Refusal,
-    ) -> Option<ChangeLogKey> {
-        let account = self.accounts.accounts.get(&event.account_id())?;
-        (refusal.code == RefusalCode::InactiveCurrency).then(|| key_of(account, event))
+        })
     }
 
     fn account_of(&self, event: &BalanceChangeEvent) -> Result<&Account, Refusal> {

@@ -272,7 +272,6 @@ impl BalanceChangeSubmission {
     async fn check(
         &self,
         events: &[Arc<BalanceChangeEvent>],
-        ack_level: AckLevel,
         traceparent: Option<&str>,
     ) -> Result<Vec<Checked>, SubmitError> {
         let ids = events.iter().map(|event| event.account_id()).collect();
@@ -289,22 +288,24 @@ impl BalanceChangeSubmission {
         for event in events {
             checked.push(match acceptance.check(Arc::clone(event))? {
                 Ok(change) => Checked::ToLog(change),
-                Err(refusal) => {
-                    let earlier = acceptance.earlier_try(event, &refusal);
-                    let outcome = match earlier {
-                        Some(key) => match self.change_log.find_by_key(key).await {
-                            // An earlier try passed: to refuse this one would deny what takes effect.
-                            Ok(Some(record)) => self.answer_known(event, record, ack_level),
-                            Ok(None) => SubmitOutcome::Refused(refusal),
-                            Err(error) => SubmitOutcome::Unknown(error.to_string()),
-                        },
-                        None => SubmitOutcome::Refused(refusal),
-                    };
-                    Checked::Answered(outcome)
-                }
+                Err(refusal) => match acceptance.earlier_try(Arc::clone(event), &refusal)? {
+                    Some(change) => self.unless_new(change, refusal).await,
+                    None => Checked::Answered(SubmitOutcome::Refused(refusal)),
+                },
             });
         }
         Ok(checked)
+    }
+
+    /// Refuses the event unless an earlier try of it passed: that would deny what takes effect. It is to be
+    /// logged again then, which meets the row: the log answers for it and, where nobody did, publishes it
+    /// before what comes after.
+    async fn unless_new(&self, change: ChangeToLog, refusal: Refusal) -> Checked {
+        match self.change_log.find_by_key(change.key.clone()).await {
+            Ok(Some(_)) => Checked::ToLog(change),
+            Ok(None) => Checked::Answered(SubmitOutcome::Refused(refusal)),
+            Err(error) => Checked::Answered(SubmitOutcome::Unknown(error.to_string())),
+        }
     }
 
     /// Checks the events and logs those that pass. By what is looked up anew, when the database has
@@ -317,9 +318,7 @@ impl BalanceChangeSubmission {
     ) -> Result<(Vec<Checked>, Vec<LogOutcome>), SubmitError> {
         let mut tries = 1;
         loop {
-            let mut checked = self
-                .check(events, ack_level, traceparent.as_deref())
-                .await?;
+            let mut checked = self.check(events, traceparent.as_deref()).await?;
             self.refuse_beyond_backlog(&mut checked)?;
             let to_log = checked.iter().filter_map(|checked| match checked {
                 Checked::ToLog(change) => Some(change.clone()),

@@ -109,14 +109,18 @@ impl Ports {
             .returning(|changes, _| Ok((1..=changes.len() as u128).map(logged).collect()));
     }
 
-    /// The log knows this row already.
+    /// The log takes an event with the key of this row, which it knows already.
     fn knows(&mut self, record: ChangeLogRecord) {
-        self.log.expect_log().times(1).returning(move |_, _| {
-            Ok(vec![LogOutcome::Known {
-                record: Box::new(record.clone()),
-                publication: None,
-            }])
-        });
+        let key = record.key.clone();
+        let logged = self.log.expect_log().times(1);
+        logged
+            .withf(move |changes, _| changes.iter().map(|c| &c.key).eq([&key]))
+            .returning(move |_, _| {
+                Ok(vec![LogOutcome::Known {
+                    record: Box::new(record.clone()),
+                    publication: None,
+                }])
+            });
     }
 }
 
@@ -534,12 +538,14 @@ async fn what_passed_before_its_currency_was_made_inactive_is_not_denied_to_its_
     let mut ports = Ports::new();
     let event = || EventBuilder::new(1, "k").change("OLD", "1", "0").build();
     let record = row(&ports.codec, &event());
+    let found = record.clone();
     let asked = ports.change_log.expect_find_by_key();
     asked
         .times(1)
         .withf(|key| key.idempotency_key.as_str() == "k")
-        .returning(move |_| Ok(Some(record.clone())));
-    ports.logs(&[]);
+        .returning(move |_| Ok(Some(found.clone())));
+    // Through the log, which publishes what nobody did: what the client sends next must not overtake it.
+    ports.knows(record);
     let outcomes = ports.submit(vec![event()]).await.unwrap();
     let known = accepted(&outcomes[0]);
     assert!(known.duplicate);

@@ -185,7 +185,7 @@ impl Sessions {
 
     /// Of the idle sessions that which is on record for most of the batches. Where none is for any, a new one
     /// while the pool has room: to go on record is a commit more, and one that hops between partitions pays
-    /// it again and again.
+    /// it again and again. Where the server lets no more in, any that is idle.
     ///
     /// # Errors
     /// [`WriteError::Retryable`]. The caller bounds the wait.
@@ -195,12 +195,17 @@ impl Sessions {
     ) -> Result<TakenSession, WriteError> {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         let slot = slot.map_err(|closed| WriteError::Retryable(closed.to_string()))?;
-        let session = match self.take_idle(batches) {
+        let is_full = self.pool.size() >= self.pool.options().get_max_connections();
+        let known_min = usize::from(!is_full);
+        let session = match self.take_idle(batches, known_min) {
             Some(session) => session,
-            None => self
-                .open()
-                .await
-                .map_err(|error| write_error(&error, Phase::BeforeCommit))?,
+            None => match self.open().await {
+                Ok(session) => session,
+                Err(error) => {
+                    let session = self.take_idle(batches, 0);
+                    session.ok_or_else(|| write_error(&error, Phase::BeforeCommit))?
+                }
+            },
         };
         Ok(TakenSession {
             session,
@@ -224,7 +229,8 @@ impl Sessions {
         }
     }
 
-    fn take_idle(&self, batches: &[Arc<DecidedBatch>]) -> Option<WriterSession> {
+    /// The idle session that is on record for most of the batches, and for so many of them at least.
+    fn take_idle(&self, batches: &[Arc<DecidedBatch>], known_min: usize) -> Option<WriterSession> {
         let age_max = self.settings.connection_age_max;
         let on_record: Vec<u64> = {
             let on_record = lock(&self.on_record);
@@ -239,8 +245,7 @@ impl Sessions {
         };
         // Of several the last, which was used last.
         let best = (0..idle.len()).max_by_key(|place| known(&idle[*place]))?;
-        let is_full = self.pool.size() >= self.pool.options().get_max_connections();
-        (is_full || known(&idle[best]) > 0).then(|| idle.remove(best))
+        (known(&idle[best]) >= known_min).then(|| idle.remove(best))
     }
 
     async fn open(&self) -> Result<WriterSession, sqlx::Error> {
