@@ -37,9 +37,9 @@ const LAYOUT_MOVED: &str = "AX002";
 /// Its SQLSTATE when the database has another history, whose incarnation stands in the detail.
 const HISTORY_MOVED: &str = "AX003";
 
-/// How many appends after one that met a known key begin with the statement that expects some. Known
-/// keys come in series, from clients that send again what they had no answer for, and each costs the
-/// other statement all its work.
+/// How many appends after one that met a known key, or found no connection of the log's own, begin with the
+/// statement that expects known keys. They come in series, from clients that send again what they had no answer
+/// for, and each costs the other statement all its work.
 pub const KEYS_EXPECTED_FOR: u32 = 16;
 
 /// [`ChangeLog`] in the tables `balance_change_logs` and `balance_change_states`.
@@ -75,17 +75,17 @@ impl PgChangeLog {
         placed_by: Placing,
     ) -> Result<HashMap<Uuid, Timestamp>, AppendError> {
         let columns = RowColumns::of(rows);
-        let expected = self.known_keys_expected.load(Ordering::Relaxed);
+        let mut expected = self.known_keys_expected.load(Ordering::Relaxed);
         if expected == 0 {
-            match self.append_all_or_none(&columns, placed_by).await {
-                Err(error) if is_unique_violation(&error) => {
-                    let appends = KEYS_EXPECTED_FOR;
-                    self.known_keys_expected.store(appends, Ordering::Relaxed);
-                }
-                Err(error) => return Err(append_error(self.name(), &error)),
-                Ok(logged_at) => {
+            let logged = self.append_all_or_none(&columns, placed_by).await;
+            match logged.map_err(|error| append_error(self.name(), &error))? {
+                Some(logged_at) => {
                     let logged_at = timestamp(logged_at);
                     return Ok(columns.ids.iter().map(|id| (*id, logged_at)).collect());
+                }
+                None => {
+                    expected = KEYS_EXPECTED_FOR;
+                    self.known_keys_expected.store(expected, Ordering::Relaxed);
                 }
             }
         }
@@ -103,13 +103,24 @@ impl PgChangeLog {
             .collect())
     }
 
-    /// All rows or, when a key is known, none.
+    /// All rows or, when a key is known or the log's own pool gets no connection, none.
     async fn append_all_or_none(
         &self,
         columns: &RowColumns<'_>,
         placed_by: Placing,
-    ) -> Result<DateTime<Utc>, sqlx::Error> {
-        sqlx::query_scalar(include_str!("sql/change_log/append_all_or_none.sql"))
+    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+        let pool = self.database.log();
+        let mut connection = match pool.acquire().await {
+            Ok(connection) => connection,
+            // The server may let no more in while the other pool has connections. Where all of this one are
+            // busy, whatever holds them up would hold up the others too.
+            Err(error) if pool.size() < pool.options().get_max_connections() => {
+                tracing::warn!(%error, "no connection of the log's own: rows are logged on those that read");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let logged = sqlx::query_scalar(include_str!("sql/change_log/append_all_or_none.sql"))
             .bind(&columns.ids)
             .bind(&columns.keys.shards)
             .bind(&columns.keys.accounts)
@@ -118,8 +129,12 @@ impl PgChangeLog {
             .bind(&columns.payloads)
             .bind(placed_by.layout_epoch.value())
             .bind(placed_by.incarnation.value())
-            .fetch_one(self.database.log())
-            .await
+            .fetch_one(&mut *connection)
+            .await;
+        match logged {
+            Err(error) if is_unique_violation(&error) => Ok(None),
+            logged => logged.map(Some),
+        }
     }
 
     /// The rows whose keys are new.

@@ -19,8 +19,8 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-/// Connections of the log pool: a process has two commits of the log under way, and as many may have been given
-/// up and not yet be done.
+/// Connections of the log pool: a process has two commits of the log under way, and some may have been given up
+/// and not yet be done.
 const LOG_CONNECTIONS: u32 = 4;
 
 /// How much longer than the server's own limits an answer may be on its way.

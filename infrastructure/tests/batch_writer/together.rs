@@ -16,6 +16,16 @@ type Writing = JoinHandle<Result<WriteReceipt, WriteError>>;
 /// A deadline for what waits for nobody, on any machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Bounds under which whoever waited for a row that somebody holds would wait far longer than the deadline.
+fn patient() -> BatchWriterSettings {
+    BatchWriterSettings {
+        lock_timeout: 10 * DEADLINE,
+        batch_timeout: 20 * DEADLINE,
+        statement_timeout: 20 * DEADLINE,
+        ..BatchWriterSettings::default()
+    }
+}
+
 /// A writer whose lane is held up by a batch of partition 0, which waits for a row that somebody holds.
 struct HeldLane {
     consumer: Arc<Consumer>,
@@ -208,14 +218,7 @@ async fn one_that_begins_elsewhere_is_told_so_and_the_others_commit() {
 async fn one_whose_leader_row_somebody_holds_waits_alone() {
     for is_on_record in [false, true] {
         on_partitions(async move |test| {
-            // Whoever waited for the row would wait far longer than the deadline below.
-            let bounds = BatchWriterSettings {
-                lock_timeout: 10 * DEADLINE,
-                batch_timeout: 20 * DEADLINE,
-                statement_timeout: 20 * DEADLINE,
-                ..BatchWriterSettings::default()
-            };
-            let (mut lane, mut parts) = scene_with(&test, bounds).await;
+            let (mut lane, mut parts) = scene_with(&test, patient()).await;
             if is_on_record {
                 let batches = deposits(&mut parts);
                 for writing in lane.write_together(batches).await {
@@ -268,14 +271,7 @@ async fn end_waiting(test: &TestDatabase, holder: &RivalSession) {
 #[tokio::test]
 async fn a_partition_that_must_be_tried_again_is_written_apart() {
     on_partitions(async |test| {
-        // Whoever waited for the row would wait far longer than the deadline below.
-        let bounds = BatchWriterSettings {
-            lock_timeout: 10 * DEADLINE,
-            batch_timeout: 20 * DEADLINE,
-            statement_timeout: 20 * DEADLINE,
-            ..BatchWriterSettings::default()
-        };
-        let (mut lane, mut parts) = scene_with(&test, bounds).await;
+        let (mut lane, mut parts) = scene_with(&test, patient()).await;
         let batches = deposits(&mut parts);
         let again = batches[1].clone();
         let mut stranger = RivalSession::open(&test.elsewhere()).await;
@@ -310,15 +306,11 @@ async fn a_partition_that_must_be_tried_again_is_written_apart() {
 #[tokio::test]
 async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
     on_partitions(async |test| {
-        // Whoever waited for the row would wait far longer than the deadline below.
         let bounds = BatchWriterSettings {
-            lock_timeout: 10 * DEADLINE,
-            batch_timeout: 20 * DEADLINE,
-            statement_timeout: 20 * DEADLINE,
             transactions_max: 2,
             events_worth_a_transaction: 2,
             wait_for_others_max: 10 * DEADLINE,
-            ..BatchWriterSettings::default()
+            ..patient()
         };
         let (mut lane, mut parts) = scene_with(&test, bounds).await;
         let mut batches = deposits(&mut parts).into_iter();
@@ -358,14 +350,10 @@ async fn where_enough_waits_a_transaction_begins_beside_the_one_under_way() {
 #[tokio::test]
 async fn few_events_wait_a_while_for_a_transaction_that_hangs_and_then_begin_another() {
     on_partitions(async |test| {
-        // Whoever waited for the row would wait far longer than the deadline below.
         let bounds = BatchWriterSettings {
-            lock_timeout: 10 * DEADLINE,
-            batch_timeout: 20 * DEADLINE,
-            statement_timeout: 20 * DEADLINE,
             transactions_max: 2,
             wait_for_others_max: Duration::from_millis(50),
-            ..BatchWriterSettings::default()
+            ..patient()
         };
         let (mut lane, mut parts) = scene_with(&test, bounds).await;
         for batch in deposits(&mut parts) {

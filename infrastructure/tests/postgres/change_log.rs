@@ -76,6 +76,26 @@ async fn what_was_logged_is_found_by_its_id_and_by_its_key_as_it_was_given() {
     .await;
 }
 
+#[tokio::test]
+async fn where_the_server_lets_no_more_connections_in_those_that_read_log_too() {
+    on_laid_out_database(async |test| {
+        let database = test.database();
+        let log = PgChangeLog::new(test.database());
+        let nowhere = (*database.log().connect_options()).clone();
+        database
+            .log()
+            .set_connect_options(nowhere.database("axs_missing"));
+        let row = deposit(&key(3, 7, "first"), "12.5");
+        let outcomes = log
+            .append(vec![row.clone()], placing(&test).await)
+            .await
+            .unwrap();
+        let found = log.find_by_log_id(row.log_id).await.unwrap();
+        assert_eq!(found, Some(as_logged(&row, &outcomes[0])));
+    })
+    .await;
+}
+
 /// As after an upgrade in the wrong order: one row was written by a newer build.
 #[tokio::test]
 async fn a_row_that_can_not_be_read_hides_no_neighbour() {

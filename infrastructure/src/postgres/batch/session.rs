@@ -23,6 +23,9 @@ use uuid::Uuid;
 const RECORD_BACKEND: &str = include_str!("../sql/batch/record_backend.sql");
 const RECORD_BACKEND_TOGETHER: &str = include_str!("../sql/batch/record_backend_together.sql");
 
+/// How long a new connection is waited for while an idle one could write as well.
+const OPEN_WHILE_IDLE_MAX: Duration = Duration::from_secs(2);
+
 /// A connection that is ready to write batches. Dropped, it is closed.
 pub(super) struct WriterSession {
     connection: PoolConnection<Postgres>,
@@ -199,13 +202,7 @@ impl Sessions {
         let known_min = usize::from(!is_full);
         let session = match self.take_idle(batches, known_min) {
             Some(session) => session,
-            None => match self.open().await {
-                Ok(session) => session,
-                Err(error) => {
-                    let session = self.take_idle(batches, 0);
-                    session.ok_or_else(|| write_error(&error, Phase::BeforeCommit))?
-                }
-            },
+            None => self.open_or_take_any().await?,
         };
         Ok(TakenSession {
             session,
@@ -238,7 +235,11 @@ impl Sessions {
             batches.iter().filter_map(of).collect()
         };
         let mut idle = lock(&self.idle);
-        idle.retain(|session| session.opened_at.elapsed() < age_max);
+        // Those due to be made anew go one at a time: the server may let no other in.
+        let mut due = idle.iter();
+        if let Some(due) = due.position(|session| session.opened_at.elapsed() >= age_max) {
+            idle.remove(due);
+        }
         let known = |session: &WriterSession| {
             let number = session.number;
             on_record.iter().filter(|on| **on == number).count()
@@ -246,6 +247,24 @@ impl Sessions {
         // Of several the last, which was used last.
         let best = (0..idle.len()).max_by_key(|place| known(&idle[*place]))?;
         (known(&idle[best]) >= known_min).then(|| idle.remove(best))
+    }
+
+    /// A new session or, where the server lets none in soon, any that is idle.
+    async fn open_or_take_any(&self) -> Result<WriterSession, WriteError> {
+        let has_idle = !lock(&self.idle).is_empty();
+        let opened = if has_idle {
+            let opening = tokio::time::timeout(OPEN_WHILE_IDLE_MAX, self.open());
+            opening.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        } else {
+            self.open().await
+        };
+        opened.or_else(|error| {
+            let idle = lock(&self.idle).pop();
+            if idle.is_some() {
+                tracing::warn!(%error, "no new connection for a batch; it is written on an idle one");
+            }
+            idle.ok_or_else(|| write_error(&error, Phase::BeforeCommit))
+        })
     }
 
     async fn open(&self) -> Result<WriterSession, sqlx::Error> {
