@@ -21,12 +21,13 @@ use axs_domain::incarnation::Incarnation;
 use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use chrono::{DateTime, Utc};
+use metrics::counter;
 use sea_orm::EntityTrait;
 use shaku::Component;
 use sqlx::postgres::PgDatabaseError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use uuid::Uuid;
 
 /// The SQLSTATE of `admit_log` while a change of the layout pauses writing.
@@ -52,6 +53,9 @@ pub struct PgChangeLog {
     /// tried first.
     #[shaku(force_default)]
     known_keys_expected: AtomicU32,
+    /// Rows are logged after this, whatever the server's clock says.
+    #[shaku(force_default)]
+    last_logged: LastLogged,
 }
 
 impl PgChangeLog {
@@ -61,6 +65,7 @@ impl PgChangeLog {
         Self {
             database,
             known_keys_expected: AtomicU32::new(0),
+            last_logged: LastLogged::default(),
         }
     }
 
@@ -75,11 +80,15 @@ impl PgChangeLog {
         placed_by: Placing,
     ) -> Result<HashMap<Uuid, Timestamp>, AppendError> {
         let columns = RowColumns::of(rows);
+        let not_before = self.last_logged.next();
         let mut expected = self.known_keys_expected.load(Ordering::Relaxed);
         if expected == 0 {
-            let logged = self.append_all_or_none(&columns, placed_by).await;
+            let logged = self
+                .append_all_or_none(&columns, placed_by, not_before)
+                .await;
             match logged.map_err(|error| append_error(self.name(), &error))? {
                 Some(logged_at) => {
+                    self.last_logged.answered(not_before, logged_at);
                     let logged_at = timestamp(logged_at);
                     return Ok(columns.ids.iter().map(|id| (*id, logged_at)).collect());
                 }
@@ -89,8 +98,11 @@ impl PgChangeLog {
                 }
             }
         }
-        let logged = self.append_unknown(&columns, placed_by).await;
+        let logged = self.append_unknown(&columns, placed_by, not_before).await;
         let logged = logged.map_err(|error| append_error(self.name(), &error))?;
+        if let Some((_, logged_at)) = logged.first() {
+            self.last_logged.answered(not_before, *logged_at);
+        }
         let expected = if logged.len() < rows.len() {
             KEYS_EXPECTED_FOR
         } else {
@@ -108,6 +120,7 @@ impl PgChangeLog {
         &self,
         columns: &RowColumns<'_>,
         placed_by: Placing,
+        not_before: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         let pool = self.database.log();
         let mut connection = match pool.acquire().await {
@@ -129,6 +142,7 @@ impl PgChangeLog {
             .bind(&columns.payloads)
             .bind(placed_by.layout_epoch.value())
             .bind(placed_by.incarnation.value())
+            .bind(not_before)
             .fetch_one(&mut *connection)
             .await;
         match logged {
@@ -142,6 +156,7 @@ impl PgChangeLog {
         &self,
         columns: &RowColumns<'_>,
         placed_by: Placing,
+        not_before: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
         sqlx::query_as(include_str!("sql/change_log/append.sql"))
             .bind(&columns.ids)
@@ -152,6 +167,7 @@ impl PgChangeLog {
             .bind(&columns.payloads)
             .bind(placed_by.layout_epoch.value())
             .bind(placed_by.incarnation.value())
+            .bind(not_before)
             .fetch_all(self.database.queries())
             .await
     }
@@ -199,6 +215,32 @@ impl PgChangeLog {
             }
             Err(failure) => vec![unreadable(&failure.to_string()); keys.len()],
         }
+    }
+}
+
+/// The newest time that rows of this process were logged at, in microseconds of the Unix epoch; 0 before the
+/// first ones.
+///
+/// The order of the log, by which the relay publishes, is that of `logged_at`. The server's clock may step back, as
+/// after a failover to a host that is behind: what is logged after an answer must stand behind it all the same.
+#[derive(Default)]
+struct LastLogged(AtomicI64);
+
+impl LastLogged {
+    /// The earliest time for what is logged next.
+    fn next(&self) -> DateTime<Utc> {
+        let last = self.0.load(Ordering::SeqCst);
+        DateTime::from_timestamp_micros(last.saturating_add(1)).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// Rows that were given this earliest time were logged.
+    fn answered(&self, not_before: DateTime<Utc>, logged_at: DateTime<Utc>) {
+        if logged_at == not_before {
+            // The server's own time, read later than any answer, would be later too.
+            counter!("axs_log_clock_behind_total").increment(1);
+        }
+        self.0
+            .fetch_max(logged_at.timestamp_micros(), Ordering::SeqCst);
     }
 }
 

@@ -12,6 +12,7 @@ use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::LedgerEntry;
 use axs_domain::id::{BalanceVersion, LogId, Offset, PartitionId};
 use axs_domain::log_status::LogStatus;
+use axs_domain::time::Timestamp;
 use axs_infrastructure::postgres::change_log::{KEYS_EXPECTED_FOR, PgChangeLog};
 
 /// The row as `append` leaves it.
@@ -193,6 +194,62 @@ async fn after_a_known_key_new_ones_are_logged_however_many_appends_follow() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_logged_after_an_answer_stands_behind_it_although_the_clock_steps_back() {
+    on_laid_out_database(async |test| {
+        // A clock of the test's own, which every session from here on reads as the server's.
+        test.execute(
+            "CREATE SCHEMA hand;
+             CREATE TABLE hand.clock (behind interval);
+             INSERT INTO hand.clock VALUES ('0');
+             CREATE FUNCTION hand.now() RETURNS timestamptz LANGUAGE sql STABLE
+             AS 'SELECT pg_catalog.now() - behind FROM hand.clock';
+             DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = hand, pg_catalog, public',
+                                        current_database()); END $$",
+        )
+        .await;
+        let test = test.elsewhere();
+        let log = PgChangeLog::new(test.database());
+        let again = deposit(&key(5, 2, "again"), "1");
+        let mut times = vec![logged_at(&log, vec![again.clone()], &test).await];
+        test.execute("UPDATE hand.clock SET behind = '1 hour'").await;
+        for n in 0..3 {
+            let rows = vec![deposit(&key(5, 2, &format!("new {n}")), "1")];
+            times.push(logged_at(&log, rows, &test).await);
+        }
+        // By the statement that leaves known rows out, and after it.
+        for n in 3..6 {
+            let new = deposit(&key(5, 2, &format!("new {n}")), "1");
+            let rows = vec![new, deposit(&again.key, "1")];
+            times.push(logged_at(&log, rows, &test).await);
+        }
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+        let stored = test
+            .number("SELECT (extract(epoch FROM max(logged_at)) * 1000000)::bigint FROM balance_change_states")
+            .await;
+        assert_eq!(times.last().map(|time| time.unix_micros()), Some(stored));
+        let other = PgChangeLog::new(test.database());
+        let rows = vec![deposit(&key(5, 2, "of another process"), "1")];
+        let behind = logged_at(&other, rows, &test).await;
+        assert!(behind < times[0], "the clock did step back");
+        test.execute("UPDATE hand.clock SET behind = '0'").await;
+        let rows = vec![deposit(&key(5, 2, "right again"), "1")];
+        let right = logged_at(&log, rows, &test).await;
+        let past_last = right.unix_micros() - stored;
+        assert!(past_last > 1, "the server's time, not one of ours");
+    })
+    .await;
+}
+
+/// When the first of these rows was logged.
+async fn logged_at(log: &PgChangeLog, rows: Vec<NewChangeLog>, test: &TestDatabase) -> Timestamp {
+    let outcomes = log.append(rows, placing(test).await).await.unwrap();
+    let AppendOutcome::Logged { logged_at } = &outcomes[0] else {
+        panic!("{outcomes:?}");
+    };
+    *logged_at
 }
 
 #[tokio::test]

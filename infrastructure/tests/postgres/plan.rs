@@ -169,7 +169,7 @@ async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size(
         // Planned once, for all sizes.
         let mut log = test.database().log().acquire().await.unwrap();
         let all_or_none = concat!(
-            "PREPARE all_or_none (uuid[], integer[], bigint[], text[], bytea[], bytea[], integer, bigint) AS ",
+            "PREPARE all_or_none (uuid[], integer[], bigint[], text[], bytea[], bytea[], integer, bigint, timestamptz) AS ",
             include_str!("../../src/postgres/sql/change_log/append_all_or_none.sql")
         );
         log.execute(all_or_none).await.unwrap();
@@ -185,6 +185,7 @@ async fn logging_reads_no_table_and_locks_in_the_order_of_the_key_at_every_size(
                 test.number("SELECT database_incarnation()")
                     .await
                     .to_string(),
+                "'epoch'::timestamptz".to_owned(),
             ];
             let append = include_str!("../../src/postgres/sql/change_log/append.sql");
             let all_or_none = format!("EXECUTE all_or_none ({})", values.join(", "));
