@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Accounts of the base case.
 pub const ACCOUNTS: i64 = 100_000;
@@ -53,6 +53,12 @@ const PREPARING_EVENTS_A_REQUEST: usize = 500;
 /// How long Kafka may take to report what was logged before.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long processes may take to read ahead what they remember.
+const READ_AHEAD_WITHIN: Duration = Duration::from_secs(900);
+
+/// So many looks in a row must find nothing being read: a process begins with it a moment after it is ready.
+const LOOKS_AT_REST: u32 = 3;
+
 /// What a stage shall be.
 #[derive(Debug, Clone, Copy)]
 pub struct StagePlan {
@@ -68,6 +74,8 @@ pub struct StagePlan {
     pub accounts: i64,
     /// How much longer each commit takes than the disk needs.
     pub commit_delay: Option<Duration>,
+    /// Settings of every process, beside the default ones.
+    pub settings: &'static [(&'static str, &'static str)],
 }
 
 impl StagePlan {
@@ -81,6 +89,7 @@ impl StagePlan {
             consumers: 1,
             accounts: ACCOUNTS,
             commit_delay: None,
+            settings: &[],
         }
     }
 }
@@ -127,8 +136,13 @@ impl Stage {
             "{}: a deployment with {} API, {} consumer, {} partitions, {} accounts",
             plan.name, plan.apis, plan.consumers, plan.partitions, plan.accounts
         ));
-        let builder = Deployment::builder(&format!("bench_{}", plan.name))
-            .with_default_settings()
+        let builder = Deployment::builder(&format!("bench_{}", plan.name)).with_default_settings();
+        let builder = plan
+            .settings
+            .iter()
+            .fold(builder, |builder, (name, value)| {
+                builder.setting(name, value)
+            })
             .pools(&[PoolShape {
                 name: "retail",
                 shards: SHARDS,
@@ -235,6 +249,37 @@ impl Stage {
                 "{} ended with {status}",
                 api.process.name()
             );
+        }
+        Ok(())
+    }
+
+    /// Ends every process in order and starts as many anew, and waits until they remember what they read
+    /// ahead.
+    ///
+    /// # Errors
+    /// One does not drain, or does not start.
+    pub async fn restart(&mut self, screen: Screen) -> Result<()> {
+        self.stop_consumers().await?;
+        self.stop_apis().await?;
+        let consumers = self.plan.consumers.max(1);
+        self.deployment.start(self.plan.apis, consumers).await?;
+        let partitions = self.plan.partitions;
+        self.deployment.led_by(partitions, consumers).await?;
+        screen.say(&format!(
+            "{}: waiting for what is read ahead",
+            self.plan.name
+        ));
+        let began = Instant::now();
+        let mut looks_at_rest = 0;
+        while looks_at_rest < LOOKS_AT_REST {
+            ensure!(
+                began.elapsed() < READ_AHEAD_WITHIN,
+                "{}: still reading ahead after {READ_AHEAD_WITHIN:?}",
+                self.plan.name
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let reading = self.metrics().await?.total("axs_preloading") > 0.0;
+            looks_at_rest = if reading { 0 } else { looks_at_rest + 1 };
         }
         Ok(())
     }

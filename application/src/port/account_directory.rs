@@ -41,4 +41,12 @@ pub trait AccountDirectory: Interface {
 
     /// The accounts among `ids` that are open, as of one moment.
     async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError>;
+
+    /// The accounts with the highest ids below this one, or of all: at most `accounts_max`, from the highest
+    /// down.
+    async fn page_below(
+        &self,
+        below: Option<AccountId>,
+        accounts_max: u32,
+    ) -> Result<FoundAccounts, StoreError>;
 }

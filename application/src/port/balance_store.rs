@@ -45,6 +45,15 @@ pub trait BalanceStore: Interface {
         keys: Vec<(ShardId, BalanceKey)>,
     ) -> Result<Vec<VersionedBalance>, StoreError>;
 
+    /// The balances of a shard behind this key, or from its first on: at most `balances_max`, in the order of
+    /// the keys. What is committed when it is called is among them.
+    async fn page_behind(
+        &self,
+        shard_id: ShardId,
+        behind: Option<BalanceKey>,
+        balances_max: u32,
+    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError>;
+
     /// All balances of these accounts.
     async fn load_accounts(
         &self,

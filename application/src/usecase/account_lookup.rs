@@ -3,6 +3,7 @@
 use crate::port::account_directory::{AccountDirectory, FoundAccounts};
 use crate::port::store_error::StoreError;
 use crate::usecase::incarnation_lookup::IncarnationLookup;
+use crate::usecase::preload::PAGE_ROWS_MAX;
 use async_trait::async_trait;
 use axs_domain::account::Account;
 use axs_domain::id::AccountId;
@@ -10,14 +11,15 @@ use axs_domain::incarnation::Incarnation;
 use lru::LruCache;
 use shaku::{Component, Interface};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 /// How many accounts are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountLookupSettings {
-    /// Accounts remembered, about 200 bytes each. 0 remembers none.
-    pub remembered_max: usize,
+    /// Accounts remembered, about 130 bytes each.
+    pub remembered_max: NonZeroUsize,
 }
 
 /// Open accounts, and the history of the database in which all of them are.
@@ -58,6 +60,24 @@ impl AccountsKnown {
 pub trait AccountLookup: Interface {
     /// The accounts among `ids` that are open.
     async fn find(&self, ids: BTreeSet<AccountId>) -> Result<AccountsKnown, StoreError>;
+
+    /// Remembers a page of the accounts below this one, or of all, from the highest id down, as far as there is
+    /// room: none that was asked for is forgotten for it.
+    async fn preload(&self, below: Option<AccountId>) -> Result<AccountsPreloaded, StoreError>;
+
+    /// The history of the database that was last seen, of which everything remembered is.
+    fn history(&self) -> Option<Incarnation>;
+}
+
+/// A page of accounts that was remembered before they were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountsPreloaded {
+    /// The history that they are of.
+    pub incarnation: Incarnation,
+    /// How many were not remembered before.
+    pub remembered: usize,
+    /// Below which account the next page begins; `None` when there are no more, or there is no room.
+    pub next: Option<AccountId>,
 }
 
 /// Remembers the accounts used last. An account never changes once it is open, so within one history of
@@ -77,21 +97,36 @@ pub struct RememberedAccounts {
 }
 
 #[derive(Default)]
-struct Remembered(Mutex<Memory>);
+struct Remembered(Mutex<Option<Memory>>);
 
 struct Memory {
     /// The history that the accounts are of.
-    incarnation: Option<Incarnation>,
+    incarnation: Incarnation,
     accounts: LruCache<AccountId, Account>,
 }
 
-impl Default for Memory {
-    fn default() -> Self {
+impl Memory {
+    /// Room for all from the start on: nobody waits while it grows.
+    fn new(incarnation: Incarnation, accounts_max: NonZeroUsize) -> Self {
         Self {
-            incarnation: None,
-            // The bound is in the settings; `remember` keeps it.
-            accounts: LruCache::unbounded(),
+            incarnation,
+            accounts: LruCache::new(accounts_max),
         }
+    }
+
+    /// Remembers an account that nobody asked for, as the first one to be forgotten. Not where there is no room.
+    fn put_aside(&mut self, account: Account) -> bool {
+        let id = account.account_id;
+        let is_new = !self.accounts.contains(&id) && self.has_room();
+        if is_new {
+            self.accounts.put(id, account);
+            self.accounts.demote(&id);
+        }
+        is_new
+    }
+
+    fn has_room(&self) -> bool {
+        self.accounts.len() < self.accounts.cap().get()
     }
 }
 
@@ -112,25 +147,29 @@ impl RememberedAccounts {
     }
 
     /// What is remembered of this history, which is nothing when it was another's until now.
-    fn remembered_of(&self, incarnation: Incarnation) -> MutexGuard<'_, Memory> {
+    fn with_memory_of<R>(&self, incarnation: Incarnation, f: impl FnOnce(&mut Memory) -> R) -> R {
         // A panic inside leaves a cache that is at worst incomplete.
-        let memory = self.remembered.0.lock();
-        let mut memory = memory.unwrap_or_else(PoisonError::into_inner);
-        if memory.incarnation != Some(incarnation) {
-            memory.accounts.clear();
-            memory.incarnation = Some(incarnation);
-        }
-        memory
+        let locked = self.remembered.0.lock();
+        let mut locked = locked.unwrap_or_else(PoisonError::into_inner);
+        let mut another = locked.take_if(|memory| memory.incarnation != incarnation);
+        let memory =
+            locked.get_or_insert_with(|| Memory::new(incarnation, self.settings.remembered_max));
+        let result = f(memory);
+        drop(locked);
+        // Millions of accounts are not let go of while others wait.
+        drop(another.take());
+        result
     }
 
     /// The accounts among `ids` that are remembered of this history.
     fn recall(&self, ids: &BTreeSet<AccountId>, of: Incarnation) -> HashMap<AccountId, Account> {
-        let mut remembered = self.remembered_of(of);
-        let recalled = ids.iter().filter_map(|id| {
-            let account = remembered.accounts.get(id)?;
-            Some((*id, account.clone()))
-        });
-        recalled.collect()
+        self.with_memory_of(of, |memory| {
+            let recalled = ids.iter().filter_map(|id| {
+                let account = memory.accounts.get(id)?;
+                Some((*id, account.clone()))
+            });
+            recalled.collect()
+        })
     }
 
     /// Asks the store, and remembers its answer unless another history was seen since it was asked.
@@ -139,13 +178,11 @@ impl RememberedAccounts {
         let found = self.directory.find(ids).await?;
         self.incarnations.saw(found.incarnation, asked_at);
         if self.incarnations.last_seen() == Some(found.incarnation) {
-            let mut remembered = self.remembered_of(found.incarnation);
-            for account in &found.accounts {
-                remembered.accounts.put(account.account_id, account.clone());
-            }
-            while remembered.accounts.len() > self.settings.remembered_max {
-                remembered.accounts.pop_lru();
-            }
+            self.with_memory_of(found.incarnation, |memory| {
+                for account in &found.accounts {
+                    memory.accounts.put(account.account_id, account.clone());
+                }
+            });
         }
         Ok(found)
     }
@@ -180,6 +217,35 @@ impl AccountLookup for RememberedAccounts {
             incarnation: found.incarnation,
             accounts: by_id(found.accounts).collect(),
         })
+    }
+
+    async fn preload(&self, below: Option<AccountId>) -> Result<AccountsPreloaded, StoreError> {
+        let asked_at = Instant::now();
+        let page = self.directory.page_below(below, PAGE_ROWS_MAX).await?;
+        let incarnation = page.incarnation;
+        self.incarnations.saw(incarnation, asked_at);
+        let mut preloaded = AccountsPreloaded {
+            incarnation,
+            remembered: 0,
+            next: None,
+        };
+        // Where another was seen since it was asked, the page is worth nothing; the next one tells.
+        if self.incarnations.last_seen() == Some(incarnation) {
+            let last = page.accounts.last().map(|account| account.account_id);
+            self.with_memory_of(incarnation, |memory| {
+                for account in page.accounts {
+                    preloaded.remembered += usize::from(memory.put_aside(account));
+                }
+                preloaded.next = last.filter(|_| memory.has_room());
+            });
+        } else {
+            preloaded.next = below;
+        }
+        Ok(preloaded)
+    }
+
+    fn history(&self) -> Option<Incarnation> {
+        self.incarnations.last_seen()
     }
 }
 
@@ -253,7 +319,7 @@ mod tests {
 
     fn settings() -> AccountLookupSettings {
         AccountLookupSettings {
-            remembered_max: 100,
+            remembered_max: NonZeroUsize::new(100).unwrap(),
         }
     }
 
@@ -333,11 +399,88 @@ mod tests {
     #[tokio::test]
     async fn no_more_accounts_than_the_bound_are_remembered() {
         let directory = directory_of(&[1, 2, 3], vec![vec![1, 2, 3], vec![1]]);
-        let settings = AccountLookupSettings { remembered_max: 2 };
+        let settings = AccountLookupSettings {
+            remembered_max: NonZeroUsize::new(2).unwrap(),
+        };
         let lookup = RememberedAccounts::new(directory, steady(), settings);
         found(&lookup, &[1, 2, 3]).await;
-        assert_eq!(lookup.remembered_of(INCARNATION).accounts.len(), 2);
+        assert_eq!(
+            lookup.with_memory_of(INCARNATION, |memory| memory.accounts.len()),
+            2
+        );
         found(&lookup, &[2, 3]).await;
         found(&lookup, &[1]).await;
+    }
+
+    /// A directory of these accounts that tells its history, and `find` of which nobody may ask.
+    fn paged(open: Vec<i64>, incarnation: Incarnation) -> MockAccountDirectory {
+        let mut directory = MockAccountDirectory::new();
+        directory.expect_page_below().returning(move |below, _| {
+            let below = below.map_or(i64::MAX, AccountId::value);
+            let page = open.iter().filter(|id| **id < below).take(2);
+            Ok(FoundAccounts {
+                incarnation,
+                accounts: page.map(|id| account(*id)).collect(),
+            })
+        });
+        directory
+    }
+
+    async fn preloaded(lookup: &RememberedAccounts) -> Vec<usize> {
+        let mut remembered = Vec::new();
+        let mut below = None;
+        loop {
+            let page = lookup.preload(below).await.unwrap();
+            remembered.push(page.remembered);
+            below = page.next;
+            if below.is_none() {
+                return remembered;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_preloaded_is_not_asked_for() {
+        let directory = paged(vec![5, 4, 3, 2, 1], INCARNATION);
+        let lookup = RememberedAccounts::new(Arc::new(directory), steady(), settings());
+        assert_eq!(preloaded(&lookup).await, [2, 2, 1, 0]);
+        assert_eq!(found(&lookup, &[1, 2, 3, 4, 5]).await, (5, INCARNATION));
+        assert_eq!(preloaded(&lookup).await, [0, 0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn preloading_ends_where_memory_is_full_and_its_accounts_are_forgotten_first() {
+        let mut directory = paged(vec![5, 4, 3, 2, 1], INCARNATION);
+        directory.expect_find().returning(|asked| {
+            Ok(FoundAccounts {
+                incarnation: INCARNATION,
+                accounts: asked.iter().map(|id| account(id.value())).collect(),
+            })
+        });
+        let settings = AccountLookupSettings {
+            remembered_max: NonZeroUsize::new(3).unwrap(),
+        };
+        let lookup = RememberedAccounts::new(Arc::new(directory), steady(), settings);
+        found(&lookup, &[1]).await;
+        assert_eq!(preloaded(&lookup).await, [2]);
+        found(&lookup, &[2]).await;
+        let kept = lookup.with_memory_of(INCARNATION, |memory| {
+            let ids = memory.accounts.iter().map(|(id, _)| id.value());
+            ids.collect::<Vec<_>>()
+        });
+        assert_eq!(kept.len(), 3);
+        assert!(kept.contains(&1) && kept.contains(&2), "{kept:?}");
+    }
+
+    #[tokio::test]
+    async fn a_page_of_a_history_that_is_not_the_one_seen_last_is_not_remembered() {
+        let directory = paged(vec![1], INCARNATION);
+        let mut later = MockIncarnationLookup::new();
+        later.expect_saw().return_const(());
+        later.expect_last_seen().return_const(Some(OTHER));
+        let lookup = RememberedAccounts::new(Arc::new(directory), Arc::new(later), settings());
+        let page = lookup.preload(None).await.unwrap();
+        assert_eq!((page.remembered, page.next), (0, None));
+        assert_eq!(lookup.history(), Some(OTHER));
     }
 }

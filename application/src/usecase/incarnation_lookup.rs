@@ -164,6 +164,21 @@ mod tests {
                 Err(away())
             }
 
+            async fn page_behind(
+                &self,
+                _shard_id: axs_domain::id::ShardId,
+                _behind: Option<axs_domain::balance::BalanceKey>,
+                _balances_max: u32,
+            ) -> Result<
+                Vec<(
+                    axs_domain::balance::BalanceKey,
+                    axs_domain::balance::VersionedBalance,
+                )>,
+                StoreError,
+            > {
+                Err(away())
+            }
+
             async fn load_accounts(
                 &self,
                 _accounts: Vec<(axs_domain::id::ShardId, axs_domain::id::AccountId)>,

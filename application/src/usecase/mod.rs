@@ -17,6 +17,7 @@ mod left_out;
 pub mod log_changes;
 pub mod make_layout;
 pub mod open_accounts;
+pub mod preload;
 pub mod process_partition;
 pub mod publish_events;
 pub(crate) mod publish_results;

@@ -33,6 +33,7 @@ pub fn leading() -> LeadSettings {
             batch_linger: Duration::from_millis(3),
             batch_interval: Duration::from_millis(20),
             memory_balances_max: bound(5),
+            preload_balances: true,
             poison_in_a_row_max: bound(1_000),
             write_retries_max: 12,
         },
@@ -76,5 +77,7 @@ pub fn submitting() -> SubmitSettings {
 }
 
 pub fn looking_up() -> AccountLookupSettings {
-    AccountLookupSettings { remembered_max: 2 }
+    AccountLookupSettings {
+        remembered_max: bound(2),
+    }
 }

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use axs_application::port::change_log_partitions::ChangeLogPartitions;
 use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use axs_application::usecase::log_changes::LogChanges;
+use axs_application::usecase::preload::PreloadAccounts;
 use axs_application::usecase::publish_events::{PublishEvents, PublishHealth};
 use axs_application::usecase::refresh_lookups::RefreshLookups;
 use axs_application::usecase::vital_tasks::VitalTasks;
@@ -80,6 +81,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     let refreshing = stop.clone();
     let refresh = async move { refresh.run(refreshing).await };
     serving::beside(&tasks, "refresh of lookups", &stop, refresh);
+    if layers.config().settings().write_side.preload_accounts {
+        let preload: Arc<dyn PreloadAccounts> = layers.service.resolve();
+        let preloading = stop.clone();
+        let preload = async move { preload.run(preloading).await };
+        serving::beside(&tasks, "preload of accounts", &stop, preload);
+    }
     let days = keep_days_ahead(layers.repo.resolve(), stop.clone());
     serving::beside(&tasks, "days of the change log", &stop, days);
     info!(address = %server.local_addr(), "serving axs.v1.AccountBalanceService");

@@ -50,6 +50,7 @@ use axs_application::usecase::lead_partitions::{
 use axs_application::usecase::log_changes::{GroupCommit, GroupCommitParameters, LogSettings};
 use axs_application::usecase::make_layout::LayoutMaking;
 use axs_application::usecase::open_accounts::AccountOpening;
+use axs_application::usecase::preload::AccountPreload;
 use axs_application::usecase::process_partition::ProcessSettings;
 use axs_application::usecase::publish_events::{
     OrderedPublishing, OrderedPublishingParameters, PublishSettings,
@@ -99,6 +100,7 @@ module! {
             #[lazy] PeriodicRefresh,
             #[lazy] ProcessTasks,
             #[lazy] RememberedAccounts,
+            #[lazy] AccountPreload,
             #[lazy] TopicAdoption,
             #[lazy] VerifyLedgerService
         ],
@@ -149,6 +151,7 @@ pub fn service_module(
             batch_linger: millis(processing.batch_linger_ms),
             batch_interval: millis(processing.batch_interval_ms),
             memory_balances_max: at_least_one(processing.memory_balances_max),
+            preload_balances: processing.preload_balances,
             poison_in_a_row_max: at_least_one(processing.poison_in_a_row_max),
             write_retries_max: processing.store_retries_max,
         },
@@ -163,7 +166,7 @@ pub fn service_module(
     Ok(ServiceModule::builder(Arc::clone(repo), Arc::clone(infra))
         .with_component_parameters::<RememberedAccounts>(RememberedAccountsParameters {
             settings: AccountLookupSettings {
-                remembered_max: write.account_cache_entries,
+                remembered_max: at_least_one(write.account_cache_entries),
             },
         })
         .with_component_parameters::<PeriodicRefresh>(PeriodicRefreshParameters {

@@ -25,6 +25,7 @@ use axs_application::usecase::lead_partitions::LeadPartitions;
 use axs_application::usecase::log_changes::LogChanges;
 use axs_application::usecase::make_layout::MakeLayout;
 use axs_application::usecase::open_accounts::OpenAccounts;
+use axs_application::usecase::preload::PreloadAccounts;
 use axs_application::usecase::publish_events::PublishEvents;
 use axs_application::usecase::read_balances::ReadBalances;
 use axs_application::usecase::refresh_lookups::RefreshLookups;
@@ -59,6 +60,7 @@ async fn the_root_of_grpc_is_whole() {
     resolves::<dyn AccountBalanceApi>(layers.api.as_ref());
     resolves::<dyn PublishEvents>(layers.service.as_ref());
     resolves::<dyn LogChanges>(layers.service.as_ref());
+    resolves::<dyn PreloadAccounts>(layers.service.as_ref());
     resolves::<dyn RefreshLookups>(layers.service.as_ref());
     resolves::<dyn Backlog>(layers.service.as_ref());
     resolves::<dyn ChangeLogPartitions>(layers.repo.as_ref());

@@ -30,6 +30,8 @@ pub struct ProcessingSection {
     /// Balances that a leader remembers, for each partition.
     #[validate(range(min = 1000, max = 100000000))]
     pub memory_balances_max: usize,
+    /// Whether a leader that begins reads balances into memory ahead of the first events that need them.
+    pub preload_balances: bool,
     /// Records in a row that may become dead letters or be parked before the partition stops.
     #[validate(range(min = 1, max = 100000))]
     pub poison_in_a_row_max: usize,

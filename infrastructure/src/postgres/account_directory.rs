@@ -64,6 +64,20 @@ impl PgAccountDirectory {
         }
         Ok(inserted)
     }
+
+    /// What rows that bear the incarnation tell.
+    fn found(&self, rows: Vec<FoundRow>) -> Result<FoundAccounts, StoreError> {
+        let first = rows.first();
+        let incarnation = first
+            .map(|row| Incarnation::new(row.incarnation))
+            .ok_or_else(|| self.name().corrupt("no incarnation was told"))?;
+        let found = rows.into_iter().filter_map(FoundRow::account);
+        let accounts = found.map(|row| row.account(self.name()));
+        Ok(FoundAccounts {
+            incarnation,
+            accounts: accounts.collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 #[async_trait]
@@ -105,21 +119,24 @@ impl AccountDirectory for PgAccountDirectory {
 
     async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError> {
         let ids: Vec<i64> = ids.into_iter().map(AccountId::value).collect();
-        let rows: Vec<FoundRow> = sqlx::query_as(include_str!("sql/account/find.sql"))
+        let rows = sqlx::query_as(include_str!("sql/account/find.sql"))
             .bind(ids)
             .fetch_all(self.database.queries())
-            .await
-            .map_err(|error| self.name().sqlx(&error))?;
-        let first = rows.first();
-        let incarnation = first
-            .map(|row| Incarnation::new(row.incarnation))
-            .ok_or_else(|| self.name().corrupt("no incarnation was told"))?;
-        let found = rows.into_iter().filter_map(FoundRow::account);
-        let accounts = found.map(|row| row.account(self.name()));
-        Ok(FoundAccounts {
-            incarnation,
-            accounts: accounts.collect::<Result<_, _>>()?,
-        })
+            .await;
+        self.found(rows.map_err(|error| self.name().sqlx(&error))?)
+    }
+
+    async fn page_below(
+        &self,
+        below: Option<AccountId>,
+        accounts_max: u32,
+    ) -> Result<FoundAccounts, StoreError> {
+        let rows = sqlx::query_as(include_str!("sql/account/page_below.sql"))
+            .bind(below.map(AccountId::value))
+            .bind(i64::from(accounts_max))
+            .fetch_all(self.database.queries())
+            .await;
+        self.found(rows.map_err(|error| self.name().sqlx(&error))?)
     }
 }
 

@@ -41,6 +41,15 @@ struct BalanceRow {
     version: i64,
 }
 
+#[derive(FromRow)]
+struct PagedRow {
+    account_id: i64,
+    currency_code: String,
+    available: String,
+    frozen: String,
+    version: i64,
+}
+
 /// A balance beside the incarnation; only the latter, when there is no balance at all.
 #[derive(FromRow)]
 struct AccountBalanceRow {
@@ -100,6 +109,33 @@ impl BalanceStore for PgBalanceStore {
             }
         }
         Ok(balances)
+    }
+
+    async fn page_behind(
+        &self,
+        shard_id: ShardId,
+        behind: Option<BalanceKey>,
+        balances_max: u32,
+    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError> {
+        let name = self.name();
+        let account = behind.map_or(0, |key| key.account_id.value());
+        let currency = behind.as_ref().map_or("", |key| key.currency.as_str());
+        let rows: Vec<PagedRow> = sqlx::query_as(include_str!("sql/balance/page_behind.sql"))
+            .bind(shard_id.value())
+            .bind(account)
+            .bind(currency)
+            .bind(i64::from(balances_max))
+            .fetch_all(self.database.queries())
+            .await
+            .map_err(|error| name.sqlx(&error))?;
+        let balances = rows.into_iter().map(|row| {
+            let key = BalanceKey {
+                account_id: name.account_id(row.account_id)?,
+                currency: name.currency(&row.currency_code)?,
+            };
+            Ok((key, name.balance(&row.available, &row.frozen, row.version)?))
+        });
+        balances.collect()
     }
 
     async fn load_accounts(

@@ -39,6 +39,30 @@ async fn an_unknown_account_is_not_found_and_an_open_one_is_found_as_it_was_open
 }
 
 #[tokio::test]
+async fn pages_go_from_the_highest_account_down_and_tell_the_history() {
+    on_database(async |test| {
+        let accounts = PgAccountDirectory::new(test.database());
+        let incarnation = Incarnation::new(test.number("SELECT database_incarnation()").await);
+        let ids = [1, 7, 8, 9, i64::MAX];
+        let open = ids.map(|id| account(id, 70, 3));
+        let empty = accounts.page_below(None, 2).await.unwrap();
+        assert_eq!((empty.incarnation, empty.accounts), (incarnation, vec![]));
+        accounts.open(open.to_vec()).await.unwrap();
+        let mut below = None;
+        for page in [[4, 3].as_slice(), &[2, 1], &[0], &[]] {
+            let found = accounts.page_below(below, 2).await.unwrap();
+            let expected: Vec<Account> = page.iter().map(|nth| open[*nth].clone()).collect();
+            assert_eq!(
+                (found.incarnation, &found.accounts),
+                (incarnation, &expected)
+            );
+            below = expected.last().map(|account| account.account_id);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn outcomes_stand_in_the_order_asked_and_an_open_account_never_changes() {
     on_database(async |test| {
         let accounts = PgAccountDirectory::new(test.database());

@@ -113,6 +113,34 @@ async fn an_accounts_balances_stand_in_the_order_of_the_currency_codes() {
 }
 
 #[tokio::test]
+async fn the_pages_of_a_shard_hold_each_of_its_balances_once_in_the_order_of_the_keys() {
+    on_laid_out_database(async |test| {
+        let store = PgBalanceStore::new(test.database());
+        insert(
+            &test,
+            "(3, 8, 'USD', 12.5, 0, 1), (3, 7, 'U_T', -0.1, 0.000000000000000001, 2), (3, 7, 'USD', 1, 0, 1),
+             (3, 7, 'ETH', 4, 0, 1), (23, 7, 'BTC', 5, 0, 1), (3, 1, '1INCH', 6, 0, 1)",
+        )
+        .await;
+        let expected = [
+            ((1, "1INCH"), stored("6", "0", 1)),
+            ((7, "ETH"), stored("4", "0", 1)),
+            ((7, "USD"), stored("1", "0", 1)),
+            ((7, "U_T"), stored("-0.1", "0.000000000000000001", 2)),
+            ((8, "USD"), stored("12.5", "0", 1)),
+        ]
+        .map(|((account, code), balance)| (key(3, account, code).1, balance));
+        let mut behind = None;
+        for page in [&expected[..2], &expected[2..4], &expected[4..], &[]] {
+            let found = store.page_behind(shard(3), behind, 2).await.unwrap();
+            assert_eq!(found, page);
+            behind = page.last().map(|(key, _)| *key);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn twenty_thousand_balances_are_loaded_at_once() {
     on_laid_out_database(async |test| {
         let store = PgBalanceStore::new(test.database());

@@ -119,6 +119,64 @@ async fn balances_are_reached_by_the_primary_key_at_every_size() {
 }
 
 #[tokio::test]
+async fn what_is_read_ahead_is_read_in_the_order_of_an_index_and_never_sorted() {
+    on_laid_out_database(async |test| {
+        fill(&test, 50_000).await;
+        test.execute(
+            "INSERT INTO accounts (account_id, user_id, pool, shard_id)
+             SELECT n, n, 'retail', n % 20 FROM generate_series(1, 50000) AS n",
+        )
+        .await;
+        let accounts = include_str!("../../src/postgres/sql/account/page_below.sql");
+        let balances = include_str!("../../src/postgres/sql/balance/page_behind.sql");
+        let first = ["NULL".to_owned(), "2000".to_owned()];
+        let next = ["40000".to_owned(), "2000".to_owned()];
+        let of_balances =
+            |account: &str, code: &str| ["3", account, code, "2000"].map(str::to_owned);
+        let mut connection = test.database().queries().acquire().await.unwrap();
+        connection
+            .execute(AssertSqlSafe(format!(
+                "PREPARE accounts (bigint, bigint) AS {accounts};
+                 PREPARE balances (integer, bigint, text, bigint) AS {balances}"
+            )))
+            .await
+            .unwrap();
+        for knowledge in KNOWLEDGE {
+            test.execute(knowledge).await;
+            for cached in ["force_custom_plan", "force_generic_plan"] {
+                connection
+                    .execute(AssertSqlSafe(format!("SET plan_cache_mode = {cached}")))
+                    .await
+                    .unwrap();
+                for (statement, key, values) in [
+                    ("accounts", "accounts_pkey", first.join(", ")),
+                    ("accounts", "accounts_pkey", next.join(", ")),
+                    (
+                        "balances",
+                        "account_balances_s0_15_pkey",
+                        of_balances("0", "''").join(", "),
+                    ),
+                    (
+                        "balances",
+                        "account_balances_s0_15_pkey",
+                        of_balances("900", "'USD'").join(", "),
+                    ),
+                ] {
+                    let execute = format!("EXECUTE {statement} ({values})");
+                    let plan = plan(&mut connection, &execute).await;
+                    let said = format!("{execute}, {cached}, after {knowledge}:\n{plan}");
+                    assert!(plan.contains(key), "{said}");
+                    for wrong in ["Sort", "Seq Scan", "Bitmap", "Hash"] {
+                        assert!(!plan.contains(wrong), "{said}");
+                    }
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn states_are_reached_by_their_key_at_every_size() {
     on_laid_out_database(async |test| {
         fill(&test, 50_000).await;

@@ -91,6 +91,9 @@ postgres_start() {
     require_free_port PostgreSQL "$POSTGRES_PORT"
     # Copied at each start, so that a changed file takes effect at the next one.
     install -m 644 "$SERVERS_SCRIPTS/postgres/axs.conf" "$home/data/axs.conf"
+    # A quarter of the machine's memory, with which PostgreSQL's documentation says to begin; up to 8 GiB.
+    awk '/^MemTotal:/ { mib = int($2 / 4096); printf "shared_buffers = %dMB\n", mib < 8192 ? mib : 8192 }' \
+        /proc/meminfo >>"$home/data/axs.conf"
     postgres_bury "$home"
     say "starting PostgreSQL on 127.0.0.1:$POSTGRES_PORT"
     if [ "$(id -u)" -eq 0 ]; then

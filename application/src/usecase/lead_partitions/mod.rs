@@ -38,7 +38,7 @@ mod tests;
 pub use settings::LeadSettings;
 pub use status::{LeadershipStatus, LedPartition, RefusedPartition};
 
-use super::process_partition::{CacheFeed, WorkerPorts};
+use super::process_partition::{CacheFeed, PreloadTurns, WorkerPorts};
 use super::publish_results::ResultPorts;
 use super::relay_lost_events::RelayPorts;
 use super::vital_tasks::{VitalTasks, vital};
@@ -279,6 +279,7 @@ impl PartitionElector {
                     clock: Arc::clone(&self.clock),
                     cache: feed,
                     rules: Arc::new(self.rules.clone()),
+                    preload_turns: PreloadTurns::default(),
                     settings: self.settings.process.clone(),
                 },
                 relay: RelayPorts {

@@ -346,6 +346,28 @@ impl BalanceStore for FakeStore {
         Ok(keys.iter().map(find).collect())
     }
 
+    async fn page_behind(
+        &self,
+        shard_id: ShardId,
+        behind: Option<BalanceKey>,
+        balances_max: u32,
+    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError> {
+        let page = {
+            let state = self.state.lock().unwrap();
+            let of_shard = state.balances.iter().filter(|(key, _)| key.0 == shard_id);
+            let mut page: Vec<_> = of_shard
+                .map(|((_, key), balance)| (*key, *balance))
+                .filter(|(key, _)| behind.is_none_or(|behind| *key > behind))
+                .collect();
+            page.sort_by_key(|(key, _)| *key);
+            page.truncate(usize::try_from(balances_max).unwrap());
+            page
+        };
+        // By the time it is there, it is old.
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        Ok(page)
+    }
+
     async fn load_accounts(
         &self,
         _accounts: Vec<(ShardId, AccountId)>,

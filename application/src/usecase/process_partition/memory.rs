@@ -27,6 +27,21 @@ impl BalanceMemory {
         self.0.put(key, balance);
     }
 
+    /// Remembers a committed balance that nobody asked for, as the first one to be forgotten. What is known
+    /// already is newer and stays. `false`: there is no room.
+    ///
+    /// What was read before something was forgotten must not come here: it may be older than what was.
+    pub(super) fn put_aside(&mut self, key: ShardedKey, balance: VersionedBalance) -> bool {
+        if self.0.len() >= self.0.cap().get() {
+            return false;
+        }
+        if !self.0.contains(&key) {
+            self.0.put(key, balance);
+            self.0.demote(&key);
+        }
+        true
+    }
+
     /// Forgets everything.
     pub(super) fn forget(&mut self) {
         self.0.clear();
@@ -38,7 +53,7 @@ mod tests {
     use super::*;
     use axs_domain::balance::BalanceKey;
     use axs_domain::currency::CurrencyCode;
-    use axs_domain::id::{AccountId, ShardId};
+    use axs_domain::id::{AccountId, BalanceVersion, ShardId};
 
     fn key(account: i64) -> ShardedKey {
         let key = BalanceKey {
@@ -66,5 +81,23 @@ mod tests {
         assert_eq!(memory.recall(&key(1)), Some(VersionedBalance::ABSENT));
         memory.forget();
         assert_eq!(memory.recall(&key(1)), None);
+    }
+
+    #[test]
+    fn what_is_put_aside_replaces_nothing_and_is_forgotten_first() {
+        let mut memory = BalanceMemory::new(NonZeroUsize::new(2).unwrap());
+        let known = VersionedBalance {
+            version: BalanceVersion::try_new(7).unwrap(),
+            ..VersionedBalance::ABSENT
+        };
+        memory.note(key(1), known);
+        assert!(memory.put_aside(key(1), VersionedBalance::ABSENT));
+        assert_eq!(memory.recall(&key(1)), Some(known));
+        assert!(memory.put_aside(key(2), VersionedBalance::ABSENT));
+        assert!(!memory.put_aside(key(3), VersionedBalance::ABSENT));
+        assert_eq!(memory.recall(&key(3)), None);
+        memory.note(key(4), known);
+        assert!(memory.recall(&key(1)).is_some());
+        assert_eq!(memory.recall(&key(2)), None);
     }
 }

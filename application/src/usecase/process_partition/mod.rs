@@ -24,6 +24,8 @@
 //!   the account that come after a parked one go on: they are sound, and holding a whole account
 //!   back for one event that a person must look at would stop trading on it. Whoever redrives a
 //!   parked event sends it behind them.
+//! - Balances are read ahead of the first event that needs them, beside the work and a page at a time; what
+//!   is read ahead replaces nothing (`preload`).
 //!
 //! # What is absent on purpose
 //! - No look at log rows before the decision: the finalising statement matches them and names the
@@ -41,6 +43,7 @@ mod lease_watch;
 mod load;
 mod memory;
 mod meter;
+mod preload;
 mod progress;
 mod reason;
 mod redo;
@@ -57,6 +60,7 @@ mod tests;
 
 pub(crate) use cache_feed::{CacheFeed, CacheTicket};
 pub(crate) use lease_watch::LeaseWatch;
+pub(crate) use preload::PreloadTurns;
 pub(crate) use progress::Progress;
 pub use settings::{BATCH_EVENTS_LIMIT, ProcessSettings};
 pub use stop::StopReason;

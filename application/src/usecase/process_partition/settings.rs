@@ -18,6 +18,8 @@ pub struct ProcessSettings {
     pub batch_interval: Duration,
     /// The most balances that the memory of one partition holds.
     pub memory_balances_max: NonZeroUsize,
+    /// Whether a leader that begins fills its memory ahead of the events.
+    pub preload_balances: bool,
     /// The most records in a row that may become dead letters or be parked before the partition
     /// stops: that many are no accident but the wrong topic, a lost database or a broken rule.
     pub poison_in_a_row_max: NonZeroUsize,

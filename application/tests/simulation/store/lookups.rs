@@ -29,6 +29,27 @@ impl BalanceStore for StoreClient {
         .await
     }
 
+    async fn page_behind(
+        &self,
+        shard_id: ShardId,
+        behind: Option<BalanceKey>,
+        balances_max: u32,
+    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError> {
+        self.statement("page of balances", move |state, _| {
+            let of_shard = state
+                .balances
+                .iter()
+                .filter(|((shard, key), _)| {
+                    *shard == shard_id && behind.is_none_or(|behind| *key > behind)
+                })
+                .map(|((_, key), stored)| (*key, *stored));
+            of_shard
+                .take(usize::try_from(balances_max).unwrap_or(usize::MAX))
+                .collect()
+        })
+        .await
+    }
+
     async fn load_accounts(
         &self,
         accounts: Vec<(ShardId, AccountId)>,
@@ -82,6 +103,24 @@ impl AccountDirectory for StoreClient {
             FoundAccounts {
                 incarnation: INCARNATION,
                 accounts: found.cloned().collect(),
+            }
+        })
+        .await
+    }
+
+    async fn page_below(
+        &self,
+        below: Option<AccountId>,
+        accounts_max: u32,
+    ) -> Result<FoundAccounts, StoreError> {
+        self.statement("page of accounts", move |state, _| {
+            let mut accounts: Vec<Account> = state.accounts.values().cloned().collect();
+            accounts.retain(|account| below.is_none_or(|below| account.account_id < below));
+            accounts.sort_by_key(|account| std::cmp::Reverse(account.account_id));
+            accounts.truncate(usize::try_from(accounts_max).unwrap_or(usize::MAX));
+            FoundAccounts {
+                incarnation: INCARNATION,
+                accounts,
             }
         })
         .await

@@ -18,6 +18,7 @@ pub(super) fn settings() -> LeadSettings {
             batch_linger: Duration::from_millis(5),
             batch_interval: Duration::ZERO,
             memory_balances_max: bound(200_000),
+            preload_balances: false,
             poison_in_a_row_max: bound(100),
             write_retries_max: 50,
         },

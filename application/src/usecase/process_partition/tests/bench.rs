@@ -9,7 +9,8 @@ use crate::testkit::{
 };
 use crate::usecase::process_partition::fakes::{FakeCache, FakeStore, Row, TokioClock, owner};
 use crate::usecase::process_partition::{
-    CacheFeed, LeaseWatch, ProcessSettings, Progress, Worker, WorkerEnd, WorkerPorts, WorkerTerm,
+    CacheFeed, LeaseWatch, PreloadTurns, ProcessSettings, Progress, Worker, WorkerEnd, WorkerPorts,
+    WorkerTerm,
 };
 use crate::usecase::publish_results::ResultFeed;
 use axs_domain::event::BalanceChangeEvent;
@@ -35,6 +36,7 @@ fn settings() -> ProcessSettings {
         batch_linger: Duration::from_millis(5),
         batch_interval: Duration::ZERO,
         memory_balances_max: bound(200_000),
+        preload_balances: false,
         poison_in_a_row_max: bound(100),
         write_retries_max: 50,
     }
@@ -141,6 +143,7 @@ impl Bench {
             clock: self.clock.clone(),
             cache: self.feed.clone(),
             rules: Arc::new(self.rules.clone()),
+            preload_turns: PreloadTurns::default(),
             settings: self.settings.clone(),
         };
         let term = WorkerTerm {

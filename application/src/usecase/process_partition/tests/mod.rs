@@ -3,6 +3,7 @@
 mod bench;
 mod culprits;
 mod pipeline;
+mod preload;
 mod results;
 mod set_aside;
 mod simulation;

@@ -139,6 +139,7 @@ async fn run(seed: u64) {
     let (topic, refused) = write_topic(&mut bench, &mut chance);
     bench.settings.batch_events_max = NonZeroUsize::new(chance.random_range(1..15)).unwrap();
     bench.settings.memory_balances_max = NonZeroUsize::new(chance.random_range(1..9)).unwrap();
+    bench.settings.preload_balances = chance.random_bool(0.7);
     bench.settings.poison_in_a_row_max = NonZeroUsize::new(1_000).unwrap();
     bench.settings.batch_linger = Duration::from_millis(chance.random_range(0..10));
     bench.settings.batch_interval = Duration::from_millis(chance.random_range(0..50));

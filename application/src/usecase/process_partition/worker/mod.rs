@@ -16,6 +16,7 @@ use crate::usecase::process_partition::item::Item;
 use crate::usecase::process_partition::lease_watch::LeaseWatch;
 use crate::usecase::process_partition::memory::BalanceMemory;
 use crate::usecase::process_partition::meter::{self, Stage};
+use crate::usecase::process_partition::preload::{BalancePreload, PreloadTurns};
 use crate::usecase::process_partition::progress::Progress;
 use crate::usecase::process_partition::set_aside::SetAside;
 use crate::usecase::process_partition::settings::ProcessSettings;
@@ -53,6 +54,7 @@ pub(crate) struct WorkerPorts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Arc<CacheFeed>,
     pub(crate) rules: Arc<BalanceRuleSet>,
+    pub(crate) preload_turns: PreloadTurns,
     pub(crate) settings: ProcessSettings,
 }
 
@@ -84,6 +86,7 @@ pub(crate) struct Worker {
     ports: WorkerPorts,
     term: WorkerTerm,
     memory: BalanceMemory,
+    preload: BalancePreload,
     /// The stored offset, and the run of poison that ends there.
     committed: Offset,
     committed_run: usize,
@@ -113,8 +116,19 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(ports: WorkerPorts, term: WorkerTerm) -> Self {
         let committed = term.progress.stored_offset();
+        let preloaded = if ports.settings.preload_balances {
+            term.layout.shards_of(term.partition)
+        } else {
+            Vec::new()
+        };
         Self {
             memory: BalanceMemory::new(ports.settings.memory_balances_max),
+            preload: BalancePreload::new(
+                Arc::clone(&ports.balances),
+                ports.preload_turns.clone(),
+                term.partition,
+                preloaded,
+            ),
             committed,
             committed_run: term.poison_run,
             in_flight: None,
@@ -194,6 +208,7 @@ impl Worker {
                 }
                 event = source.recv(), if wants_records => self.take_event(event),
                 () = tokio::time::sleep_until(linger_ends), if lingering => {}
+                page = self.preload.page(), if !draining => self.preload.take(page, &mut self.memory),
             }
         }
     }

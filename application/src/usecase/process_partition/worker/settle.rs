@@ -75,6 +75,7 @@ impl Worker {
         self.sealed = false;
         self.poison_run = self.committed_run;
         self.memory.forget();
+        self.preload.begin_anew();
     }
 
     /// The one place that knows of a commit. Without its time the results are left to be read from
