@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Accounts of the base case.
 pub const ACCOUNTS: i64 = 100_000;
@@ -53,11 +53,11 @@ const PREPARING_EVENTS_A_REQUEST: usize = 500;
 /// How long Kafka may take to report what was logged before.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long processes may take to read ahead what they remember.
-const READ_AHEAD_WITHIN: Duration = Duration::from_secs(900);
+/// How long processes may take to preload what they remember.
+const PRELOADED_WITHIN: Duration = Duration::from_secs(900);
 
-/// So many looks in a row must find nothing being read: a process begins with it a moment after it is ready.
-const LOOKS_AT_REST: u32 = 3;
+/// Looks in a row that must see no preloading: it begins a moment after a process is ready.
+const IDLE_LOOKS: u32 = 4;
 
 /// What a stage shall be.
 #[derive(Debug, Clone, Copy)]
@@ -253,8 +253,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends every process in order and starts as many anew, and waits until they remember what they read
-    /// ahead.
+    /// Ends every process in order and starts as many anew, and waits until they have preloaded what they
+    /// remember.
     ///
     /// # Errors
     /// One does not drain, or does not start.
@@ -265,23 +265,24 @@ impl Stage {
         self.deployment.start(self.plan.apis, consumers).await?;
         let partitions = self.plan.partitions;
         self.deployment.led_by(partitions, consumers).await?;
-        screen.say(&format!(
-            "{}: waiting for what is read ahead",
-            self.plan.name
-        ));
-        let began = Instant::now();
-        let mut looks_at_rest = 0;
-        while looks_at_rest < LOOKS_AT_REST {
-            ensure!(
-                began.elapsed() < READ_AHEAD_WITHIN,
-                "{}: still reading ahead after {READ_AHEAD_WITHIN:?}",
-                self.plan.name
-            );
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let reading = self.metrics().await?.total("axs_preloading") > 0.0;
-            looks_at_rest = if reading { 0 } else { looks_at_rest + 1 };
-        }
-        Ok(())
+        screen.say(&format!("{}: waiting for the preload", self.plan.name));
+        let patience = Patience {
+            bound: PRELOADED_WITHIN,
+            pause: Duration::from_secs(1),
+        };
+        let mut idle_looks = 0;
+        until("everything to be preloaded", patience, async || {
+            let page = self.metrics().await?;
+            let preloading =
+                page.total("axs_accounts_preloading") + page.total("axs_balances_preloading");
+            idle_looks = if preloading > 0.0 { 0 } else { idle_looks + 1 };
+            Ok(if idle_looks == IDLE_LOOKS {
+                Look::There(())
+            } else {
+                Look::NotYet(format!("{idle_looks} idle looks in a row"))
+            })
+        })
+        .await
     }
 
     /// A load of requests as in the base case.

@@ -21,7 +21,7 @@ pub enum OpenOutcome {
 pub struct FoundAccounts {
     /// The history: in another one an account may live elsewhere, or not at all.
     pub incarnation: Incarnation,
-    /// Those that are open, in no order.
+    /// Those that are open. [`AccountDirectory::find`] gives them in no order.
     pub accounts: Vec<Account>,
 }
 
@@ -42,8 +42,8 @@ pub trait AccountDirectory: Interface {
     /// The accounts among `ids` that are open, as of one moment.
     async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError>;
 
-    /// The accounts with the highest ids below this one, or of all: at most `accounts_max`, from the highest
-    /// down.
+    /// A page of the open accounts: those below `below`, or from the highest id on, in descending order, at most
+    /// `accounts_max`. Empty: there are no more.
     async fn page_below(
         &self,
         below: Option<AccountId>,

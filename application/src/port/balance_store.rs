@@ -28,11 +28,30 @@ pub struct BalancesSnapshot {
     pub accounts: Vec<AccountBalances>,
 }
 
+/// Balances read as of one moment, and the history that the moment is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedBalances {
+    /// Read with the balances: nothing of another history is among them.
+    pub incarnation: Incarnation,
+    /// In the order asked.
+    pub balances: Vec<VersionedBalance>,
+}
+
+/// A page of the balances of a shard, and the history that it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancesPage {
+    /// Read with the balances: nothing of another history is among them.
+    pub incarnation: Incarnation,
+    /// In the order of the keys.
+    pub balances: Vec<(BalanceKey, VersionedBalance)>,
+}
+
 /// Reads committed balances.
 ///
 /// # Contract
-/// - One round trip each, whatever the number of keys; answers stand in the order asked.
-/// - What has no row is [`VersionedBalance::ABSENT`].
+/// - One round trip each, whatever the number of keys; answers of `load` and `load_accounts` stand in the order
+///   asked.
+/// - What has no row is [`VersionedBalance::ABSENT`] to `load`, and not in the answers of the others.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -40,19 +59,16 @@ pub struct BalancesSnapshot {
 #[async_trait]
 pub trait BalanceStore: Interface {
     /// These balances.
-    async fn load(
-        &self,
-        keys: Vec<(ShardId, BalanceKey)>,
-    ) -> Result<Vec<VersionedBalance>, StoreError>;
+    async fn load(&self, keys: Vec<(ShardId, BalanceKey)>) -> Result<LoadedBalances, StoreError>;
 
-    /// The balances of a shard behind this key, or from its first on: at most `balances_max`, in the order of
-    /// the keys. What is committed when it is called is among them.
+    /// A page of a shard's balances in the order of their keys: those after `behind`, or from the first on, at
+    /// most `balances_max`; a shorter page is the last. It holds what was committed when it was called.
     async fn page_behind(
         &self,
         shard_id: ShardId,
         behind: Option<BalanceKey>,
         balances_max: u32,
-    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError>;
+    ) -> Result<BalancesPage, StoreError>;
 
     /// All balances of these accounts.
     async fn load_accounts(

@@ -56,7 +56,7 @@ pub struct Placing {
 pub enum AppendOutcome {
     /// The row is committed.
     Logged {
-        /// PostgreSQL's time of writing.
+        /// When it was written, by PostgreSQL's clock; later, where that clock was set back (see [`ChangeLog`]).
         logged_at: Timestamp,
     },
     /// The account has a row with this key. Whether it is the same request is told by the
@@ -97,7 +97,7 @@ pub struct ChangeLogRecord {
     pub status: LogStatus,
     /// Why, when rejected or parked.
     pub reason: Option<RecordedReason>,
-    /// PostgreSQL's time of writing.
+    /// When it was written, by PostgreSQL's clock; later, where that clock was set back (see [`ChangeLog`]).
     pub logged_at: Timestamp,
     /// PostgreSQL's time of the decision.
     pub decided_at: Option<Timestamp>,
@@ -151,6 +151,9 @@ pub enum AppendError {
 /// - A row's payload never changes.
 /// - `append` writes only by the placing that stands: rows that were placed by another layout or in
 ///   another history, and all rows while a change of the layout pauses writing, are refused whole.
+/// - A row that is logged after an earlier `append` was answered has a later `logged_at` than that answer, even
+///   if the store's clock was set back in between, by five minutes at most. Rows of other processes are not
+///   compared.
 ///
 /// # Errors
 /// [`AppendError`], and [`StoreError`] of the others.

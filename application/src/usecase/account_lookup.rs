@@ -12,7 +12,7 @@ use lru::LruCache;
 use shaku::{Component, Interface};
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 /// How many accounts are remembered.
@@ -64,9 +64,6 @@ pub trait AccountLookup: Interface {
     /// Remembers a page of the accounts below this one, or of all, from the highest id down, as far as there is
     /// room: none that was asked for is forgotten for it.
     async fn preload(&self, below: Option<AccountId>) -> Result<AccountsPreloaded, StoreError>;
-
-    /// The history of the database that was last seen, of which everything remembered is.
-    fn history(&self) -> Option<Incarnation>;
 }
 
 /// A page of accounts that was remembered before they were asked for.
@@ -76,8 +73,17 @@ pub struct AccountsPreloaded {
     pub incarnation: Incarnation,
     /// How many were not remembered before.
     pub remembered: usize,
-    /// Below which account the next page begins; `None` when there are no more, or there is no room.
-    pub next: Option<AccountId>,
+    /// Where preloading goes on.
+    pub next: NextPage,
+}
+
+/// Where preloading goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextPage {
+    /// With the accounts below this one, or with the highest.
+    Below(Option<AccountId>),
+    /// Nowhere: there are no more, or there is no room.
+    Nowhere,
 }
 
 /// Remembers the accounts used last. An account never changes once it is open, so within one history of
@@ -114,8 +120,9 @@ impl Memory {
         }
     }
 
-    /// Remembers an account that nobody asked for, as the first one to be forgotten. Not where there is no room.
-    fn put_aside(&mut self, account: Account) -> bool {
+    /// Remembers an account that nobody asked for yet, as the first one to be forgotten. `false`: it is known
+    /// already, or there is no room.
+    fn preload(&mut self, account: Account) -> bool {
         let id = account.account_id;
         let is_new = !self.accounts.contains(&id) && self.has_room();
         if is_new {
@@ -146,30 +153,41 @@ impl RememberedAccounts {
         }
     }
 
-    /// What is remembered of this history, which is nothing when it was another's until now.
-    fn with_memory_of<R>(&self, incarnation: Incarnation, f: impl FnOnce(&mut Memory) -> R) -> R {
+    fn lock(&self) -> MutexGuard<'_, Option<Memory>> {
         // A panic inside leaves a cache that is at worst incomplete.
         let locked = self.remembered.0.lock();
-        let mut locked = locked.unwrap_or_else(PoisonError::into_inner);
-        let mut another = locked.take_if(|memory| memory.incarnation != incarnation);
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the memory of this history, under its lock. What was remembered of another is forgotten.
+    fn with_memory_of<R>(
+        &self,
+        incarnation: Incarnation,
+        work: impl FnOnce(&mut Memory) -> R,
+    ) -> R {
+        let mut locked = self.lock();
+        let forgotten = locked.take_if(|memory| memory.incarnation != incarnation);
         let memory =
             locked.get_or_insert_with(|| Memory::new(incarnation, self.settings.remembered_max));
-        let result = f(memory);
+        let result = work(memory);
         drop(locked);
-        // Millions of accounts are not let go of while others wait.
-        drop(another.take());
+        // Outside the lock: it may be millions of accounts.
+        drop(forgotten);
         result
     }
 
-    /// The accounts among `ids` that are remembered of this history.
+    /// The accounts among `ids` that are remembered of this history. What is remembered of another stays: whoever
+    /// asks may be late.
     fn recall(&self, ids: &BTreeSet<AccountId>, of: Incarnation) -> HashMap<AccountId, Account> {
-        self.with_memory_of(of, |memory| {
-            let recalled = ids.iter().filter_map(|id| {
-                let account = memory.accounts.get(id)?;
-                Some((*id, account.clone()))
-            });
-            recalled.collect()
-        })
+        let mut locked = self.lock();
+        let Some(memory) = locked.as_mut().filter(|memory| memory.incarnation == of) else {
+            return HashMap::new();
+        };
+        let recalled = ids.iter().filter_map(|id| {
+            let account = memory.accounts.get(id)?;
+            Some((*id, account.clone()))
+        });
+        recalled.collect()
     }
 
     /// Asks the store, and remembers its answer unless another history was seen since it was asked.
@@ -227,25 +245,22 @@ impl AccountLookup for RememberedAccounts {
         let mut preloaded = AccountsPreloaded {
             incarnation,
             remembered: 0,
-            next: None,
+            next: NextPage::Below(below),
         };
-        // Where another was seen since it was asked, the page is worth nothing; the next one tells.
+        // Else another was seen since it was asked: none of this page is kept, and it is asked for again.
         if self.incarnations.last_seen() == Some(incarnation) {
             let last = page.accounts.last().map(|account| account.account_id);
             self.with_memory_of(incarnation, |memory| {
                 for account in page.accounts {
-                    preloaded.remembered += usize::from(memory.put_aside(account));
+                    preloaded.remembered += usize::from(memory.preload(account));
                 }
-                preloaded.next = last.filter(|_| memory.has_room());
+                preloaded.next = match last {
+                    Some(last) if memory.has_room() => NextPage::Below(Some(last)),
+                    _ => NextPage::Nowhere,
+                };
             });
-        } else {
-            preloaded.next = below;
         }
         Ok(preloaded)
-    }
-
-    fn history(&self) -> Option<Incarnation> {
-        self.incarnations.last_seen()
     }
 }
 
@@ -412,7 +427,7 @@ mod tests {
         found(&lookup, &[1]).await;
     }
 
-    /// A directory of these accounts that tells its history, and `find` of which nobody may ask.
+    /// A directory that gives these accounts in pages of two. `find` panics unless the test expects it.
     fn paged(open: Vec<i64>, incarnation: Incarnation) -> MockAccountDirectory {
         let mut directory = MockAccountDirectory::new();
         directory.expect_page_below().returning(move |below, _| {
@@ -426,26 +441,25 @@ mod tests {
         directory
     }
 
-    async fn preloaded(lookup: &RememberedAccounts) -> Vec<usize> {
+    /// How many accounts each page added.
+    async fn preload_all(lookup: &RememberedAccounts) -> Vec<usize> {
         let mut remembered = Vec::new();
-        let mut below = None;
-        loop {
+        let mut next = NextPage::Below(None);
+        while let NextPage::Below(below) = next {
             let page = lookup.preload(below).await.unwrap();
             remembered.push(page.remembered);
-            below = page.next;
-            if below.is_none() {
-                return remembered;
-            }
+            next = page.next;
         }
+        remembered
     }
 
     #[tokio::test]
     async fn what_was_preloaded_is_not_asked_for() {
         let directory = paged(vec![5, 4, 3, 2, 1], INCARNATION);
         let lookup = RememberedAccounts::new(Arc::new(directory), steady(), settings());
-        assert_eq!(preloaded(&lookup).await, [2, 2, 1, 0]);
+        assert_eq!(preload_all(&lookup).await, [2, 2, 1, 0]);
         assert_eq!(found(&lookup, &[1, 2, 3, 4, 5]).await, (5, INCARNATION));
-        assert_eq!(preloaded(&lookup).await, [0, 0, 0, 0]);
+        assert_eq!(preload_all(&lookup).await, [0, 0, 0, 0]);
     }
 
     #[tokio::test]
@@ -462,7 +476,7 @@ mod tests {
         };
         let lookup = RememberedAccounts::new(Arc::new(directory), steady(), settings);
         found(&lookup, &[1]).await;
-        assert_eq!(preloaded(&lookup).await, [2]);
+        assert_eq!(preload_all(&lookup).await, [2]);
         found(&lookup, &[2]).await;
         let kept = lookup.with_memory_of(INCARNATION, |memory| {
             let ids = memory.accounts.iter().map(|(id, _)| id.value());
@@ -479,8 +493,12 @@ mod tests {
         later.expect_saw().return_const(());
         later.expect_last_seen().return_const(Some(OTHER));
         let lookup = RememberedAccounts::new(Arc::new(directory), Arc::new(later), settings());
-        let page = lookup.preload(None).await.unwrap();
-        assert_eq!((page.remembered, page.next), (0, None));
-        assert_eq!(lookup.history(), Some(OTHER));
+        for below in [None, Some(account_id(9))] {
+            let page = lookup.preload(below).await.unwrap();
+            let again = NextPage::Below(below);
+            assert_eq!((page.remembered, page.next), (0, again));
+        }
+        let kept = lookup.with_memory_of(INCARNATION, |memory| memory.accounts.len());
+        assert_eq!(kept, 0);
     }
 }

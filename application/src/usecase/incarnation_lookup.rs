@@ -160,7 +160,7 @@ mod tests {
             async fn load(
                 &self,
                 _keys: Vec<(axs_domain::id::ShardId, axs_domain::balance::BalanceKey)>,
-            ) -> Result<Vec<axs_domain::balance::VersionedBalance>, StoreError> {
+            ) -> Result<crate::port::balance_store::LoadedBalances, StoreError> {
                 Err(away())
             }
 
@@ -169,13 +169,7 @@ mod tests {
                 _shard_id: axs_domain::id::ShardId,
                 _behind: Option<axs_domain::balance::BalanceKey>,
                 _balances_max: u32,
-            ) -> Result<
-                Vec<(
-                    axs_domain::balance::BalanceKey,
-                    axs_domain::balance::VersionedBalance,
-                )>,
-                StoreError,
-            > {
+            ) -> Result<crate::port::balance_store::BalancesPage, StoreError> {
                 Err(away())
             }
 

@@ -1,4 +1,4 @@
-//! Reading into memory, from the start on, what would otherwise be read for the first event that needs it.
+//! Preloading: reading into memory, from the start on, what would otherwise be read for the first event that needs it.
 //!
 //! A process that begins, or a leader that takes over, remembers nothing, and with many accounts nearly every
 //! event is the first of its account: each costs a look-up in pages that nobody else has touched lately. Read
@@ -13,9 +13,11 @@
 //!
 //! | metric | what it counts |
 //! |---|---|
-//! | `axs_preloading` | 1 while it reads |
+//! | `axs_accounts_preloading`, `axs_balances_preloading` | 1 while it reads |
 
-use super::account_lookup::AccountLookup;
+use super::account_lookup::{AccountLookup, NextPage};
+use super::incarnation_lookup::IncarnationLookup;
+use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::incarnation::Incarnation;
 use metrics::{Gauge, gauge};
@@ -28,34 +30,35 @@ use tokio_util::sync::CancellationToken;
 /// The most rows that are read at once.
 pub(crate) const PAGE_ROWS_MAX: u32 = 2_000;
 
-/// A rest is so many times as long as what it follows.
-const REST_PARTS: u32 = 3;
+/// A rest lasts this many times as long as the page before it.
+const REST_FACTOR: u32 = 3;
 
-/// How often it is looked whether the database has another history, in which all was forgotten; and the pause
-/// after a page that could not be read.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether the database has another history, in which all was forgotten.
+const HISTORY_CHECK_PERIOD: Duration = Duration::from_secs(1);
 
-/// Awaits a page, and rests.
-pub(crate) async fn with_rest<Page>(page: impl Future<Output = Page>) -> Page {
+/// The pause after a page that could not be read.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Awaits a page, then rests [`REST_FACTOR`] times as long as it took; the page is given after the rest.
+pub(crate) async fn then_rest<Page>(page: impl Future<Output = Page>) -> Page {
     let began = Instant::now();
     let page = page.await;
-    sleep(began.elapsed() * REST_PARTS).await;
+    sleep(began.elapsed() * REST_FACTOR).await;
     page
 }
 
-/// Shows as long as it lives that something is read.
-pub(crate) struct Shown(Gauge);
+/// A gauge that is at 1 as long as this lives, and then at 0.
+pub(crate) struct Raised(Gauge);
 
-impl Shown {
-    /// `of` says what is read.
-    pub(crate) fn new(of: String) -> Self {
-        let shown = gauge!("axs_preloading", "of" => of);
-        shown.set(1.0);
-        Self(shown)
+impl Raised {
+    /// Raises it.
+    pub(crate) fn new(gauge: Gauge) -> Self {
+        gauge.set(1.0);
+        Self(gauge)
     }
 }
 
-impl Drop for Shown {
+impl Drop for Raised {
     fn drop(&mut self) {
         self.0.set(0.0);
     }
@@ -65,7 +68,8 @@ impl Drop for Shown {
 ///
 /// # Contract
 /// - Where the database turns out to have another history, it begins anew.
-/// - A page that can't be read is tried again.
+/// - A page that can't be read now is tried again. One that holds what this build can't read ends it, until the
+///   database has another history.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait PreloadAccounts: Interface {
@@ -79,24 +83,30 @@ pub trait PreloadAccounts: Interface {
 pub struct AccountPreload {
     #[shaku(inject)]
     accounts: Arc<dyn AccountLookup>,
+    #[shaku(inject)]
+    incarnations: Arc<dyn IncarnationLookup>,
 }
 
 impl AccountPreload {
     /// A preload of what this lookup remembers.
     #[must_use]
-    pub fn new(accounts: Arc<dyn AccountLookup>) -> Self {
-        Self { accounts }
+    pub fn new(accounts: Arc<dyn AccountLookup>, incarnations: Arc<dyn IncarnationLookup>) -> Self {
+        Self {
+            accounts,
+            incarnations,
+        }
     }
 
-    /// Reads all pages, of one history. Gives which it was.
-    async fn all(&self) -> Incarnation {
-        let _shown = Shown::new("accounts".to_owned());
+    /// Preloads until there are no more accounts, or no room, or one can't be read. Gives the history that all of
+    /// them are of, if one was told.
+    async fn fill(&self) -> Option<Incarnation> {
+        let _shown = Raised::new(gauge!("axs_accounts_preloading"));
         let began = Instant::now();
         let mut below = None;
         let mut history = None;
         let mut remembered = 0;
         loop {
-            match with_rest(self.accounts.preload(below)).await {
+            match then_rest(self.accounts.preload(below)).await {
                 Ok(page) if history.is_some_and(|history| history != page.incarnation) => {
                     below = None;
                     history = None;
@@ -105,16 +115,22 @@ impl AccountPreload {
                 Ok(page) => {
                     history = Some(page.incarnation);
                     remembered += page.remembered;
-                    below = page.next;
-                    if below.is_none() {
-                        let took = began.elapsed();
-                        tracing::info!(accounts = remembered, ?took, "accounts are remembered");
-                        return page.incarnation;
+                    match page.next {
+                        NextPage::Below(next) => below = next,
+                        NextPage::Nowhere => {
+                            let took = began.elapsed();
+                            tracing::info!(accounts = remembered, ?took, "accounts are preloaded");
+                            return history;
+                        }
                     }
                 }
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(%error, "accounts are preloaded no further");
+                    return history.or_else(|| self.incarnations.last_seen());
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "accounts could not be read ahead, trying again");
-                    sleep(LOOK_AGAIN).await;
+                    tracing::warn!(%error, "accounts could not be preloaded, trying again");
+                    sleep(RETRY_PAUSE).await;
                 }
             }
         }
@@ -126,9 +142,10 @@ impl PreloadAccounts for AccountPreload {
     async fn run(&self, stop: CancellationToken) {
         let rounds = async {
             loop {
-                let history = self.all().await;
-                while self.accounts.history().is_none_or(|now| now == history) {
-                    sleep(LOOK_AGAIN).await;
+                let filled = self.fill().await;
+                let last_seen = || self.incarnations.last_seen();
+                while last_seen().is_none_or(|now| Some(now) == filled) {
+                    sleep(HISTORY_CHECK_PERIOD).await;
                 }
             }
         };
@@ -142,13 +159,13 @@ mod tests {
     use super::*;
     use crate::testkit::{INCARNATION, account_id, away};
     use crate::usecase::account_lookup::{AccountsPreloaded, MockAccountLookup};
-    use axs_domain::id::AccountId;
+    use crate::usecase::incarnation_lookup::MockIncarnationLookup;
     use mockall::Sequence;
     use mockall::predicate::eq;
 
     const OTHER: Incarnation = Incarnation::new(2);
 
-    fn page(incarnation: Incarnation, next: Option<AccountId>) -> AccountsPreloaded {
+    fn page(incarnation: Incarnation, next: NextPage) -> AccountsPreloaded {
         AccountsPreloaded {
             incarnation,
             remembered: 2,
@@ -162,14 +179,17 @@ mod tests {
         let mut lookup = MockAccountLookup::new();
         let mut order = Sequence::new();
         for (below, answer) in [
-            (None, Ok(page(INCARNATION, ninth))),
+            // Of the first page nothing is kept yet.
+            (None, Ok(page(OTHER, NextPage::Below(None)))),
+            (None, Ok(page(INCARNATION, NextPage::Below(ninth)))),
+            (None, Ok(page(INCARNATION, NextPage::Below(ninth)))),
             (ninth, Err(away())),
-            (ninth, Ok(page(INCARNATION, third))),
+            (ninth, Ok(page(INCARNATION, NextPage::Below(third)))),
             // Met while it reads: what was remembered is gone.
-            (third, Ok(page(OTHER, None))),
-            (None, Ok(page(OTHER, None))),
+            (third, Ok(page(OTHER, NextPage::Nowhere))),
+            (None, Ok(page(OTHER, NextPage::Nowhere))),
             // Met afterwards.
-            (None, Ok(page(INCARNATION, None))),
+            (None, Ok(page(INCARNATION, NextPage::Nowhere))),
         ] {
             lookup
                 .expect_preload()
@@ -178,21 +198,26 @@ mod tests {
                 .in_sequence(&mut order)
                 .return_once(move |_| answer);
         }
-        lookup.expect_history().times(3).returning(|| Some(OTHER));
-        lookup.expect_history().returning(|| Some(INCARNATION));
+        let mut incarnations = MockIncarnationLookup::new();
+        let mut seen = vec![Some(OTHER), None, Some(OTHER)];
+        incarnations
+            .expect_last_seen()
+            .returning(move || seen.pop().unwrap_or(Some(INCARNATION)));
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         tokio::spawn(async move {
             sleep(Duration::from_secs(20)).await;
             stopping.cancel();
         });
-        AccountPreload::new(Arc::new(lookup)).run(stop).await;
+        AccountPreload::new(Arc::new(lookup), Arc::new(incarnations))
+            .run(stop)
+            .await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_page_it_rests_three_times_as_long_as_the_page_took() {
         let began = Instant::now();
-        with_rest(sleep(Duration::from_millis(10))).await;
+        then_rest(sleep(Duration::from_millis(10))).await;
         assert_eq!(began.elapsed(), Duration::from_millis(40));
     }
 }

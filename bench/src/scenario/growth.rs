@@ -19,12 +19,13 @@ const STEPS: i64 = 5;
 /// use if it is not too much.
 const WARMING_EVENTS: u64 = 100_000;
 
-/// The same after a fill, which ends with a checkpoint: a page is logged whole when it is first touched after
-/// one. By then, of some 120,000 pages of balances, few are left; else what is measured is not what lasts
-/// until the next checkpoint, 15 minutes later, but how it begins.
+/// Events before a measurement that follows a fill. A fill ends with a checkpoint, and the first change of a page
+/// after one writes the whole page to the WAL. After this many events most of the 120,000 pages of balances have
+/// been written so; what is measured then is the steady state, not the minutes after a checkpoint.
 const WARMING_EVENTS_AFTER_FILL: u64 = 400_000;
 
-/// Room in memory for what the large deployment has; the small one has the same settings.
+/// Room to remember all accounts of the large deployment: balances for each of its 4 partitions. The small one has
+/// the same settings.
 const ROOM: [(&str, &str); 2] = [
     ("AXS__WRITE_SIDE__ACCOUNT_CACHE_ENTRIES", "11000000"),
     ("AXS__PROCESSING__MEMORY_BALANCES_MAX", "3000000"),

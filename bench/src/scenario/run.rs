@@ -113,6 +113,15 @@ impl Ran {
         if let Some(mean) = self.metrics.mean("axs_transaction_batches") {
             figures.add(case, "batches a transaction", "batches", mean);
         }
+        let refused = self.metrics.total("axs_cache_write_failures_total");
+        if refused > 0.0 {
+            figures.add(
+                case,
+                "writes that the cache did not take",
+                "writes",
+                refused,
+            );
+        }
     }
 
     /// Adds what the write side did.

@@ -4,7 +4,9 @@ use super::error::StoreName;
 use super::pool::Database;
 use super::stored::shard_bounds;
 use async_trait::async_trait;
-use axs_application::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
+use axs_application::port::balance_store::{
+    AccountBalances, BalanceStore, BalancesPage, BalancesSnapshot, LoadedBalances,
+};
 use axs_application::port::store_error::StoreError;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::id::{AccountId, ShardId};
@@ -33,67 +35,74 @@ impl PgBalanceStore {
     }
 }
 
-#[derive(FromRow)]
-struct BalanceRow {
-    position: i64,
-    available: String,
-    frozen: String,
-    version: i64,
-}
-
-#[derive(FromRow)]
-struct PagedRow {
-    account_id: i64,
-    currency_code: String,
-    available: String,
-    frozen: String,
-    version: i64,
-}
-
 /// A balance beside the incarnation; only the latter, when there is no balance at all.
+#[derive(FromRow)]
+struct LoadedRow {
+    incarnation: i64,
+    position: Option<i64>,
+    #[sqlx(flatten)]
+    stored: StoredColumns,
+}
+
+/// The same, of an account asked for.
 #[derive(FromRow)]
 struct AccountBalanceRow {
     incarnation: i64,
     position: Option<i64>,
     currency_code: Option<String>,
+    #[sqlx(flatten)]
+    stored: StoredColumns,
+}
+
+/// The same, of a page.
+#[derive(FromRow)]
+struct PagedRow {
+    incarnation: i64,
+    account_id: Option<i64>,
+    currency_code: Option<String>,
+    #[sqlx(flatten)]
+    stored: StoredColumns,
+}
+
+/// What stands of a balance; nothing in the row that tells that there is none.
+#[derive(FromRow)]
+struct StoredColumns {
     available: Option<String>,
     frozen: Option<String>,
     version: Option<i64>,
 }
 
-impl AccountBalanceRow {
-    fn into_balance(self) -> Option<(String, BalanceRow)> {
-        let balance = BalanceRow {
-            position: self.position?,
-            available: self.available?,
-            frozen: self.frozen?,
-            version: self.version?,
-        };
-        Some((self.currency_code?, balance))
+impl StoredColumns {
+    /// `None` in the row that tells that there is none.
+    fn balance(&self, name: StoreName<'_>) -> Option<Result<VersionedBalance, StoreError>> {
+        let (available, frozen) = (self.available.as_deref()?, self.frozen.as_deref()?);
+        Some(name.balance(available, frozen, self.version?))
     }
 }
 
-impl BalanceRow {
-    fn stored(&self, name: StoreName<'_>) -> Result<VersionedBalance, StoreError> {
-        name.balance(&self.available, &self.frozen, self.version)
-    }
+/// The incarnation that stands in every row.
+fn incarnation_of(name: StoreName<'_>, first: Option<i64>) -> Result<Incarnation, StoreError> {
+    first
+        .map(Incarnation::new)
+        .ok_or_else(|| name.corrupt("no incarnation was told"))
 }
 
 #[async_trait]
 impl BalanceStore for PgBalanceStore {
-    async fn load(
-        &self,
-        keys: Vec<(ShardId, BalanceKey)>,
-    ) -> Result<Vec<VersionedBalance>, StoreError> {
+    async fn load(&self, keys: Vec<(ShardId, BalanceKey)>) -> Result<LoadedBalances, StoreError> {
         let name = self.name();
         let mut balances = vec![VersionedBalance::ABSENT; keys.len()];
         let shards: Vec<i32> = keys.iter().map(|(shard, _)| shard.value()).collect();
         let Some((lowest, highest)) = shard_bounds(&shards) else {
-            return Ok(balances);
+            let incarnation = self.incarnation().await?;
+            return Ok(LoadedBalances {
+                incarnation,
+                balances,
+            });
         };
         let accounts: Vec<i64> = keys.iter().map(|(_, key)| key.account_id.value()).collect();
         let currencies: Vec<&str> = keys.iter().map(|(_, key)| key.currency.as_str()).collect();
-        let rows: Vec<BalanceRow> = sqlx::query_as(include_str!("sql/balance/load.sql"))
+        let rows: Vec<LoadedRow> = sqlx::query_as(include_str!("sql/balance/load.sql"))
             .bind(shards)
             .bind(accounts)
             .bind(currencies)
@@ -102,13 +111,20 @@ impl BalanceStore for PgBalanceStore {
             .fetch_all(self.database.queries())
             .await
             .map_err(|error| name.sqlx(&error))?;
+        let incarnation = incarnation_of(name, rows.first().map(|row| row.incarnation))?;
         for row in rows {
-            let place = name.place(row.position, balances.len())?;
+            let (Some(position), Some(stored)) = (row.position, row.stored.balance(name)) else {
+                continue;
+            };
+            let place = name.place(position, balances.len())?;
             if let Some(balance) = balances.get_mut(place) {
-                *balance = row.stored(name)?;
+                *balance = stored?;
             }
         }
-        Ok(balances)
+        Ok(LoadedBalances {
+            incarnation,
+            balances,
+        })
     }
 
     async fn page_behind(
@@ -116,7 +132,7 @@ impl BalanceStore for PgBalanceStore {
         shard_id: ShardId,
         behind: Option<BalanceKey>,
         balances_max: u32,
-    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError> {
+    ) -> Result<BalancesPage, StoreError> {
         let name = self.name();
         let account = behind.map_or(0, |key| key.account_id.value());
         let currency = behind.as_ref().map_or("", |key| key.currency.as_str());
@@ -128,14 +144,22 @@ impl BalanceStore for PgBalanceStore {
             .fetch_all(self.database.queries())
             .await
             .map_err(|error| name.sqlx(&error))?;
-        let balances = rows.into_iter().map(|row| {
-            let key = BalanceKey {
-                account_id: name.account_id(row.account_id)?,
-                currency: name.currency(&row.currency_code)?,
-            };
-            Ok((key, name.balance(&row.available, &row.frozen, row.version)?))
+        let incarnation = incarnation_of(name, rows.first().map(|row| row.incarnation))?;
+        let balances = rows.into_iter().filter_map(|row| {
+            let stored = row.stored.balance(name)?;
+            Some((row.account_id?, row.currency_code?, stored))
         });
-        balances.collect()
+        let balances = balances.map(|(account_id, code, stored)| {
+            let key = BalanceKey {
+                account_id: name.account_id(account_id)?,
+                currency: name.currency(&code)?,
+            };
+            Ok((key, stored?))
+        });
+        Ok(BalancesPage {
+            incarnation,
+            balances: balances.collect::<Result<_, _>>()?,
+        })
     }
 
     async fn load_accounts(
@@ -169,13 +193,16 @@ impl BalanceStore for PgBalanceStore {
                 .fetch_all(self.database.queries())
                 .await
                 .map_err(|error| name.sqlx(&error))?;
-        let incarnation = rows.first().map(|row| Incarnation::new(row.incarnation));
-        let incarnation = incarnation.ok_or_else(|| name.corrupt("no incarnation"))?;
-        for (code, row) in rows.into_iter().filter_map(AccountBalanceRow::into_balance) {
-            let place = name.place(row.position, found.len())?;
+        let incarnation = incarnation_of(name, rows.first().map(|row| row.incarnation))?;
+        for row in rows {
+            let (Some(position), Some(code), Some(stored)) =
+                (row.position, row.currency_code, row.stored.balance(name))
+            else {
+                continue;
+            };
+            let place = name.place(position, found.len())?;
             if let Some(account) = found.get_mut(place) {
-                let currency = name.currency(&code)?;
-                account.balances.push((currency, row.stored(name)?));
+                account.balances.push((name.currency(&code)?, stored?));
             }
         }
         Ok(BalancesSnapshot {

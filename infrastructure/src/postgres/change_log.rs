@@ -53,7 +53,6 @@ pub struct PgChangeLog {
     /// tried first.
     #[shaku(force_default)]
     known_keys_expected: AtomicU32,
-    /// Rows are logged after this, whatever the server's clock says.
     #[shaku(force_default)]
     last_logged: LastLogged,
 }
@@ -80,15 +79,13 @@ impl PgChangeLog {
         placed_by: Placing,
     ) -> Result<HashMap<Uuid, Timestamp>, AppendError> {
         let columns = RowColumns::of(rows);
-        let not_before = self.last_logged.next();
+        let earliest = self.last_logged.earliest_next();
         let mut expected = self.known_keys_expected.load(Ordering::Relaxed);
         if expected == 0 {
-            let logged = self
-                .append_all_or_none(&columns, placed_by, not_before)
-                .await;
+            let logged = self.append_all_or_none(&columns, placed_by, earliest).await;
             match logged.map_err(|error| append_error(self.name(), &error))? {
                 Some(logged_at) => {
-                    self.last_logged.answered(not_before, logged_at);
+                    self.last_logged.note(earliest, logged_at);
                     let logged_at = timestamp(logged_at);
                     return Ok(columns.ids.iter().map(|id| (*id, logged_at)).collect());
                 }
@@ -98,10 +95,10 @@ impl PgChangeLog {
                 }
             }
         }
-        let logged = self.append_unknown(&columns, placed_by, not_before).await;
+        let logged = self.append_unknown(&columns, placed_by, earliest).await;
         let logged = logged.map_err(|error| append_error(self.name(), &error))?;
         if let Some((_, logged_at)) = logged.first() {
-            self.last_logged.answered(not_before, *logged_at);
+            self.last_logged.note(earliest, *logged_at);
         }
         let expected = if logged.len() < rows.len() {
             KEYS_EXPECTED_FOR
@@ -120,7 +117,7 @@ impl PgChangeLog {
         &self,
         columns: &RowColumns<'_>,
         placed_by: Placing,
-        not_before: DateTime<Utc>,
+        earliest: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         let pool = self.database.log();
         let mut connection = match pool.acquire().await {
@@ -142,7 +139,7 @@ impl PgChangeLog {
             .bind(&columns.payloads)
             .bind(placed_by.layout_epoch.value())
             .bind(placed_by.incarnation.value())
-            .bind(not_before)
+            .bind(earliest)
             .fetch_one(&mut *connection)
             .await;
         match logged {
@@ -156,7 +153,7 @@ impl PgChangeLog {
         &self,
         columns: &RowColumns<'_>,
         placed_by: Placing,
-        not_before: DateTime<Utc>,
+        earliest: DateTime<Utc>,
     ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
         sqlx::query_as(include_str!("sql/change_log/append.sql"))
             .bind(&columns.ids)
@@ -167,7 +164,7 @@ impl PgChangeLog {
             .bind(&columns.payloads)
             .bind(placed_by.layout_epoch.value())
             .bind(placed_by.incarnation.value())
-            .bind(not_before)
+            .bind(earliest)
             .fetch_all(self.database.queries())
             .await
     }
@@ -218,29 +215,37 @@ impl PgChangeLog {
     }
 }
 
-/// The newest time that rows of this process were logged at, in microseconds of the Unix epoch; 0 before the
-/// first ones.
+/// The newest time that this process was told its rows were logged at, in Unix microseconds; 0 before the first.
 ///
-/// The order of the log, by which the relay publishes, is that of `logged_at`. The server's clock may step back, as
-/// after a failover to a host that is behind: what is logged after an answer must stand behind it all the same.
+/// The relay publishes in the order of `logged_at`. The server's clock may step back, as after a failover to a
+/// host whose clock is slow; what is logged after an answer must bear a later time all the same.
 #[derive(Default)]
 struct LastLogged(AtomicI64);
 
 impl LastLogged {
-    /// The earliest time for what is logged next.
-    fn next(&self) -> DateTime<Utc> {
+    /// The earliest time that the next rows may bear.
+    fn earliest_next(&self) -> DateTime<Utc> {
         let last = self.0.load(Ordering::SeqCst);
         DateTime::from_timestamp_micros(last.saturating_add(1)).unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    /// Rows that were given this earliest time were logged.
-    fn answered(&self, not_before: DateTime<Utc>, logged_at: DateTime<Utc>) {
-        if logged_at == not_before {
-            // The server's own time, read later than any answer, would be later too.
+    /// Notes when rows were logged that were to bear no earlier time than `earliest`.
+    fn note(&self, earliest: DateTime<Utc>, logged_at: DateTime<Utc>) {
+        if logged_at <= earliest {
             counter!("axs_log_clock_behind_total").increment(1);
         }
-        self.0
-            .fetch_max(logged_at.timestamp_micros(), Ordering::SeqCst);
+        let micros = logged_at.timestamp_micros();
+        if logged_at < earliest {
+            // The clock is so far behind that order with what was logged before is given up: it begins anew here.
+            self.0.store(micros, Ordering::SeqCst);
+        } else {
+            self.0.fetch_max(micros, Ordering::SeqCst);
+        }
+    }
+
+    /// Notes when a row was logged that was known already: it may be told only now.
+    fn note_known(&self, logged_at: Timestamp) {
+        self.0.fetch_max(logged_at.unix_micros(), Ordering::SeqCst);
     }
 }
 
@@ -330,7 +335,13 @@ impl ChangeLog for PgChangeLog {
             .map(|row| row.key.clone())
             .collect();
         // From here on what was inserted is committed: nothing below may fail the whole call.
-        let mut known = self.read_met(&met).await.into_iter();
+        let met = self.read_met(&met).await;
+        for outcome in &met {
+            if let AppendOutcome::Known(record) = outcome {
+                self.last_logged.note_known(record.logged_at);
+            }
+        }
+        let mut known = met.into_iter();
         let outcome = |row: &NewChangeLog| match logged.get(&row.log_id.uuid()) {
             Some(logged_at) => AppendOutcome::Logged {
                 logged_at: *logged_at,

@@ -197,33 +197,22 @@ async fn after_a_known_key_new_ones_are_logged_however_many_appends_follow() {
 }
 
 #[tokio::test]
-async fn what_is_logged_after_an_answer_stands_behind_it_although_the_clock_steps_back() {
+async fn what_is_logged_after_an_answer_bears_a_later_time_although_the_clock_steps_back() {
     on_laid_out_database(async |test| {
-        // A clock of the test's own, which every session from here on reads as the server's.
-        test.execute(
-            "CREATE SCHEMA hand;
-             CREATE TABLE hand.clock (behind interval);
-             INSERT INTO hand.clock VALUES ('0');
-             CREATE FUNCTION hand.now() RETURNS timestamptz LANGUAGE sql STABLE
-             AS 'SELECT pg_catalog.now() - behind FROM hand.clock';
-             DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = hand, pg_catalog, public',
-                                        current_database()); END $$",
-        )
-        .await;
-        let test = test.elsewhere();
+        let test = with_a_clock_of_its_own(&test).await;
         let log = PgChangeLog::new(test.database());
         let again = deposit(&key(5, 2, "again"), "1");
-        let mut times = vec![logged_at(&log, vec![again.clone()], &test).await];
-        test.execute("UPDATE hand.clock SET behind = '1 hour'").await;
+        let mut times = vec![append_and_tell_time(&log, vec![again.clone()], &test).await];
+        test.execute("UPDATE hand.clock SET behind = '4 minutes'").await;
         for n in 0..3 {
             let rows = vec![deposit(&key(5, 2, &format!("new {n}")), "1")];
-            times.push(logged_at(&log, rows, &test).await);
+            times.push(append_and_tell_time(&log, rows, &test).await);
         }
         // By the statement that leaves known rows out, and after it.
         for n in 3..6 {
             let new = deposit(&key(5, 2, &format!("new {n}")), "1");
             let rows = vec![new, deposit(&again.key, "1")];
-            times.push(logged_at(&log, rows, &test).await);
+            times.push(append_and_tell_time(&log, rows, &test).await);
         }
         assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
         let stored = test
@@ -232,19 +221,66 @@ async fn what_is_logged_after_an_answer_stands_behind_it_although_the_clock_step
         assert_eq!(times.last().map(|time| time.unix_micros()), Some(stored));
         let other = PgChangeLog::new(test.database());
         let rows = vec![deposit(&key(5, 2, "of another process"), "1")];
-        let behind = logged_at(&other, rows, &test).await;
-        assert!(behind < times[0], "the clock did step back");
+        let by_the_slow_clock = append_and_tell_time(&other, rows, &test).await;
+        assert!(by_the_slow_clock < times[0], "the clock did step back");
         test.execute("UPDATE hand.clock SET behind = '0'").await;
         let rows = vec![deposit(&key(5, 2, "right again"), "1")];
-        let right = logged_at(&log, rows, &test).await;
-        let past_last = right.unix_micros() - stored;
-        assert!(past_last > 1, "the server's time, not one of ours");
+        let by_the_right_clock = append_and_tell_time(&log, rows, &test).await;
+        let past_last = by_the_right_clock.unix_micros() - stored;
+        assert!(past_last > 1, "the server's own time again, not the bound");
     })
     .await;
 }
 
-/// When the first of these rows was logged.
-async fn logged_at(log: &PgChangeLog, rows: Vec<NewChangeLog>, test: &TestDatabase) -> Timestamp {
+#[tokio::test]
+async fn a_clock_that_was_a_year_ahead_is_followed_for_five_minutes_at_most() {
+    on_laid_out_database(async |test| {
+        let test = with_a_clock_of_its_own(&test).await;
+        let log = PgChangeLog::new(test.database());
+        let append = async |name: &str| {
+            let rows = vec![deposit(&key(5, 2, name), "1")];
+            append_and_tell_time(&log, rows, &test).await.unix_micros()
+        };
+        test.execute("UPDATE hand.clock SET behind = '-1 year'")
+            .await;
+        let ahead = append("ahead").await;
+        test.execute("UPDATE hand.clock SET behind = '0'").await;
+        let first = append("first").await;
+        let now = test
+            .number("SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)::bigint")
+            .await;
+        let five_minutes = 300 * 1_000_000;
+        assert!(first < now + five_minutes && first < ahead);
+        assert_eq!(append("second").await, first + 1, "in order from there on");
+        // Six minutes later.
+        test.execute("UPDATE hand.clock SET behind = '-6 minutes'")
+            .await;
+        assert!(append("third").await >= now + 6 * 60 * 1_000_000);
+    })
+    .await;
+}
+
+/// The same database, whose sessions from here on read a clock that the test sets: `hand.clock.behind`.
+async fn with_a_clock_of_its_own(test: &TestDatabase) -> TestDatabase {
+    test.execute(
+        "CREATE SCHEMA hand;
+         CREATE TABLE hand.clock (behind interval);
+         INSERT INTO hand.clock VALUES ('0');
+         CREATE FUNCTION hand.now() RETURNS timestamptz LANGUAGE sql STABLE
+         AS 'SELECT pg_catalog.now() - behind FROM hand.clock';
+         DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = hand, pg_catalog, public',
+                                    current_database()); END $$",
+    )
+    .await;
+    test.elsewhere()
+}
+
+/// Appends, and tells when the first of these rows was logged.
+async fn append_and_tell_time(
+    log: &PgChangeLog,
+    rows: Vec<NewChangeLog>,
+    test: &TestDatabase,
+) -> Timestamp {
     let outcomes = log.append(rows, placing(test).await).await.unwrap();
     let AppendOutcome::Logged { logged_at } = &outcomes[0] else {
         panic!("{outcomes:?}");

@@ -120,7 +120,8 @@ impl Stores {
     /// A balance.
     pub async fn balance(&self, account: i64, currency: &str) -> VersionedBalance {
         let key = (home_of(account), balance_key(account, currency));
-        self.balances.load(vec![key]).await.unwrap().remove(0)
+        let loaded = self.balances.load(vec![key]).await.unwrap();
+        loaded.balances[0]
     }
 
     /// The stored offset of a partition.
@@ -143,7 +144,7 @@ impl Stores {
         let keys = of.iter().map(usd).collect();
         Standing {
             rows,
-            balances: self.balances.load(keys).await.unwrap(),
+            balances: self.balances.load(keys).await.unwrap().balances,
             leaders: self.leadership.leaders().await.unwrap(),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::draft::ShardedKey;
 use crate::port::balance_cache::{BalanceCache, CacheError, CommittedBalance};
-use crate::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
+use crate::port::balance_store::{
+    AccountBalances, BalanceStore, BalancesPage, BalancesSnapshot, LoadedBalances,
+};
 use crate::port::batch_writer::{
     BatchWriter, Culprit, CulpritKind, DeadLetter, DecidedBatch, FinalResult, FinalisedEvent,
     WriteError, WriteReceipt,
@@ -330,10 +332,7 @@ impl BatchWriter for FakeStore {
 
 #[async_trait]
 impl BalanceStore for FakeStore {
-    async fn load(
-        &self,
-        keys: Vec<(ShardId, BalanceKey)>,
-    ) -> Result<Vec<VersionedBalance>, StoreError> {
+    async fn load(&self, keys: Vec<(ShardId, BalanceKey)>) -> Result<LoadedBalances, StoreError> {
         let mut state = self.state.lock().unwrap();
         state.loads.push(keys.len());
         let find = |key: &ShardedKey| {
@@ -343,7 +342,10 @@ impl BalanceStore for FakeStore {
                 .copied()
                 .unwrap_or(VersionedBalance::ABSENT)
         };
-        Ok(keys.iter().map(find).collect())
+        Ok(LoadedBalances {
+            incarnation: INCARNATION,
+            balances: keys.iter().map(find).collect(),
+        })
     }
 
     async fn page_behind(
@@ -351,7 +353,7 @@ impl BalanceStore for FakeStore {
         shard_id: ShardId,
         behind: Option<BalanceKey>,
         balances_max: u32,
-    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError> {
+    ) -> Result<BalancesPage, StoreError> {
         let page = {
             let state = self.state.lock().unwrap();
             let of_shard = state.balances.iter().filter(|(key, _)| key.0 == shard_id);
@@ -365,7 +367,10 @@ impl BalanceStore for FakeStore {
         };
         // By the time it is there, it is old.
         tokio::time::sleep(Duration::from_millis(3)).await;
-        Ok(page)
+        Ok(BalancesPage {
+            incarnation: INCARNATION,
+            balances: page,
+        })
     }
 
     async fn load_accounts(

@@ -27,24 +27,44 @@ impl BalanceMemory {
         self.0.put(key, balance);
     }
 
-    /// Remembers a committed balance that nobody asked for, as the first one to be forgotten. What is known
-    /// already is newer and stays. `false`: there is no room.
+    /// Remembers a committed balance that nobody asked for yet, as the first one to be forgotten. `false`: it is
+    /// known already, and what is known is newer; or there is no room.
     ///
-    /// What was read before something was forgotten must not come here: it may be older than what was.
-    pub(super) fn put_aside(&mut self, key: ShardedKey, balance: VersionedBalance) -> bool {
-        if self.0.len() >= self.0.cap().get() {
-            return false;
-        }
-        if !self.0.contains(&key) {
+    /// Never call it with what was read before something was forgotten: the forgotten balance may have been
+    /// newer.
+    pub(super) fn preload(&mut self, key: ShardedKey, balance: VersionedBalance) -> bool {
+        let is_new = !self.0.contains(&key) && self.has_room();
+        if is_new {
             self.0.put(key, balance);
             self.0.demote(&key);
         }
-        true
+        is_new
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.0.len() < self.0.cap().get()
     }
 
     /// Forgets everything.
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        let emptied = LruCache::new(self.0.cap());
+        let_go(std::mem::replace(&mut self.0, emptied));
+    }
+}
+
+impl Drop for BalanceMemory {
+    fn drop(&mut self) {
+        let_go(std::mem::replace(
+            &mut self.0,
+            LruCache::new(NonZeroUsize::MIN),
+        ));
+    }
+}
+
+/// Millions of balances take a while to be let go of: not on a thread that others wait for.
+fn let_go(balances: LruCache<ShardedKey, VersionedBalance>) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn_blocking(move || drop(balances));
     }
 }
 
@@ -84,17 +104,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_aside_replaces_nothing_and_is_forgotten_first() {
+    fn what_is_preloaded_replaces_nothing_and_is_forgotten_first() {
         let mut memory = BalanceMemory::new(NonZeroUsize::new(2).unwrap());
         let known = VersionedBalance {
             version: BalanceVersion::try_new(7).unwrap(),
             ..VersionedBalance::ABSENT
         };
         memory.note(key(1), known);
-        assert!(memory.put_aside(key(1), VersionedBalance::ABSENT));
+        assert!(!memory.preload(key(1), VersionedBalance::ABSENT));
         assert_eq!(memory.recall(&key(1)), Some(known));
-        assert!(memory.put_aside(key(2), VersionedBalance::ABSENT));
-        assert!(!memory.put_aside(key(3), VersionedBalance::ABSENT));
+        assert!(memory.preload(key(2), VersionedBalance::ABSENT));
+        assert!(!memory.preload(key(3), VersionedBalance::ABSENT));
         assert_eq!(memory.recall(&key(3)), None);
         memory.note(key(4), known);
         assert!(memory.recall(&key(1)).is_some());

@@ -2,18 +2,20 @@
 
 use super::draft::ShardedKey;
 use super::memory::BalanceMemory;
-use crate::port::balance_store::BalanceStore;
+use crate::port::balance_store::{BalanceStore, BalancesPage};
 use crate::port::store_error::StoreError;
-use crate::usecase::preload::{PAGE_ROWS_MAX, Shown, with_rest};
-use axs_domain::balance::{BalanceKey, VersionedBalance};
+use crate::usecase::preload::{PAGE_ROWS_MAX, RETRY_PAUSE, Raised, then_rest};
+use axs_domain::balance::BalanceKey;
 use axs_domain::id::{PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
+use metrics::gauge;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-type Page = Result<Vec<(BalanceKey, VersionedBalance)>, StoreError>;
+type Page = Result<BalancesPage, StoreError>;
 
 /// The partitions of a process read ahead one at a time, so that together they take no more than one does.
 #[derive(Clone)]
@@ -27,13 +29,18 @@ impl Default for PreloadTurns {
 
 /// Reads the balances of one partition, shard by shard, until all are read or the memory is full.
 ///
-/// What it reads is as of some moment since it was asked for, and may be decided anew by the time it comes. So
-/// it never replaces what the memory holds, and ends where the memory is full: until then, the memory holds
-/// everything that was decided or read since it was empty. Where it is emptied, [`Self::begin_anew`].
+/// A page may be older than what has been decided since it was asked for. So it never replaces what the memory
+/// holds, and preloading ends when the memory is full: until then nothing was forgotten, so whatever is newer is
+/// still there. Whoever empties the memory calls [`Self::begin_anew`].
+///
+/// A page of another history than the claim's (over an old connection, a server that was replaced may answer) is
+/// asked for again, and so is one that can't be read now. One that holds what this build can't read ends it until
+/// then: what is missing is loaded when an event needs it.
 pub(super) struct BalancePreload {
     store: Arc<dyn BalanceStore>,
     turns: PreloadTurns,
     partition: PartitionId,
+    claimed_in: Incarnation,
     all_shards: Vec<ShardId>,
     under_way: Option<UnderWay>,
 }
@@ -43,8 +50,8 @@ struct UnderWay {
     behind: Option<BalanceKey>,
     page: Option<AbortOnDropHandle<Page>>,
     began: Instant,
-    read: usize,
-    _shown: Shown,
+    remembered: usize,
+    _shown: Raised,
 }
 
 impl BalancePreload {
@@ -53,12 +60,14 @@ impl BalancePreload {
         store: Arc<dyn BalanceStore>,
         turns: PreloadTurns,
         partition: PartitionId,
+        claimed_in: Incarnation,
         shards: Vec<ShardId>,
     ) -> Self {
         let mut preload = Self {
             store,
             turns,
             partition,
+            claimed_in,
             all_shards: shards,
             under_way: None,
         };
@@ -78,13 +87,16 @@ impl BalancePreload {
             behind: None,
             page: None,
             began: Instant::now(),
-            read: 0,
-            _shown: Shown::new(format!("balances of {}", self.partition)),
+            remembered: 0,
+            _shown: Raised::new(gauge!(
+                "axs_balances_preloading",
+                "partition" => self.partition.to_string()
+            )),
         });
     }
 
     /// The next page. Never, when there is nothing more to read. Cancel-safe.
-    pub(super) async fn page(&mut self) -> Page {
+    pub(super) async fn next_page(&mut self) -> Page {
         let Some(under_way) = &mut self.under_way else {
             return std::future::pending().await;
         };
@@ -94,10 +106,22 @@ impl BalancePreload {
         let behind = under_way.behind;
         let page = under_way.page.get_or_insert_with(|| {
             let (store, turns) = (Arc::clone(&self.store), self.turns.clone());
+            let (partition, claimed_in) = (self.partition, self.claimed_in);
             AbortOnDropHandle::new(tokio::spawn(async move {
-                // Never closed. Were it, reading without a turn would do no harm.
-                let _turn = turns.0.acquire().await.ok();
-                with_rest(store.page_behind(shard_id, behind, PAGE_ROWS_MAX)).await
+                loop {
+                    // Never closed. Were it, reading without a turn would do no harm.
+                    let turn = turns.0.acquire().await;
+                    let page = store.page_behind(shard_id, behind, PAGE_ROWS_MAX);
+                    let reason = match then_rest(page).await {
+                        Ok(page) if page.incarnation == claimed_in => return Ok(page),
+                        Ok(_) => "they are of another history of the database".to_owned(),
+                        Err(failure @ StoreError::Corrupt { .. }) => return Err(failure),
+                        Err(failure) => failure.to_string(),
+                    };
+                    drop(turn);
+                    tracing::warn!(%partition, reason, "balances could not be preloaded, trying again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
             }))
         });
         let page = page.await;
@@ -111,7 +135,7 @@ impl BalancePreload {
     }
 
     /// Puts a page into the memory.
-    pub(super) fn take(&mut self, page: Page, memory: &mut BalanceMemory) {
+    pub(super) fn remember(&mut self, page: Page, memory: &mut BalanceMemory) {
         let Some(under_way) = &mut self.under_way else {
             return;
         };
@@ -120,9 +144,9 @@ impl BalancePreload {
         };
         let partition = self.partition;
         let page = match page {
-            Ok(page) => page,
+            Ok(page) => page.balances,
             Err(failure) => {
-                tracing::warn!(%partition, %failure, "balances are not read ahead any further");
+                tracing::warn!(%partition, %failure, "balances are preloaded no further");
                 self.under_way = None;
                 return;
             }
@@ -132,16 +156,147 @@ impl BalancePreload {
             under_way.shards.pop_front();
             under_way.behind = None;
         }
-        let mut has_room = true;
         for (key, balance) in page {
             let key: ShardedKey = (shard_id, key);
-            has_room = has_room && memory.put_aside(key, balance);
-            under_way.read += usize::from(has_room);
+            under_way.remembered += usize::from(memory.preload(key, balance));
         }
-        if !has_room || under_way.shards.is_empty() {
-            let (balances, took) = (under_way.read, under_way.began.elapsed());
-            tracing::info!(%partition, balances, ?took, "balances are remembered");
+        if !memory.has_room() || under_way.shards.is_empty() {
+            let (balances, took) = (under_way.remembered, under_way.began.elapsed());
+            tracing::info!(%partition, balances, ?took, "balances are preloaded");
             self.under_way = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::balance_store::{BalancesSnapshot, LoadedBalances};
+    use crate::testkit::{INCARNATION, away};
+    use async_trait::async_trait;
+    use axs_domain::id::AccountId;
+    use std::collections::VecDeque as Answers;
+    use std::num::NonZeroUsize;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    /// A store whose pages are empty and take a while, but for those of `answers`; and how many of them were
+    /// under way at once.
+    #[derive(Default)]
+    struct Pages {
+        under_way: Mutex<(usize, usize)>,
+        answers: Mutex<Answers<Page>>,
+    }
+
+    fn empty(incarnation: Incarnation) -> BalancesPage {
+        BalancesPage {
+            incarnation,
+            balances: Vec::new(),
+        }
+    }
+
+    #[async_trait]
+    impl BalanceStore for Pages {
+        async fn page_behind(&self, _: ShardId, _: Option<BalanceKey>, _: u32) -> Page {
+            {
+                let mut counts = self.under_way.lock().unwrap();
+                counts.0 += 1;
+                counts.1 = counts.1.max(counts.0);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.under_way.lock().unwrap().0 -= 1;
+            let answer = self.answers.lock().unwrap().pop_front();
+            answer.unwrap_or_else(|| Ok(empty(INCARNATION)))
+        }
+
+        async fn load(&self, _: Vec<(ShardId, BalanceKey)>) -> Result<LoadedBalances, StoreError> {
+            Err(away())
+        }
+
+        async fn load_accounts(
+            &self,
+            _: Vec<(ShardId, AccountId)>,
+        ) -> Result<BalancesSnapshot, StoreError> {
+            Err(away())
+        }
+
+        async fn incarnation(&self) -> Result<Incarnation, StoreError> {
+            Err(away())
+        }
+    }
+
+    fn of_partition(number: i32, store: &Arc<Pages>, turns: &PreloadTurns) -> BalancePreload {
+        let partition = PartitionId::try_new(number).unwrap();
+        let shards = (0..5).map(|shard| ShardId::try_new(shard).unwrap());
+        let store: Arc<dyn BalanceStore> = store.clone();
+        BalancePreload::new(
+            store,
+            turns.clone(),
+            partition,
+            INCARNATION,
+            shards.collect(),
+        )
+    }
+
+    fn memory() -> BalanceMemory {
+        BalanceMemory::new(NonZeroUsize::new(10).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_partitions_of_a_process_never_read_a_page_at_once() {
+        let (store, turns) = (Arc::new(Pages::default()), PreloadTurns::default());
+        let began = Instant::now();
+        let workers = [0, 1].map(|number| {
+            let mut preload = of_partition(number, &store, &turns);
+            tokio::spawn(async move {
+                let mut memory = memory();
+                for _ in 0..5 {
+                    let page = preload.next_page().await;
+                    preload.remember(page, &mut memory);
+                }
+            })
+        });
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        assert_eq!(store.under_way.lock().unwrap().1, 1);
+        // Ten pages, each with its rest.
+        assert!(began.elapsed() >= Duration::from_millis(400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_not_be_read_now_or_is_of_another_history_is_asked_for_again() {
+        let (store, turns) = (Arc::new(Pages::default()), PreloadTurns::default());
+        let other = Ok(empty(Incarnation::new(INCARNATION.value() + 1)));
+        store.answers.lock().unwrap().extend([Err(away()), other]);
+        let mut preload = of_partition(0, &store, &turns);
+        assert_eq!(preload.next_page().await, Ok(empty(INCARNATION)));
+        assert_eq!(store.answers.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_this_build_can_not_read_ends_preloading_until_the_memory_is_emptied() {
+        let (store, turns) = (Arc::new(Pages::default()), PreloadTurns::default());
+        let corrupt = StoreError::Corrupt {
+            store: "the store".to_owned(),
+            reason: "a balance of NaN".to_owned(),
+        };
+        store
+            .answers
+            .lock()
+            .unwrap()
+            .push_back(Err(corrupt.clone()));
+        let mut preload = of_partition(0, &store, &turns);
+        let page = preload.next_page().await;
+        assert_eq!(page, Err(corrupt));
+        preload.remember(page, &mut memory());
+        let hour = Duration::from_secs(3_600);
+        assert!(
+            tokio::time::timeout(hour, preload.next_page())
+                .await
+                .is_err()
+        );
+        preload.begin_anew();
+        preload.next_page().await.unwrap();
     }
 }

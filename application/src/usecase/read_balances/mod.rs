@@ -276,7 +276,7 @@ impl BalanceReading {
         let keys = places.iter().copied().flat_map(of_account).collect();
         let _turn = self.store_reads.turn(&self.settings).await?;
         report_reads("database", places.len());
-        let loaded = self.store.load(keys).await?;
+        let loaded = self.store.load(keys).await?.balances;
         let by_account = places.into_iter().zip(loaded.chunks(currencies.len()));
         Ok(by_account
             .map(|((shard_id, account_id), balances)| AccountBalances {

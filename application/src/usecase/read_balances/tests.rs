@@ -1,6 +1,6 @@
 use super::*;
 use crate::port::balance_cache::{CacheError, MockBalanceCache};
-use crate::port::balance_store::MockBalanceStore;
+use crate::port::balance_store::{LoadedBalances, MockBalanceStore};
 use crate::testkit::{INCARNATION, account, account_id, amount, away, code, currency};
 use crate::usecase::account_lookup::{AccountsKnown, MockAccountLookup};
 use crate::usecase::currency_lookup::MockCurrencyLookup;
@@ -260,7 +260,10 @@ async fn a_committed_read_of_some_currencies_loads_only_those() {
                 VersionedBalance::ABSENT
             }
         });
-        Ok(answers.collect())
+        Ok(LoadedBalances {
+            incarnation: INCARNATION,
+            balances: answers.collect(),
+        })
     });
     let query = query(&[2, 1], &["BTC", "USD"], ReadConsistency::Committed);
     let outcomes = ports.reading().read(query).await.unwrap();

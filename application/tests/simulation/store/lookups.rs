@@ -3,7 +3,9 @@
 use super::StoreClient;
 use async_trait::async_trait;
 use axs_application::port::account_directory::{AccountDirectory, FoundAccounts, OpenOutcome};
-use axs_application::port::balance_store::{AccountBalances, BalanceStore, BalancesSnapshot};
+use axs_application::port::balance_store::{
+    AccountBalances, BalanceStore, BalancesPage, BalancesSnapshot, LoadedBalances,
+};
 use axs_application::port::currency_registry::{CurrencyRegistry, RegisterOutcome};
 use axs_application::port::layout_change::PartitionStart;
 use axs_application::port::layout_store::{LayoutStore, StoredLayout};
@@ -17,14 +19,14 @@ use axs_domain::incarnation::Incarnation;
 
 #[async_trait]
 impl BalanceStore for StoreClient {
-    async fn load(
-        &self,
-        keys: Vec<(ShardId, BalanceKey)>,
-    ) -> Result<Vec<VersionedBalance>, StoreError> {
+    async fn load(&self, keys: Vec<(ShardId, BalanceKey)>) -> Result<LoadedBalances, StoreError> {
         self.statement("load", move |state, _| {
             let absent = VersionedBalance::ABSENT;
             let find = |key| state.balances.get(key).copied().unwrap_or(absent);
-            keys.iter().map(find).collect()
+            LoadedBalances {
+                incarnation: INCARNATION,
+                balances: keys.iter().map(find).collect(),
+            }
         })
         .await
     }
@@ -34,7 +36,7 @@ impl BalanceStore for StoreClient {
         shard_id: ShardId,
         behind: Option<BalanceKey>,
         balances_max: u32,
-    ) -> Result<Vec<(BalanceKey, VersionedBalance)>, StoreError> {
+    ) -> Result<BalancesPage, StoreError> {
         self.statement("page of balances", move |state, _| {
             let of_shard = state
                 .balances
@@ -43,9 +45,11 @@ impl BalanceStore for StoreClient {
                     *shard == shard_id && behind.is_none_or(|behind| *key > behind)
                 })
                 .map(|((_, key), stored)| (*key, *stored));
-            of_shard
-                .take(usize::try_from(balances_max).unwrap_or(usize::MAX))
-                .collect()
+            let limit = usize::try_from(balances_max).unwrap_or(usize::MAX);
+            BalancesPage {
+                incarnation: INCARNATION,
+                balances: of_shard.take(limit).collect(),
+            }
         })
         .await
     }

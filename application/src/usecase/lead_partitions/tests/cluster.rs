@@ -2,7 +2,7 @@
 
 use super::settings::settings;
 use crate::port::balance_cache::CacheError;
-use crate::port::balance_store::MockBalanceStore;
+use crate::port::balance_store::{LoadedBalances, MockBalanceStore};
 use crate::port::batch_writer::{BatchWriter, DecidedBatch, FinalResult, WriteError, WriteReceipt};
 use crate::port::change_log::ChangeLogKey;
 use crate::port::consumer_registry::ConsumerRegistry;
@@ -616,9 +616,12 @@ impl Process {
     pub(super) fn start(cluster: &Arc<Cluster>, number: u128) -> Self {
         let owner = owner(number);
         let mut balances = MockBalanceStore::new();
-        balances
-            .expect_load()
-            .returning(|keys| Ok(keys.iter().map(|_| VersionedBalance::ABSENT).collect()));
+        balances.expect_load().returning(|keys| {
+            Ok(LoadedBalances {
+                incarnation: INCARNATION,
+                balances: vec![VersionedBalance::ABSENT; keys.len()],
+            })
+        });
         let mut relay = MockRelaySource::new();
         relay.expect_horizon().returning(|_| {
             Ok(RelayHorizon {

@@ -116,7 +116,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(ports: WorkerPorts, term: WorkerTerm) -> Self {
         let committed = term.progress.stored_offset();
-        let preloaded = if ports.settings.preload_balances {
+        let shards_to_preload = if ports.settings.preload_balances {
             term.layout.shards_of(term.partition)
         } else {
             Vec::new()
@@ -127,7 +127,8 @@ impl Worker {
                 Arc::clone(&ports.balances),
                 ports.preload_turns.clone(),
                 term.partition,
-                preloaded,
+                term.claim.incarnation,
+                shards_to_preload,
             ),
             committed,
             committed_run: term.poison_run,
@@ -208,7 +209,9 @@ impl Worker {
                 }
                 event = source.recv(), if wants_records => self.take_event(event),
                 () = tokio::time::sleep_until(linger_ends), if lingering => {}
-                page = self.preload.page(), if !draining => self.preload.take(page, &mut self.memory),
+                page = self.preload.next_page(), if !draining => {
+                    self.preload.remember(page, &mut self.memory);
+                }
             }
         }
     }

@@ -43,6 +43,8 @@ impl Worker {
                     return Err(StopReason::Moved(what));
                 }
                 tracing::warn!(partition = %self.term.partition, what, "the memory is dropped");
+                self.memory.forget();
+                self.preload.begin_anew();
                 self.decide_again(vec![flight.draft.into_items()]);
             }
             WriteEnd::RefusedData(message) => {
@@ -53,8 +55,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Throws every later decision and the memory away. The records of the failed batch, in
-    /// `groups`, and of the draft are decided again, in order.
+    /// Throws every later decision away. The records of the failed batch, in `groups`, and of the draft are
+    /// decided again, in order. The memory holds what is committed alone, of which nothing failed.
     fn decide_again(&mut self, groups: Vec<Vec<Item>>) {
         let kept = left_out::refusal_kept().then(|| self.draft.refusals());
         let mut later = std::mem::take(&mut self.draft).into_items();
@@ -74,8 +76,6 @@ impl Worker {
         }
         self.sealed = false;
         self.poison_run = self.committed_run;
-        self.memory.forget();
-        self.preload.begin_anew();
     }
 
     /// The one place that knows of a commit. Without its time the results are left to be read from

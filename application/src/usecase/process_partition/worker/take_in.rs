@@ -146,6 +146,7 @@ impl Worker {
             let balances = load(
                 self.ports.balances.as_ref(),
                 &missing,
+                self.term.claim.incarnation,
                 self.ports.settings.write_retries_max,
                 || self.lease_is_sure(),
             )

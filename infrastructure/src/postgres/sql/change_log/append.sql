@@ -3,8 +3,10 @@
 --
 -- $1 log ids, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads: arrays of one length.
 -- $7 the epoch of the layout by which the rows will be published, $8 the incarnation in which their
--- accounts were found; see admit_log, which refuses. $9 the earliest time to be written: the clock may have
--- stepped back since the rows before were logged, and the order of the log is that of its times.
+-- accounts were found; see admit_log, which refuses. $9 the earliest
+-- logged_at to write, just above the newest that this process was told: the server's clock may have stepped
+-- back since, and the relay publishes in the order of logged_at. It goes no further ahead of the clock than
+-- 5 minutes: one that was years ahead for a moment must not keep the relay from what is logged afterwards.
 --
 -- One statement, so that it is a transaction of its own: one round trip, and nothing that a caller
 -- who goes away could leave open. Which rows the keys met is read by a statement of its own
@@ -26,7 +28,7 @@ asked AS MATERIALIZED (
 logged AS (
     INSERT INTO balance_change_states
            (log_id, shard_id, account_id, idempotency_key, fingerprint, logged_at)
-    SELECT log_id, shard_id, account_id, idempotency_key, fingerprint, greatest(now(), $9)
+    SELECT log_id, shard_id, account_id, idempotency_key, fingerprint, greatest(now(), least($9, now() + interval '5 minutes'))
       FROM asked
      -- Do not remove: two writers with the same keys in two orders would deadlock. Of rows with one
      -- key the first asked is logged.
@@ -40,4 +42,4 @@ SELECT log_id, account_id, shard_id, idempotency_key, payload
   JOIN logged USING (log_id)
  -- Into the primary key from left to right.
  ORDER BY log_id
-RETURNING log_id, greatest(now(), $9) AS logged_at
+RETURNING log_id, greatest(now(), least($9, now() + interval '5 minutes')) AS logged_at

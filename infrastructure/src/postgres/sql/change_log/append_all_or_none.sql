@@ -5,8 +5,10 @@
 -- $1 log ids (ascending ones go into their key from left to right), $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads:
 -- arrays of one length.
 -- $7 the epoch of the layout by which the rows will be published, $8 the incarnation in which their
--- accounts were found; see admit_log, which refuses. $9 the earliest time to be written: the clock may have
--- stepped back since the rows before were logged, and the order of the log is that of its times.
+-- accounts were found; see admit_log, which refuses. $9 the earliest
+-- logged_at to write, just above the newest that this process was told: the server's clock may have stepped
+-- back since, and the relay publishes in the order of logged_at. It goes no further ahead of the clock than
+-- 5 minutes: one that was years ahead for a moment must not keep the relay from what is logged afterwards.
 --
 -- Nearly every row is new, and ON CONFLICT makes every row pay for the ones that are not: it looks
 -- each key up before it inserts it, and writes a second WAL record afterwards.
@@ -20,7 +22,7 @@ WITH admitted AS MATERIALIZED (
 logged AS (
     INSERT INTO balance_change_states
            (log_id, shard_id, account_id, idempotency_key, fingerprint, logged_at)
-    SELECT log_id, shard_id, account_id, idempotency_key, fingerprint, greatest(now(), $9)
+    SELECT log_id, shard_id, account_id, idempotency_key, fingerprint, greatest(now(), least($9, now() + interval '5 minutes'))
       FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[])
            AS a (log_id, shard_id, account_id, idempotency_key, fingerprint)
      WHERE (SELECT may_log FROM admitted)
@@ -34,4 +36,4 @@ kept AS (
            AS a (log_id, shard_id, account_id, idempotency_key, payload)
      WHERE (SELECT may_log FROM admitted)
 )
-SELECT greatest(now(), $9)
+SELECT greatest(now(), least($9, now() + interval '5 minutes'))
