@@ -36,7 +36,7 @@ const REST_FACTOR: u32 = 3;
 /// How often it is looked whether the database has another history, in which all was forgotten.
 const HISTORY_CHECK_PERIOD: Duration = Duration::from_secs(1);
 
-/// The pause after a page that could not be read.
+/// The pause after a page that could not be read, or was of another history than the one before.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Awaits a page, then rests [`REST_FACTOR`] times as long as it took; the page is given after the rest.
@@ -111,11 +111,15 @@ impl AccountPreload {
                     below = None;
                     history = None;
                     remembered = 0;
+                    // Two servers may answer in turn for a while, over old connections and new ones.
+                    sleep(RETRY_PAUSE).await;
                 }
                 Ok(page) => {
                     history = Some(page.incarnation);
                     remembered += page.remembered;
                     match page.next {
+                        // Asked for again: another history was seen meanwhile.
+                        NextPage::Below(next) if next == below => sleep(RETRY_PAUSE).await,
                         NextPage::Below(next) => below = next,
                         NextPage::Nowhere => {
                             let took = began.elapsed();

@@ -215,6 +215,9 @@ impl PgChangeLog {
     }
 }
 
+/// How far the log goes ahead of the server's clock at most: the 5 minutes of `append.sql`.
+const AHEAD_MAX_MICROS: i64 = 300_000_000;
+
 /// The newest time that this process was told its rows were logged at, in Unix microseconds; 0 before the first.
 ///
 /// The relay publishes in the order of `logged_at`. The server's clock may step back, as after a failover to a
@@ -236,16 +239,27 @@ impl LastLogged {
         }
         let micros = logged_at.timestamp_micros();
         if logged_at < earliest {
-            // The clock is so far behind that order with what was logged before is given up: it begins anew here.
-            self.0.store(micros, Ordering::SeqCst);
-        } else {
-            self.0.fetch_max(micros, Ordering::SeqCst);
+            // The clock is so far behind that order with what was logged before is given up: it begins anew here,
+            // unless another commit has begun it anew already.
+            let asked = earliest.timestamp_micros().saturating_sub(1);
+            let anew = self
+                .0
+                .compare_exchange(asked, micros, Ordering::SeqCst, Ordering::SeqCst);
+            if anew.is_ok() {
+                return;
+            }
         }
+        self.0.fetch_max(micros, Ordering::SeqCst);
     }
 
-    /// Notes when a row was logged that was known already: it may be told only now.
+    /// Notes when a row was logged that was known already: it may be told only now. Not one from far ahead of what
+    /// this process has logged itself, which a clock that was wrong has left.
     fn note_known(&self, logged_at: Timestamp) {
-        self.0.fetch_max(logged_at.unix_micros(), Ordering::SeqCst);
+        let last = self.0.load(Ordering::SeqCst);
+        let known = logged_at.unix_micros();
+        if last == 0 || known <= last.saturating_add(AHEAD_MAX_MICROS) {
+            self.0.fetch_max(known, Ordering::SeqCst);
+        }
     }
 }
 
@@ -417,5 +431,44 @@ impl ChangeLog for PgChangeLog {
         // back with a transaction open, and what is committed on it next would not be.
         note.await
             .map_err(|error: sqlx::Error| self.name().sqlx(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000;
+
+    fn at(micros: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(micros).unwrap()
+    }
+
+    fn next(last: &LastLogged) -> i64 {
+        last.earliest_next().timestamp_micros()
+    }
+
+    #[test]
+    fn of_two_commits_at_once_that_begin_anew_behind_a_wrong_clock_the_later_time_stands() {
+        for order in [[7, 9], [9, 7]] {
+            let last = LastLogged::default();
+            last.note(last.earliest_next(), at(100 * MINUTE));
+            let earliest = last.earliest_next();
+            for logged_at in order {
+                last.note(earliest, at(logged_at));
+            }
+            assert_eq!(next(&last), 10, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_known_row_counts_for_the_order_unless_a_wrong_clock_has_left_it() {
+        let last = LastLogged::default();
+        last.note(last.earliest_next(), at(10 * MINUTE));
+        last.note_known(Timestamp::from_unix_micros(12 * MINUTE));
+        assert_eq!(next(&last), 12 * MINUTE + 1);
+        last.note_known(Timestamp::from_unix_micros(11 * MINUTE));
+        last.note_known(Timestamp::from_unix_micros(500_000 * MINUTE));
+        assert_eq!(next(&last), 12 * MINUTE + 1);
     }
 }

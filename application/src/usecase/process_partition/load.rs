@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How often an answer of another history than the claim's is asked for again: over an old connection, a server
 /// that was replaced may answer, and the next question goes over another one.
-const HISTORY_TRIES_MAX: u32 = 5;
+pub(super) const HISTORY_TRIES_MAX: u32 = 5;
 
 /// Reads balances in one query, in the order of the keys, and again while the store is away and
 /// `may_go_on`. Balances of another history than the claim's are none to decide on.
@@ -28,11 +28,14 @@ pub(super) async fn load(
 ) -> Result<Vec<VersionedBalance>, StopReason> {
     let began = Instant::now();
     let mut backoff = Backoff::new();
+    let mut of_other_histories = 0;
     loop {
         match store.load(keys.to_vec()).await {
             Ok(loaded) if loaded.incarnation != claimed_in => {
-                if backoff.tries() >= HISTORY_TRIES_MAX.min(retries_max) {
-                    return Err(StopReason::Fenced);
+                of_other_histories += 1;
+                if of_other_histories > HISTORY_TRIES_MAX {
+                    // Which of the two the claim is of is found out by claiming anew, here or elsewhere.
+                    return Err(StopReason::LeaseUnsure);
                 }
                 tracing::warn!("balances of another history of the database, asking again");
             }
@@ -101,6 +104,6 @@ mod tests {
         let at_last = store(vec![other, other, INCARNATION]);
         assert_eq!(load(at_last).await, Ok(vec![VersionedBalance::ABSENT]));
         let never = store(vec![other; 6]);
-        assert_eq!(load(never).await, Err(StopReason::Fenced));
+        assert_eq!(load(never).await, Err(StopReason::LeaseUnsure));
     }
 }

@@ -1,6 +1,7 @@
 //! Filling the memory of a leader that has just begun.
 
 use super::draft::ShardedKey;
+use super::load::HISTORY_TRIES_MAX;
 use super::memory::BalanceMemory;
 use crate::port::balance_store::{BalanceStore, BalancesPage};
 use crate::port::store_error::StoreError;
@@ -34,8 +35,9 @@ impl Default for PreloadTurns {
 /// still there. Whoever empties the memory calls [`Self::begin_anew`].
 ///
 /// A page of another history than the claim's (over an old connection, a server that was replaced may answer) is
-/// asked for again, and so is one that can't be read now. One that holds what this build can't read ends it until
-/// then: what is missing is loaded when an event needs it.
+/// asked for again, but no more than [`HISTORY_TRIES_MAX`] times: the claim may be of the old history. One that can't
+/// be read now is asked for until it can. What this build can't read ends it until then: what is missing is loaded
+/// when an event needs it.
 pub(super) struct BalancePreload {
     store: Arc<dyn BalanceStore>,
     turns: PreloadTurns,
@@ -108,18 +110,28 @@ impl BalancePreload {
             let (store, turns) = (Arc::clone(&self.store), self.turns.clone());
             let (partition, claimed_in) = (self.partition, self.claimed_in);
             AbortOnDropHandle::new(tokio::spawn(async move {
+                let mut of_other_histories = 0;
                 loop {
                     // Never closed. Were it, reading without a turn would do no harm.
                     let turn = turns.0.acquire().await;
                     let page = store.page_behind(shard_id, behind, PAGE_ROWS_MAX);
-                    let reason = match then_rest(page).await {
+                    let failure = match then_rest(page).await {
                         Ok(page) if page.incarnation == claimed_in => return Ok(page),
-                        Ok(_) => "they are of another history of the database".to_owned(),
+                        Ok(_) => {
+                            of_other_histories += 1;
+                            StoreError::Unavailable {
+                                store: "the store of balances".to_owned(),
+                                reason: "it answers in another history of the database".to_owned(),
+                            }
+                        }
                         Err(failure @ StoreError::Corrupt { .. }) => return Err(failure),
-                        Err(failure) => failure.to_string(),
+                        Err(failure) => failure,
                     };
                     drop(turn);
-                    tracing::warn!(%partition, reason, "balances could not be preloaded, trying again");
+                    if of_other_histories > HISTORY_TRIES_MAX {
+                        return Err(failure);
+                    }
+                    tracing::warn!(%partition, %failure, "balances could not be preloaded, trying again");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }))
@@ -272,6 +284,21 @@ mod tests {
         let mut preload = of_partition(0, &store, &turns);
         assert_eq!(preload.next_page().await, Ok(empty(INCARNATION)));
         assert_eq!(store.answers.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stays_in_another_history_is_not_asked_for_ever() {
+        let (store, turns) = (Arc::new(Pages::default()), PreloadTurns::default());
+        let other = || Ok(empty(Incarnation::new(INCARNATION.value() + 1)));
+        store
+            .answers
+            .lock()
+            .unwrap()
+            .extend((0..100).map(|_| other()));
+        let mut preload = of_partition(0, &store, &turns);
+        assert!(preload.next_page().await.is_err());
+        let asked = 100 - store.answers.lock().unwrap().len();
+        assert_eq!(asked, usize::try_from(HISTORY_TRIES_MAX + 1).unwrap());
     }
 
     #[tokio::test(start_paused = true)]
