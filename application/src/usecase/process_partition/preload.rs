@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 type Page = Result<BalancesPage, StoreError>;
 
-/// The partitions of a process read ahead one at a time, so that together they take no more than one does.
+/// The partitions of a process preload one at a time, so that together they take no more than one does.
 #[derive(Clone)]
 pub(crate) struct PreloadTurns(Arc<Semaphore>);
 
@@ -107,34 +107,13 @@ impl BalancePreload {
         };
         let behind = under_way.behind;
         let page = under_way.page.get_or_insert_with(|| {
-            let (store, turns) = (Arc::clone(&self.store), self.turns.clone());
-            let (partition, claimed_in) = (self.partition, self.claimed_in);
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                let mut of_other_histories = 0;
-                loop {
-                    // Never closed. Were it, reading without a turn would do no harm.
-                    let turn = turns.0.acquire().await;
-                    let page = store.page_behind(shard_id, behind, PAGE_ROWS_MAX);
-                    let failure = match then_rest(page).await {
-                        Ok(page) if page.incarnation == claimed_in => return Ok(page),
-                        Ok(_) => {
-                            of_other_histories += 1;
-                            StoreError::Unavailable {
-                                store: "the store of balances".to_owned(),
-                                reason: "it answers in another history of the database".to_owned(),
-                            }
-                        }
-                        Err(failure @ StoreError::Corrupt { .. }) => return Err(failure),
-                        Err(failure) => failure,
-                    };
-                    drop(turn);
-                    if of_other_histories > HISTORY_TRIES_MAX {
-                        return Err(failure);
-                    }
-                    tracing::warn!(%partition, %failure, "balances could not be preloaded, trying again");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-            }))
+            let reading = Reading {
+                store: Arc::clone(&self.store),
+                turns: self.turns.clone(),
+                partition: self.partition,
+                claimed_in: self.claimed_in,
+            };
+            AbortOnDropHandle::new(tokio::spawn(reading.page_behind(shard_id, behind)))
         });
         let page = page.await;
         under_way.page = None;
@@ -176,6 +155,45 @@ impl BalancePreload {
             let (balances, took) = (under_way.remembered, under_way.began.elapsed());
             tracing::info!(%partition, balances, ?took, "balances are preloaded");
             self.under_way = None;
+        }
+    }
+}
+
+/// What it takes to read a page in a task of its own.
+struct Reading {
+    store: Arc<dyn BalanceStore>,
+    turns: PreloadTurns,
+    partition: PartitionId,
+    claimed_in: Incarnation,
+}
+
+impl Reading {
+    /// Reads a page in its turn, again until it can be read.
+    async fn page_behind(self, shard_id: ShardId, behind: Option<BalanceKey>) -> Page {
+        let mut of_other_histories = 0;
+        loop {
+            // Never closed. Were it, reading without a turn would do no harm.
+            let turn = self.turns.0.acquire().await;
+            let page = self.store.page_behind(shard_id, behind, PAGE_ROWS_MAX);
+            let failure = match then_rest(page).await {
+                Ok(page) if page.incarnation == self.claimed_in => return Ok(page),
+                Ok(_) => {
+                    of_other_histories += 1;
+                    StoreError::Unavailable {
+                        store: "the store of balances".to_owned(),
+                        reason: "it answers in another history of the database".to_owned(),
+                    }
+                }
+                Err(failure @ StoreError::Corrupt { .. }) => return Err(failure),
+                Err(failure) => failure,
+            };
+            drop(turn);
+            if of_other_histories > HISTORY_TRIES_MAX {
+                return Err(failure);
+            }
+            let partition = self.partition;
+            tracing::warn!(%partition, %failure, "balances could not be preloaded, trying again");
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 }
