@@ -3,7 +3,7 @@
 use crate::port::account_directory::{AccountDirectory, FoundAccounts};
 use crate::port::store_error::StoreError;
 use crate::usecase::incarnation_lookup::IncarnationLookup;
-use crate::usecase::preload::PAGE_ROWS_MAX;
+use crate::usecase::preload::{PAGE_ROWS_MAX, has_room, let_go, preload_into};
 use async_trait::async_trait;
 use axs_domain::account::Account;
 use axs_domain::id::AccountId;
@@ -119,22 +119,6 @@ impl Memory {
             accounts: LruCache::new(accounts_max),
         }
     }
-
-    /// Remembers an account that nobody asked for yet, as the first one to be forgotten. `false`: it is known
-    /// already, or there is no room.
-    fn preload(&mut self, account: Account) -> bool {
-        let id = account.account_id;
-        let is_new = !self.accounts.contains(&id) && self.has_room();
-        if is_new {
-            self.accounts.put(id, account);
-            self.accounts.demote(&id);
-        }
-        is_new
-    }
-
-    fn has_room(&self) -> bool {
-        self.accounts.len() < self.accounts.cap().get()
-    }
 }
 
 impl RememberedAccounts {
@@ -171,8 +155,9 @@ impl RememberedAccounts {
             locked.get_or_insert_with(|| Memory::new(incarnation, self.settings.remembered_max));
         let result = work(memory);
         drop(locked);
-        // Outside the lock: it may be millions of accounts.
-        drop(forgotten);
+        if let Some(forgotten) = forgotten {
+            let_go(forgotten.accounts);
+        }
         result
     }
 
@@ -252,10 +237,14 @@ impl AccountLookup for RememberedAccounts {
             let last = page.accounts.last().map(|account| account.account_id);
             self.with_memory_of(incarnation, |memory| {
                 for account in page.accounts {
-                    preloaded.remembered += usize::from(memory.preload(account));
+                    preloaded.remembered += usize::from(preload_into(
+                        &mut memory.accounts,
+                        account.account_id,
+                        account,
+                    ));
                 }
                 preloaded.next = match last {
-                    Some(last) if memory.has_room() => NextPage::Below(Some(last)),
+                    Some(last) if has_room(&memory.accounts) => NextPage::Below(Some(last)),
                     _ => NextPage::Nowhere,
                 };
             });

@@ -20,8 +20,10 @@ use super::incarnation_lookup::IncarnationLookup;
 use crate::port::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::incarnation::Incarnation;
+use lru::LruCache;
 use metrics::{Gauge, gauge};
 use shaku::{Component, Interface};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -45,6 +47,37 @@ pub(crate) async fn then_rest<Page>(page: impl Future<Output = Page>) -> Page {
     let page = page.await;
     sleep(began.elapsed() * REST_FACTOR).await;
     page
+}
+
+/// Remembers what nobody asked for yet, as the first to be forgotten. `false`: it is known already, or there is no
+/// room.
+pub(crate) fn preload_into<K: Hash + Eq + Copy, V>(
+    memory: &mut LruCache<K, V>,
+    key: K,
+    value: V,
+) -> bool {
+    let is_new = !memory.contains(&key) && has_room(memory);
+    if is_new {
+        memory.put(key, value);
+        memory.demote(&key);
+    }
+    is_new
+}
+
+/// Whether one more is remembered without forgetting another.
+pub(crate) fn has_room<K: Hash + Eq, V>(memory: &LruCache<K, V>) -> bool {
+    memory.len() < memory.cap().get()
+}
+
+/// Lets go of a memory: millions take a while, so not on a thread that others wait for.
+pub(crate) fn let_go<K, V>(memory: LruCache<K, V>)
+where
+    K: Hash + Eq + Send + 'static,
+    V: Send + 'static,
+{
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn_blocking(move || drop(memory));
+    }
 }
 
 /// A gauge that is at 1 as long as this lives, and then at 0.

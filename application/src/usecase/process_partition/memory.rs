@@ -1,6 +1,7 @@
 //! The leader's memory of balances.
 
 use super::draft::ShardedKey;
+use crate::usecase::preload::{has_room, let_go, preload_into};
 use axs_domain::balance::VersionedBalance;
 use lru::LruCache;
 use std::num::NonZeroUsize;
@@ -33,16 +34,11 @@ impl BalanceMemory {
     /// Never call it with what was read before something was forgotten: the forgotten balance may have been
     /// newer.
     pub(super) fn preload(&mut self, key: ShardedKey, balance: VersionedBalance) -> bool {
-        let is_new = !self.0.contains(&key) && self.has_room();
-        if is_new {
-            self.0.put(key, balance);
-            self.0.demote(&key);
-        }
-        is_new
+        preload_into(&mut self.0, key, balance)
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.0.len() < self.0.cap().get()
+        has_room(&self.0)
     }
 
     /// Forgets everything.
@@ -58,13 +54,6 @@ impl Drop for BalanceMemory {
             &mut self.0,
             LruCache::new(NonZeroUsize::MIN),
         ));
-    }
-}
-
-/// Millions of balances take a while to be let go of: not on a thread that others wait for.
-fn let_go(balances: LruCache<ShardedKey, VersionedBalance>) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn_blocking(move || drop(balances));
     }
 }
 
