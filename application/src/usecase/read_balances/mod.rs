@@ -8,7 +8,7 @@
 mod cache_fills;
 mod store_reads;
 
-use super::account_lookup::AccountLookup;
+use super::account_lookup::{AccountLookup, AccountsKnown};
 use super::currency_lookup::CurrencyLookup;
 use super::incarnation_lookup::IncarnationLookup;
 use super::refusal::{FieldViolation, Refusal, RefusalCode};
@@ -20,13 +20,18 @@ use axs_domain::account::Account;
 use axs_domain::balance::{BalanceKey, VersionedBalance};
 use axs_domain::currency::CurrencyCode;
 use axs_domain::id::{AccountId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use cache_fills::CacheFills;
 use shaku::{Component, Interface};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use store_reads::StoreReads;
 use tokio::time::Instant;
+
+/// How many times one query's accounts are looked up: again only when their balances turned out to be of another
+/// history of the database, which one failover makes happen once.
+const LOOK_UPS_MAX: usize = 3;
 
 /// Bounds of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +123,8 @@ pub enum ReadBalancesError {
 /// - Outcomes stand in the order of the accounts. An unknown account never fails its neighbours.
 /// - A cache that fails is never an error: the store answers instead, within its bound. So it does
 ///   while it is not known which history the store is in: the cache may hold another's.
+/// - An answer is of one history: where an account lives in one says nothing of its balances in another. While
+///   answers of two come in turn, a query is refused as [`StoreError::Unavailable`].
 ///
 /// # Errors
 /// [`ReadBalancesError`].
@@ -152,6 +159,7 @@ pub struct BalanceReading {
 }
 
 type Place = (ShardId, AccountId);
+type BalancesFound = HashMap<AccountId, (ReadSource, AccountBalances)>;
 
 impl BalanceReading {
     /// A reading over this cache and this store.
@@ -201,16 +209,45 @@ impl BalanceReading {
         )))
     }
 
+    /// The balances of these accounts; `None` when the store read them in another history than the accounts'.
+    async fn balances_of(
+        &self,
+        known: &AccountsKnown,
+        query: &BalanceQuery,
+    ) -> Result<Option<BalancesFound>, ReadBalancesError> {
+        let mut places: Vec<Place> = known.accounts.values().map(place).collect();
+        if places.is_empty() {
+            return Ok(Some(HashMap::new()));
+        }
+        places.sort_unstable();
+        if query.consistency == ReadConsistency::Cached {
+            return self.read_cached(known.incarnation, places).await;
+        }
+        let loaded = if query.currencies.is_empty() {
+            self.load_accounts(places).await?
+        } else {
+            self.load_currencies(places, &query.currencies).await?
+        };
+        if loaded.incarnation != known.incarnation {
+            return Ok(None);
+        }
+        Ok(Some(
+            loaded.accounts.into_iter().map(from_database).collect(),
+        ))
+    }
+
     async fn read_cached(
         &self,
+        incarnation: Incarnation,
         places: Vec<Place>,
-    ) -> Result<HashMap<AccountId, (ReadSource, AccountBalances)>, ReadBalancesError> {
+    ) -> Result<Option<BalancesFound>, ReadBalancesError> {
         let mut found = HashMap::with_capacity(places.len());
         let mut missed = Vec::new();
-        let read = match self.incarnations.last_seen() {
-            Some(incarnation) => self.cache.read(incarnation, places.clone()).await,
+        let read = if self.incarnations.last_seen() == Some(incarnation) {
+            self.cache.read(incarnation, places.clone()).await
+        } else {
             // All are missed, and filled under the incarnation that they are read in.
-            None => Ok(Vec::new()),
+            Ok(Vec::new())
         };
         let cache_answers = match read {
             Ok(read) => {
@@ -232,15 +269,18 @@ impl BalanceReading {
         };
         report_reads("cache", found.len());
         if missed.is_empty() {
-            return Ok(found);
+            return Ok(Some(found));
         }
         let loaded = self.load_accounts(missed).await?;
+        if loaded.incarnation != incarnation {
+            return Ok(None);
+        }
         if cache_answers {
             let max = self.settings.cache_fills_max;
             self.cache_fills.begin(&self.cache, loaded.clone(), max);
         }
         found.extend(loaded.accounts.into_iter().map(from_database));
-        Ok(found)
+        Ok(Some(found))
     }
 
     async fn load_accounts(
@@ -260,7 +300,7 @@ impl BalanceReading {
         &self,
         places: Vec<Place>,
         currencies: &[CurrencyCode],
-    ) -> Result<Vec<AccountBalances>, ReadBalancesError> {
+    ) -> Result<BalancesSnapshot, ReadBalancesError> {
         let of_account = |(shard_id, account_id): Place| {
             currencies.iter().map(move |currency| {
                 let currency = *currency;
@@ -276,19 +316,45 @@ impl BalanceReading {
         let keys = places.iter().copied().flat_map(of_account).collect();
         let _turn = self.store_reads.turn(&self.settings).await?;
         report_reads("database", places.len());
-        let loaded = self.store.load(keys).await?.balances;
-        let by_account = places.into_iter().zip(loaded.chunks(currencies.len()));
-        Ok(by_account
-            .map(|((shard_id, account_id), balances)| AccountBalances {
-                shard_id,
-                account_id,
-                balances: currencies
-                    .iter()
-                    .copied()
-                    .zip(balances.iter().copied())
-                    .collect(),
-            })
-            .collect())
+        let asked_at = Instant::now();
+        let loaded = self.store.load(keys).await?;
+        self.incarnations.saw(loaded.incarnation, asked_at);
+        let by_account = places
+            .into_iter()
+            .zip(loaded.balances.chunks(currencies.len()));
+        let accounts = by_account.map(|((shard_id, account_id), balances)| AccountBalances {
+            shard_id,
+            account_id,
+            balances: currencies
+                .iter()
+                .copied()
+                .zip(balances.iter().copied())
+                .collect(),
+        });
+        Ok(BalancesSnapshot {
+            incarnation: loaded.incarnation,
+            accounts: accounts.collect(),
+        })
+    }
+
+    /// The accounts among `ids` that are open, and their balances in the same history.
+    async fn read_accounts(
+        &self,
+        ids: &BTreeSet<AccountId>,
+        query: &BalanceQuery,
+    ) -> Result<(AccountsKnown, BalancesFound), ReadBalancesError> {
+        for _ in 0..LOOK_UPS_MAX {
+            let known = self.accounts.find(ids.clone()).await?;
+            if let Some(found) = self.balances_of(&known, query).await? {
+                return Ok((known, found));
+            }
+        }
+        Err(ReadBalancesError::Store(StoreError::Unavailable {
+            store: "the balance store".to_owned(),
+            reason: format!(
+                "answered in another history of the database than the accounts {LOOK_UPS_MAX} times in a row"
+            ),
+        }))
     }
 }
 
@@ -297,28 +363,11 @@ impl ReadBalances for BalanceReading {
     async fn read(&self, query: BalanceQuery) -> Result<Vec<BalancesOutcome>, ReadBalancesError> {
         self.check_currencies(&query.currencies).await?;
         let ids = query.account_ids.iter().copied().collect();
-        let accounts = self.accounts.find(ids).await?.accounts;
-        let mut places: Vec<Place> = accounts.values().map(place).collect();
-        places.sort_unstable();
-        let found = if places.is_empty() {
-            HashMap::new()
-        } else {
-            match query.consistency {
-                ReadConsistency::Cached => self.read_cached(places).await?,
-                ReadConsistency::Committed => {
-                    let loaded = if query.currencies.is_empty() {
-                        self.load_accounts(places).await?.accounts
-                    } else {
-                        self.load_currencies(places, &query.currencies).await?
-                    };
-                    loaded.into_iter().map(from_database).collect()
-                }
-            }
-        };
+        let (known, found) = self.read_accounts(&ids, &query).await?;
         let answers = query.account_ids.iter().enumerate();
         answers
             .map(|(index, id)| {
-                if !accounts.contains_key(id) {
+                if !known.accounts.contains_key(id) {
                     return Ok(BalancesOutcome::Refused(unknown_account(index, *id)));
                 }
                 let (source, balances) = found.get(id).ok_or_else(|| not_answered(*id))?;

@@ -30,6 +30,8 @@ struct Ports {
     currencies: MockCurrencyLookup,
     /// The incarnation last seen.
     seen: Option<Incarnation>,
+    /// In which histories the accounts are found, one look-up after the other; the last one for all others.
+    found_in: Vec<Incarnation>,
     /// What the reading said that it saw.
     saw: Arc<Mutex<Vec<Incarnation>>>,
     settings: ReadSettings,
@@ -47,6 +49,7 @@ impl Ports {
             store: MockBalanceStore::new(),
             currencies,
             seen: Some(INCARNATION),
+            found_in: vec![INCARNATION],
             saw: Arc::default(),
             settings: settings(),
         }
@@ -54,9 +57,14 @@ impl Ports {
 
     fn reading(self) -> BalanceReading {
         let mut accounts = MockAccountLookup::new();
-        accounts
-            .expect_find()
-            .returning(|ids| Ok(AccountsKnown::among(&ids, &OPEN)));
+        let last = *self.found_in.last().unwrap();
+        let found_in = Mutex::new(self.found_in.into_iter());
+        accounts.expect_find().returning(move |ids| {
+            Ok(AccountsKnown {
+                incarnation: found_in.lock().unwrap().next().unwrap_or(last),
+                ..AccountsKnown::among(&ids, &OPEN)
+            })
+        });
         let mut incarnations = MockIncarnationLookup::new();
         incarnations.expect_last_seen().return_const(self.seen);
         let saw = self.saw;
@@ -90,26 +98,26 @@ impl Ports {
 
     /// The store is asked once for the balances of exactly these accounts.
     fn stored(&mut self, accounts: &'static [i64]) {
+        self.stored_in(INCARNATION, 1, accounts);
+    }
+
+    /// The store is asked so many times, and answers in this history.
+    fn stored_in(&mut self, incarnation: Incarnation, times: usize, accounts: &'static [i64]) {
         self.store
             .expect_load_accounts()
-            .times(1)
+            .times(times)
             .withf(move |asked| {
                 let mut ids: Vec<i64> = asked.iter().map(|(_, id)| id.value()).collect();
                 ids.sort_unstable();
                 ids == accounts
             })
-            .returning(|asked| {
+            .returning(move |asked| {
                 let ids = asked.into_iter().map(|(_, id)| id.value());
-                Ok(snapshot(ids.map(|id| balances(id, "9")).collect()))
+                Ok(BalancesSnapshot {
+                    incarnation,
+                    accounts: ids.map(|id| balances(id, "9")).collect(),
+                })
             });
-    }
-}
-
-/// What the store gives: of another history than the one last seen.
-fn snapshot(accounts: Vec<AccountBalances>) -> BalancesSnapshot {
-    BalancesSnapshot {
-        incarnation: OTHER,
-        accounts,
     }
 }
 
@@ -174,14 +182,14 @@ async fn what_the_cache_has_is_never_asked_of_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_misses_are_loaded_and_then_filled_under_the_history_they_were_read_in() {
+async fn only_misses_are_loaded_and_then_filled() {
     let mut ports = Ports::new();
     ports.cached(&[1]);
     ports.stored(&[2, 3]);
     let filled: Arc<Mutex<Vec<i64>>> = Arc::default();
     let seen = Arc::clone(&filled);
     ports.cache.expect_fill().times(1).returning(move |fills| {
-        assert_eq!(fills.incarnation, OTHER);
+        assert_eq!(fills.incarnation, INCARNATION);
         let ids = fills.accounts.iter().map(|fill| fill.account_id.value());
         seen.lock().unwrap().extend(ids);
         Err(cache_error())
@@ -197,7 +205,74 @@ async fn only_misses_are_loaded_and_then_filled_under_the_history_they_were_read
     let mut filled = filled.lock().unwrap().clone();
     filled.sort_unstable();
     assert_eq!(filled, [2, 3]);
-    assert_eq!(*saw.lock().unwrap(), [OTHER], "the next read asks for it");
+    assert_eq!(*saw.lock().unwrap(), [INCARNATION]);
+}
+
+/// After a failover that lost accounts: one that was opened anew lives elsewhere, and where it lived it has
+/// no balance.
+#[tokio::test(start_paused = true)]
+async fn balances_of_another_history_than_the_accounts_are_looked_up_again() {
+    let mut ports = Ports::new();
+    ports.found_in = vec![INCARNATION, OTHER];
+    ports.cached(&[1]);
+    ports.stored_in(OTHER, 1, &[2]);
+    // What the cache had is of the history before, so it is read anew.
+    ports.stored_in(OTHER, 1, &[1, 2]);
+    ports.cache.expect_fill().times(1).returning(|fills| {
+        assert_eq!((fills.incarnation, fills.accounts.len()), (OTHER, 2));
+        Ok(())
+    });
+    let saw = Arc::clone(&ports.saw);
+    let query = query(&[1, 2], &[], ReadConsistency::Cached);
+    let outcomes = ports.reading().read(query).await.unwrap();
+    for outcome in &outcomes {
+        assert_eq!(found(outcome).source, ReadSource::Database);
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        *saw.lock().unwrap(),
+        [OTHER, OTHER],
+        "the next look-up asks for it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_two_histories_answer_in_turn_a_query_is_refused_and_nothing_is_filled() {
+    for (currencies, consistency) in [
+        (&[][..], ReadConsistency::Cached),
+        (&[], ReadConsistency::Committed),
+        (&["USD"], ReadConsistency::Committed),
+    ] {
+        let mut ports = Ports::new();
+        ports.seen = None;
+        ports.cache.expect_fill().never();
+        if currencies.is_empty() {
+            ports.stored_in(OTHER, LOOK_UPS_MAX, &[1]);
+        } else {
+            ports
+                .store
+                .expect_load()
+                .times(LOOK_UPS_MAX)
+                .returning(|keys| {
+                    Ok(LoadedBalances {
+                        incarnation: OTHER,
+                        balances: vec![versioned("9"); keys.len()],
+                    })
+                });
+        }
+        let saw = Arc::clone(&ports.saw);
+        let query = query(&[1], currencies, consistency);
+        let refused = ports.reading().read(query).await.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                ReadBalancesError::Store(StoreError::Unavailable { .. })
+            ),
+            "{refused}"
+        );
+        assert_eq!(*saw.lock().unwrap(), [OTHER; LOOK_UPS_MAX]);
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// At the start, and in a process that is cut off from the database.
@@ -375,7 +450,12 @@ async fn fills_beyond_the_bound_are_skipped() {
     let cache: Arc<dyn BalanceCache> = Arc::new(cache);
     let fills = CacheFills::default();
     // On the one thread of this test the first fill has not run when the second is asked for.
-    fills.begin(&cache, snapshot(vec![balances(1, "1")]), 1);
-    fills.begin(&cache, snapshot(vec![balances(2, "1")]), 1);
+    for id in [1, 2] {
+        let snapshot = BalancesSnapshot {
+            incarnation: INCARNATION,
+            accounts: vec![balances(id, "1")],
+        };
+        fills.begin(&cache, snapshot, 1);
+    }
     tokio::task::yield_now().await;
 }

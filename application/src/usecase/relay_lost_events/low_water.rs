@@ -10,30 +10,62 @@ pub(super) const MOVE_EVERY: Duration = Duration::from_secs(10);
 /// A mark that lies less than this behind costs the next leader next to nothing.
 const MOVE_BY_MIN: Duration = Duration::from_secs(5);
 
+/// A term begins its first scan by this much below the stored mark. PostgreSQL's clock may have been set back since it
+/// was stored, in a failover too; rows logged since then lie below the mark by no more than the time that passed.
+/// So no row is missed while partitions are without a leader for at most this long, or the clock is set back by at most
+/// this much. It costs a term one scan of what was logged in this time.
+pub(super) const TERM_MARGIN: Duration = Duration::from_mins(10);
+
 /// Up to where every row is final: no row written at or before it is INIT or can still come.
 ///
-/// Known better here than in the store, which hears of it now and then. It falls back to the
-/// stored mark when that was lowered from outside, and is forgotten when PostgreSQL's clock was
-/// set back behind it: rows are then written below it.
+/// Known better here than in the store, which hears of it now and then. It falls back when the stored mark
+/// was lowered from outside, and when PostgreSQL's clock was set back: what was logged since the last look
+/// bears times no earlier than the clock of now less the time that passed.
 #[derive(Debug, Default)]
 pub(super) struct LowWater {
     at: Option<Timestamp>,
-    generation: Option<i64>,
+    last: Option<Look>,
     stored: Option<Timestamp>,
     stored_at: Option<Instant>,
 }
 
+/// The horizon that was looked at last.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// Before the question: PostgreSQL's clock was read later.
+    asked_at: Instant,
+    generation: i64,
+}
+
 impl LowWater {
-    /// Where the scan that follows the horizon begins.
-    pub(super) fn begin(&mut self, horizon: &RelayHorizon) -> Option<Timestamp> {
+    /// Where the scan that follows the horizon begins. The horizon was asked for at `asked_at`, and it
+    /// was answered at `answered_at`.
+    pub(super) fn begin(
+        &mut self,
+        horizon: &RelayHorizon,
+        asked_at: Instant,
+        answered_at: Instant,
+    ) -> Option<Timestamp> {
         self.stored = horizon.low_water;
-        if self.generation == Some(horizon.generation) {
-            self.at = self.at.max(horizon.low_water);
-        } else {
-            self.at = horizon.low_water;
-            self.generation = Some(horizon.generation);
-        }
-        self.at = self.at.filter(|at| *at <= horizon.until);
+        let now = Look {
+            asked_at,
+            generation: horizon.generation,
+        };
+        self.at = match self.last.replace(now) {
+            None => horizon
+                .low_water
+                .filter(|stored| *stored <= horizon.until)
+                .map(term_begins_at),
+            Some(last) => {
+                let before = if last.generation == horizon.generation {
+                    self.at
+                } else {
+                    self.at.zip(horizon.low_water).map(|(at, low)| at.min(low))
+                };
+                let passed = answered_at.saturating_duration_since(last.asked_at);
+                before.map(|at| at.min(earlier(horizon.until, passed)))
+            }
+        };
         self.at
     }
 
@@ -42,8 +74,7 @@ impl LowWater {
         let Some(settled) = horizon.settled_to else {
             return;
         };
-        let before_first =
-            first.map(|first| Timestamp::from_unix_micros(first.unix_micros().saturating_sub(1)));
+        let before_first = first.map(|first| earlier(first, Duration::from_micros(1)));
         let passed = before_first.map_or(settled, |before| before.min(settled));
         self.at = self.at.max(Some(passed));
     }
@@ -54,8 +85,8 @@ impl LowWater {
         let Some(stored) = self.stored else {
             return Some(at);
         };
-        // Lower than what is stored: the clock was set back, and no scan may begin up there.
-        if at < stored {
+        // The clock was set back, and no scan may begin up there.
+        if at < term_begins_at(stored) {
             return Some(at);
         }
         let ahead = at.unix_micros().saturating_sub(stored.unix_micros());
@@ -71,6 +102,16 @@ impl LowWater {
         self.stored = Some(at);
         self.stored_at = Some(now);
     }
+}
+
+/// Where a term begins that knows nothing but the stored mark.
+fn term_begins_at(stored: Timestamp) -> Timestamp {
+    earlier(stored, TERM_MARGIN)
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_micros(at.unix_micros().saturating_sub(by))
 }
 
 #[cfg(test)]
@@ -92,75 +133,149 @@ mod tests {
         }
     }
 
+    /// A term whose looks take no time of their own.
+    struct Term {
+        mark: LowWater,
+        now: Instant,
+    }
+
+    impl Term {
+        fn new() -> Self {
+            Self {
+                mark: LowWater::default(),
+                now: Instant::now(),
+            }
+        }
+
+        /// Looks after so many seconds.
+        fn look(&mut self, seconds_later: u64, horizon: &RelayHorizon) -> Option<Timestamp> {
+            self.now += Duration::from_secs(seconds_later);
+            self.mark.begin(horizon, self.now, self.now)
+        }
+
+        fn to_store(&self) -> Option<Timestamp> {
+            self.mark.to_store(self.now)
+        }
+    }
+
+    const MARGIN: i64 = 600;
+
     #[test]
     fn it_passes_what_is_settled_and_stays_below_the_first_row_found() {
-        let mut mark = LowWater::default();
-        assert_eq!(mark.begin(&horizon(None, 0, 100)), None);
-        mark.pass(&horizon(None, 0, 100), Some(at(50)));
+        let mut term = Term::new();
+        assert_eq!(term.look(0, &horizon(None, 0, 100)), None);
+        term.mark.pass(&horizon(None, 0, 100), Some(at(50)));
         let below = Timestamp::from_unix_micros(50 * SECOND - 1);
-        assert_eq!(mark.begin(&horizon(None, 0, 110)), Some(below));
-        mark.pass(&horizon(None, 0, 110), None);
-        assert_eq!(mark.begin(&horizon(None, 0, 120)), Some(at(110)));
+        assert_eq!(term.look(10, &horizon(None, 0, 110)), Some(below));
+        term.mark.pass(&horizon(None, 0, 110), None);
+        assert_eq!(term.look(10, &horizon(None, 0, 120)), Some(at(110)));
+    }
+
+    #[test]
+    fn a_term_begins_below_the_stored_mark() {
+        let mut term = Term::new();
+        let stored = horizon(Some(1_000), 0, 1_100);
+        assert_eq!(term.look(0, &stored), Some(at(1_000 - MARGIN)));
+        assert_eq!(
+            term.to_store(),
+            None,
+            "the next one would begin there by itself"
+        );
+        term.mark.pass(&stored, None);
+        assert_eq!(
+            term.look(10, &horizon(Some(1_000), 0, 1_110)),
+            Some(at(1_100))
+        );
     }
 
     #[test]
     fn it_waits_below_a_transaction_that_is_open_or_hidden() {
-        let mut mark = LowWater::default();
+        let mut term = Term::new();
         let open = RelayHorizon {
-            settled_to: Some(at(30)),
-            ..horizon(Some(20), 0, 100)
+            settled_to: Some(at(1_030)),
+            ..horizon(Some(1_020), 0, 1_100)
         };
-        assert_eq!(mark.begin(&open), Some(at(20)));
-        mark.pass(&open, None);
-        assert_eq!(mark.begin(&open), Some(at(30)));
+        assert_eq!(term.look(0, &open), Some(at(1_020 - MARGIN)));
+        term.mark.pass(&open, None);
+        assert_eq!(term.look(0, &open), Some(at(1_030)));
         let hidden = RelayHorizon {
             settled_to: None,
             ..open
         };
-        mark.pass(&hidden, None);
-        assert_eq!(mark.begin(&hidden), Some(at(30)));
+        term.mark.pass(&hidden, None);
+        assert_eq!(term.look(0, &hidden), Some(at(1_030)));
     }
 
     #[test]
     fn it_falls_back_to_what_is_stored_when_that_was_lowered_and_to_it_alone() {
-        let mut mark = LowWater::default();
-        mark.begin(&horizon(Some(50), 3, 100));
-        mark.pass(&horizon(Some(50), 3, 100), None);
-        assert_eq!(mark.begin(&horizon(Some(50), 3, 110)), Some(at(100)));
+        let mut term = Term::new();
+        term.look(0, &horizon(Some(50), 3, 100));
+        term.mark.pass(&horizon(Some(50), 3, 100), None);
+        assert_eq!(term.look(10, &horizon(Some(50), 3, 110)), Some(at(100)));
         // Lowered to where it stood: only the generation tells.
-        assert_eq!(mark.begin(&horizon(Some(50), 4, 110)), Some(at(50)));
-        assert_eq!(mark.begin(&horizon(Some(10), 5, 110)), Some(at(10)));
-        assert_eq!(mark.begin(&horizon(None, 6, 110)), None);
+        assert_eq!(term.look(0, &horizon(Some(50), 4, 110)), Some(at(50)));
+        assert_eq!(term.look(0, &horizon(Some(10), 5, 110)), Some(at(10)));
+        assert_eq!(term.look(0, &horizon(None, 6, 110)), None);
     }
 
     #[test]
-    fn it_is_forgotten_when_the_clock_was_set_back_behind_it() {
+    fn it_falls_back_by_what_the_clock_was_set_back_and_no_further() {
+        let mut term = Term::new();
+        term.look(0, &horizon(Some(4_000), 0, 5_000));
+        term.mark.pass(&horizon(Some(4_000), 0, 5_000), None);
+        // 30 s passed, and the clock is 50 s behind: it was set back by 80 s.
+        let back = horizon(Some(4_000), 0, 4_950);
+        assert_eq!(term.look(30, &back), Some(at(4_920)));
+        // What lies between is passed again by what is found there, and not by what is stored.
+        term.mark.pass(&back, Some(at(4_930)));
+        let below = Timestamp::from_unix_micros(4_930 * SECOND - 1);
+        assert_eq!(term.look(10, &horizon(Some(5_000), 0, 4_960)), Some(below));
+        assert_eq!(
+            term.look(0, &horizon(Some(5_000), 1, 4_960)),
+            Some(below),
+            "nor by a lowered one"
+        );
+    }
+
+    #[test]
+    fn time_that_a_look_takes_counts_as_passed() {
         let mut mark = LowWater::default();
-        mark.begin(&horizon(Some(50), 0, 100));
-        mark.pass(&horizon(Some(50), 0, 100), None);
-        let back = horizon(Some(50), 0, 40);
-        assert_eq!(mark.begin(&back), None);
-        mark.pass(&back, None);
-        assert_eq!(mark.to_store(Instant::now()), Some(at(40)), "at once");
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        mark.begin(&horizon(None, 0, 100), after(0), after(5));
+        mark.pass(&horizon(None, 0, 100), None);
+        // The clock was read at any moment of either look: as many as 20 s lie between.
+        let second = mark.begin(&horizon(None, 0, 110), after(10), after(20));
+        assert_eq!(second, Some(at(90)));
+    }
+
+    #[test]
+    fn a_mark_that_the_clock_has_not_reached_counts_for_nothing() {
+        let mut term = Term::new();
+        let back = horizon(Some(5_000), 0, 4_000);
+        assert_eq!(term.look(0, &back), None);
+        term.mark.pass(&back, None);
+        assert_eq!(term.to_store(), Some(at(4_000)), "at once");
     }
 
     #[test]
     fn it_is_stored_when_it_moved_much_and_not_too_often() {
-        let start = Instant::now();
-        let mut mark = LowWater::default();
-        mark.begin(&horizon(None, 0, 100));
-        assert_eq!(mark.to_store(start), None, "nothing is known");
-        mark.pass(&horizon(None, 0, 100), None);
-        assert_eq!(mark.to_store(start), Some(at(100)), "the first one");
-        mark.stored(at(100), start);
+        let mut term = Term::new();
+        let start = term.now;
+        term.look(0, &horizon(None, 0, 100));
+        assert_eq!(term.to_store(), None, "nothing is known");
+        term.mark.pass(&horizon(None, 0, 100), None);
+        assert_eq!(term.to_store(), Some(at(100)), "the first one");
+        term.mark.stored(at(100), start);
         for (until, later, expected) in [
             (104, MOVE_EVERY, None),
             (120, MOVE_EVERY / 2, None),
             (120, MOVE_EVERY, Some(at(120))),
         ] {
-            mark.begin(&horizon(Some(100), 0, until));
-            mark.pass(&horizon(Some(100), 0, until), None);
-            assert_eq!(mark.to_store(start + later), expected, "{until} {later:?}");
+            term.look(0, &horizon(Some(100), 0, until));
+            term.mark.pass(&horizon(Some(100), 0, until), None);
+            let stored = term.mark.to_store(start + later);
+            assert_eq!(stored, expected, "{until} {later:?}");
         }
     }
 }

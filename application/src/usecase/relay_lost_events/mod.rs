@@ -31,7 +31,7 @@
 //! |---|---|
 //! | rows of a page, of a round, on their way at once | [`RelaySettings::rows_max`] |
 //! | pages of a round, while unsound rows leave room in it | [`PAGES_MAX`]; the next round goes on there |
-//! | what a scan reads | rows written since the low-water mark; everything when there is none |
+//! | what a scan reads | rows written since the low-water mark; everything when there is none; a term's first scan [`low_water::TERM_MARGIN`] more |
 //! | moves of the stored mark | one in [`low_water::MOVE_EVERY`] |
 //! | the wait for H | the backlog; what is behind it without a record is looked at each [`END_LOOK_EVERY`] |
 
@@ -201,6 +201,7 @@ impl LostEventRelay {
     /// The oldest sound rows, from the mark on or from where the round before has read to.
     async fn scan(&mut self) -> Result<Found, RelayError> {
         let grace = self.ports.settings.grace;
+        let asked_at = Instant::now();
         let horizon = self
             .ports
             .source
@@ -210,7 +211,7 @@ impl LostEventRelay {
                 grace,
             })
             .await?;
-        let after = self.low_water.begin(&horizon);
+        let after = self.low_water.begin(&horizon, asked_at, Instant::now());
         let passed = left_out::relay_cursor()
             .then(|| self.passed_by_ids.replace(horizon.until))
             .flatten();
