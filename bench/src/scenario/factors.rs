@@ -96,6 +96,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
             ));
             ran.add_to(case.name, &mut bench.figures);
             ran.add_cpu_to(case.name, &mut bench.figures);
+            ran.add_steps_to(case.name, &mut bench.figures);
         }
     }
     stage.strike(true).await

@@ -6,7 +6,7 @@ use super::run::{add_percentiles, count, run_to_the_end};
 use crate::load::{Accounts, Changes, Ending, FUNDED, LoadPlan, Pace, Population, start};
 use crate::report::number;
 use crate::stage::{CALLERS, Stage, StagePlan, writer};
-use crate::watch::{DueTimes, ResultWatch, commits, follow, until_stored};
+use crate::watch::{CpuWatch, DueTimes, ResultWatch, commits, follow, until_stored};
 use anyhow::Result;
 use std::sync::Arc;
 
@@ -88,6 +88,8 @@ async fn one_load(stage: &Stage, bench: &mut Bench, plan: LoadPlan, case: &str) 
     )
     .await?;
     // The followed accounts are nobody else's.
+    let metrics_before = stage.metrics().await?;
+    let cpu = CpuWatch::start(stage.processes()?, deployment.database.pool.clone()).await?;
     let split = stage.accounts.len().saturating_sub(FOLLOWED_ACCOUNTS);
     let (loaded, followed) = stage.accounts.split_at(split);
     let accounts = Accounts::new(loaded.to_vec(), Population::Uniform);
@@ -100,6 +102,8 @@ async fn one_load(stage: &Stage, bench: &mut Bench, plan: LoadPlan, case: &str) 
     };
     let visible = follow(deployment.client(0)?, followed.to_vec(), FUNDED, time).await?;
     let load = load.outcome().await?;
+    let cpu = cpu.end().await?;
+    let metrics = stage.metrics().await?.since(&metrics_before);
     let told = results.outcome(load.accepted).await?;
     until_stored(
         &deployment.database.pool,
@@ -121,5 +125,16 @@ async fn one_load(stage: &Stage, bench: &mut Bench, plan: LoadPlan, case: &str) 
         let micros = visible.value_at_quantile(quantile);
         figures.add(case, &format!("visible, {name}"), "ms", count(micros) / 1e3);
     }
+    for (measure, metric, unit) in [
+        ("events a batch", "axs_batch_events", "events"),
+        ("events a log commit", "axs_log_commit_events", "events"),
+    ] {
+        if let Some(mean) = metrics.mean(metric) {
+            figures.add(case, measure, unit, mean);
+        }
+    }
+    let took = load.ended - load.began;
+    cpu.add_to(case, load.accepted, took, figures);
+    metrics.add_steps_to(case, figures);
     Ok(count(told.value_at_quantile(0.5)) / 1e3)
 }

@@ -19,6 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// A scan of more of the log than this may take longer than other statements: a term's first one, and the first
+/// after a time without a leader.
+const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
+
 /// [`RelaySource`] over the change log.
 ///
 /// A scan without a mark reads every state of its shards.
@@ -86,7 +90,7 @@ struct HorizonRow {
     prepared_since: Option<DateTime<Utc>>,
 }
 
-/// The states of one page, by a scan that may take longer than others when it has no mark.
+/// The states of one page, by a scan that may take longer than others when it has no mark, or begins far below.
 async fn scan_states(
     pool: &PgPool,
     shards: Vec<i32>,
@@ -98,8 +102,8 @@ async fn scan_states(
     let mut transaction = pool
         .begin_with(include_str!("sql/relay/begin_rows.sql"))
         .await?;
-    if after.is_none() {
-        sqlx::raw_sql(include_str!("sql/relay/allow_full_scan.sql"))
+    if after.is_none_or(|after| until.signed_duration_since(after) > SHORT_SCAN_MAX) {
+        sqlx::raw_sql(include_str!("sql/relay/allow_long_scan.sql"))
             .execute(&mut *transaction)
             .await?;
     }

@@ -67,6 +67,26 @@ async fn a_migration_makes_the_days_of_the_change_log_ahead() {
     .await;
 }
 
+#[tokio::test]
+async fn tables_that_grow_are_analysed_by_few_rows_whenever_they_were_made() {
+    on_empty_database(async |test| {
+        run_files(&test, ..11).await;
+        test.execute("SELECT make_shard_range(0, 4); SELECT ensure_change_log_days(1)")
+            .await;
+        run_files(&test, 11..).await;
+        test.execute("SELECT make_shard_range(4, 8); SELECT ensure_change_log_days(2)")
+            .await;
+        let columns = "FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid
+                       WHERE attnum > 0 AND inhparent = ANY ('{account_balances, ledger_entries,
+                             balance_change_states, balance_change_logs}'::regclass[])";
+        let tables = format!("SELECT count(DISTINCT inhrelid) {columns}");
+        assert_eq!(test.number(&tables).await, 3 * 2 + 1 + 3);
+        let others = format!("SELECT count(*) {columns} AND attstattarget IS DISTINCT FROM 10");
+        assert_eq!(test.number(&others).await, 0);
+    })
+    .await;
+}
+
 /// The migrations in their order, as files.
 const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
 

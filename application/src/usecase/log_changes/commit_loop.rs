@@ -1,6 +1,7 @@
 //! The one task of a process that writes to the change log.
 
 use super::appender::{Appender, EndedCommit};
+use super::pace::Pace;
 use super::{LogError, LogOutcome, LogRequest};
 use crate::port::change_log::{AppendOutcome, ChangeLogRecord};
 use crate::port::event_codec::{EnvelopeHeader, EventCodec};
@@ -19,7 +20,6 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -36,15 +36,15 @@ pub(super) struct CommitLoop {
     pub(super) gathered: Gathered,
     /// Commits under way, the earliest first; [`COMMITS_MAX`] at most.
     pub(super) under_way: FuturesOrdered<BoxFuture<'static, EndedCommit>>,
-    /// The keys of each.
-    pub(super) keys_under_way: VecDeque<KeyHashes>,
+    /// What is known of each.
+    pub(super) known_under_way: VecDeque<UnderWay>,
     /// Of the keys.
     pub(super) hasher: RandomState,
     /// Nothing can come any more.
     pub(super) is_drained: bool,
     /// What this process handed to publishing lately: retries of it need no second record.
     pub(super) handed_over: LruCache<LogId, ()>,
-    pub(super) last_commit: LastCommit,
+    pub(super) pace: Pace,
 }
 
 /// Hashes of keys, by one [`RandomState`]. Keys that happen to share one only wait for each other.
@@ -86,15 +86,6 @@ impl Gathered {
     }
 }
 
-/// What the next commit learns from the one before it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct LastCommit {
-    /// The requests that it answered, and those that waited at its end.
-    callers: usize,
-    /// Until when the next one waits for them.
-    waited_for_until: Option<Instant>,
-}
-
 /// Log ids that are remembered as handed over. An older one that is sent again is published once
 /// more, which is harmless.
 pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000) {
@@ -102,16 +93,15 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
     None => NonZeroUsize::MIN,
 };
 
-/// The longest that a commit waits for callers, however slow the one before it was.
-pub(super) const GATHERING_MAX: Duration = Duration::from_millis(20);
-
 /// Commits under way at one time. With two the database works while this process answers and gathers;
 /// with more they would be smaller, and no more would be done.
 const COMMITS_MAX: usize = 2;
 
-/// So many events are worth a commit of their own: they wait neither for callers nor for the commit that
-/// is under way. Fewer go cheaper in a later one, with more.
-pub(super) const EVENTS_WORTH_A_COMMIT: usize = 400;
+/// What is known of a commit under way.
+pub(super) struct UnderWay {
+    requests: usize,
+    keys: KeyHashes,
+}
 
 impl CommitLoop {
     /// Runs until the intake is closed and everything taken from it is answered. Errors of the
@@ -145,20 +135,17 @@ impl CommitLoop {
         if gathered.requests.is_empty() || self.under_way.len() >= COMMITS_MAX {
             return None;
         }
-        let is_worth_one =
-            gathered.is_full(self.events_max) || gathered.events >= EVENTS_WORTH_A_COMMIT;
+        let requests = gathered.requests.len();
+        let is_worth_one = gathered.is_full(self.events_max)
+            || self.pace.is_worth_a_commit(requests, gathered.events);
         if !self.under_way.is_empty() {
             let begins = is_worth_one && !self.meets_one_under_way();
             return begins.then_some(now);
         }
-        if is_worth_one {
+        if is_worth_one || self.is_drained || self.intake.is_closed() {
             return Some(now);
         }
-        let all_came = gathered.requests.len() >= self.last_commit.callers;
-        if all_came || self.is_drained || self.intake.is_closed() {
-            return Some(now);
-        }
-        Some(self.last_commit.waited_for_until.unwrap_or(now))
+        Some(self.pace.waits_until(requests).unwrap_or(now))
     }
 
     fn gather(&mut self, request: LogRequest) {
@@ -169,8 +156,8 @@ impl CommitLoop {
     /// whichever comes first, and there is no order in which both could be published and nothing be overtaken
     /// that stands before it in either.
     fn meets_one_under_way(&self) -> bool {
-        let mut under_way = self.keys_under_way.iter();
-        under_way.any(|keys| !keys.is_disjoint(&self.gathered.keys))
+        let mut under_way = self.known_under_way.iter();
+        under_way.any(|known| !known.keys.is_disjoint(&self.gathered.keys))
     }
 
     fn begin(&mut self) {
@@ -183,7 +170,10 @@ impl CommitLoop {
         if let Some(first) = next_first {
             self.gather(first);
         }
-        self.keys_under_way.push_back(keys);
+        self.known_under_way.push_back(UnderWay {
+            requests: requests.len(),
+            keys,
+        });
         let log_ids = self.appender.new_ids(&requests);
         let appender = Arc::clone(&self.appender);
         let commit = appender.commit(requests, log_ids);
@@ -191,7 +181,7 @@ impl CommitLoop {
     }
 
     fn end(&mut self, commit: EndedCommit) {
-        self.keys_under_way.pop_front();
+        self.known_under_way.pop_front();
         let EndedCommit {
             began,
             requests,
@@ -216,13 +206,10 @@ impl CommitLoop {
             Err(failure) => fail(requests, &failure),
         }
         let ended = Instant::now();
-        // As long as the commit took: those that it answered often send again at once. Beginning
-        // without them would split the callers for good into parts that take turns, in more commits.
-        let wait = (ended - began).min(GATHERING_MAX);
-        self.last_commit = LastCommit {
-            callers: answered + self.gathered.callers() + self.intake.len(),
-            waited_for_until: Some(ended + wait),
-        };
+        let others = self.known_under_way.iter().map(|known| known.requests);
+        let waiting = self.gathered.callers() + self.intake.len();
+        let callers = answered + waiting + others.sum::<usize>();
+        self.pace = Pace::after(ended, ended - began, callers);
     }
 
     /// Hands what is newly logged to publishing, then answers: whoever has the answer and sends

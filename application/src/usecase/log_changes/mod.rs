@@ -5,8 +5,8 @@
 //! took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay: an idle system answers
 //! after one commit, and a busy one fills its commits.
 //!
-//! Where so much waits that it is worth a transaction of its own, a second one is under way beside the
-//! first: the database then works while this process answers, and two commits share one wait for the disk.
+//! Where so much waits that it is worth a transaction of its own (many events, or half of many callers), a second
+//! one is under way beside the first: the database then works while this process answers, and two commits share one wait for the disk.
 //! What they wrote is handed to publishing, and then answered, in the order in which they were gathered,
 //! however they end. So of two calls, the second made after the answer to the first, the first has its events
 //! published first; which of two calls at one time comes first, nobody promises. No commit begins beside one
@@ -28,6 +28,7 @@
 
 mod appender;
 mod commit_loop;
+mod pace;
 mod placing;
 
 use super::ack_level::AckLevel;
@@ -46,9 +47,10 @@ use axs_domain::id::{LayoutEpoch, LogId, PartitionId};
 use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
-use commit_loop::{CommitLoop, Gathered, HANDED_OVER_MAX, LastCommit};
+use commit_loop::{CommitLoop, Gathered, HANDED_OVER_MAX};
 use futures::stream::FuturesOrdered;
 use lru::LruCache;
+use pace::Pace;
 use shaku::{Component, Interface};
 use std::collections::VecDeque;
 use std::hash::RandomState;
@@ -276,11 +278,11 @@ impl GroupCommit {
                 closing: self.running.closing.clone(),
                 gathered: Gathered::default(),
                 under_way: FuturesOrdered::new(),
-                keys_under_way: VecDeque::new(),
+                known_under_way: VecDeque::new(),
                 hasher: RandomState::new(),
                 is_drained: false,
                 handed_over: LruCache::new(HANDED_OVER_MAX),
-                last_commit: LastCommit::default(),
+                pace: Pace::default(),
             };
             self.running.tasks.spawn(vital(
                 Arc::clone(&self.vital_tasks),

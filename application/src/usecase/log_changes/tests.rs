@@ -1,4 +1,4 @@
-use super::commit_loop::GATHERING_MAX;
+use super::pace::GATHERING_MAX;
 use super::*;
 use crate::port::change_log::{AppendError, AppendOutcome, ChangeLogRecord, MockChangeLog};
 use crate::port::event_publisher::EventPublisher;

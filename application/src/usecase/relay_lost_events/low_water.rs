@@ -13,8 +13,8 @@ const MOVE_BY_MIN: Duration = Duration::from_secs(5);
 /// A term begins its first scan by this much below the stored mark. PostgreSQL's clock may have been set back since it
 /// was stored, in a failover too; rows logged since then lie below the mark by no more than the time that passed.
 /// So no row is missed while partitions are without a leader for at most this long, or the clock is set back by at most
-/// this much. It costs a term one scan of what was logged in this time.
-pub(super) const TERM_MARGIN: Duration = Duration::from_mins(10);
+/// this much less [`MOVE_BY_MIN`]. It costs each term one scan of what was logged in this time.
+pub(super) const TERM_MARGIN: Duration = Duration::from_mins(2);
 
 /// Up to where every row is final: no row written at or before it is INIT or can still come.
 ///
@@ -27,6 +27,8 @@ pub(super) struct LowWater {
     last: Option<Look>,
     stored: Option<Timestamp>,
     stored_at: Option<Instant>,
+    /// Since it was stored, the clock was seen to be set back.
+    fell_back: bool,
 }
 
 /// The horizon that was looked at last.
@@ -52,10 +54,13 @@ impl LowWater {
             generation: horizon.generation,
         };
         self.at = match self.last.replace(now) {
-            None => horizon
-                .low_water
-                .filter(|stored| *stored <= horizon.until)
-                .map(term_begins_at),
+            None => {
+                let (until, stored) = (horizon.until, horizon.low_water);
+                self.fell_back = stored.is_some_and(|stored| stored > until);
+                stored
+                    .filter(|stored| *stored <= until)
+                    .map(|stored| earlier(stored, TERM_MARGIN))
+            }
             Some(last) => {
                 let before = if last.generation == horizon.generation {
                     self.at
@@ -63,7 +68,9 @@ impl LowWater {
                     self.at.zip(horizon.low_water).map(|(at, low)| at.min(low))
                 };
                 let passed = answered_at.saturating_duration_since(last.asked_at);
-                before.map(|at| at.min(earlier(horizon.until, passed)))
+                let at_most = earlier(horizon.until, passed);
+                self.fell_back |= before.is_some_and(|at| at > at_most);
+                before.map(|at| at.min(at_most))
             }
         };
         self.at
@@ -85,8 +92,8 @@ impl LowWater {
         let Some(stored) = self.stored else {
             return Some(at);
         };
-        // The clock was set back, and no scan may begin up there.
-        if at < term_begins_at(stored) {
+        // No term may begin up there.
+        if self.fell_back && at < earlier(stored, MOVE_BY_MIN) {
             return Some(at);
         }
         let ahead = at.unix_micros().saturating_sub(stored.unix_micros());
@@ -101,12 +108,8 @@ impl LowWater {
     pub(super) fn stored(&mut self, at: Timestamp, now: Instant) {
         self.stored = Some(at);
         self.stored_at = Some(now);
+        self.fell_back = false;
     }
-}
-
-/// Where a term begins that knows nothing but the stored mark.
-fn term_begins_at(stored: Timestamp) -> Timestamp {
-    earlier(stored, TERM_MARGIN)
 }
 
 fn earlier(at: Timestamp, by: Duration) -> Timestamp {
@@ -158,7 +161,7 @@ mod tests {
         }
     }
 
-    const MARGIN: i64 = 600;
+    const MARGIN: i64 = 120;
 
     #[test]
     fn it_passes_what_is_settled_and_stays_below_the_first_row_found() {
@@ -235,6 +238,21 @@ mod tests {
             Some(below),
             "nor by a lowered one"
         );
+    }
+
+    /// The clock may go back again while the partition has no leader, and then the margin is for that.
+    #[test]
+    fn what_the_clock_was_set_back_by_is_stored_at_once() {
+        let mut term = Term::new();
+        term.look(0, &horizon(Some(4_900), 0, 5_000));
+        term.mark.pass(&horizon(Some(4_900), 0, 5_000), None);
+        term.mark.stored(at(5_000), term.now);
+        let back = horizon(Some(5_000), 0, 4_990);
+        term.look(0, &back);
+        term.mark.pass(&back, None);
+        assert_eq!(term.to_store(), Some(at(4_990)));
+        term.mark.stored(at(4_990), term.now);
+        assert_eq!(term.to_store(), None);
     }
 
     #[test]

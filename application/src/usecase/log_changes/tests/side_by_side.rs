@@ -1,7 +1,7 @@
 //! Two commits under way.
 
 use super::*;
-use crate::usecase::log_changes::commit_loop::EVENTS_WORTH_A_COMMIT;
+use crate::usecase::log_changes::pace::{CALLERS_WORTH_A_COMMIT, EVENTS_WORTH_A_COMMIT};
 use tokio::task::JoinHandle;
 
 /// A request whose commit is held, and one that has come to the end of its own beside it.
@@ -70,6 +70,40 @@ async fn enough_events_begin_a_commit_beside_the_one_under_way_though_it_is_not_
     sleep(SETTLED).await;
     let committed: Vec<usize> = bench.log.commits().iter().map(Vec::len).collect();
     assert_eq!(committed, [EVENTS_WORTH_A_COMMIT]);
+    bench.log.let_commit(1);
+    for request in requests {
+        request.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_of_many_callers_begin_a_commit_beside_the_one_under_way() {
+    let bench = Bench::with_window(MemoryTopic::delivering(), 1_000, 1_000);
+    let committed = || -> Vec<usize> { bench.log.commits().iter().map(Vec::len).collect() };
+    let mut callers = 0;
+    let mut requests = Vec::new();
+    let mut begin = async |count: usize| {
+        for caller in callers..callers + count {
+            requests.push(bench.begin(&[caller.to_string().as_str()], AckLevel::Logged));
+        }
+        callers += count;
+        sleep(SETTLED).await;
+    };
+    bench.log.hold_next(2);
+    begin(1).await;
+    let beside = CALLERS_WORTH_A_COMMIT + 10;
+    begin(beside).await;
+    begin(CALLERS_WORTH_A_COMMIT).await;
+    bench.log.let_commit(1);
+    sleep(SETTLED).await;
+    assert_eq!(committed(), [1], "half of all would be more");
+    // The one that was answered, those that wait, and those under way.
+    let all = 1 + beside + CALLERS_WORTH_A_COMMIT;
+    let half = all.div_ceil(2);
+    begin(half - CALLERS_WORTH_A_COMMIT - 1).await;
+    assert_eq!(committed(), [1]);
+    begin(1).await;
+    assert_eq!(committed(), [1, half]);
     bench.log.let_commit(1);
     for request in requests {
         request.await.unwrap().unwrap();
