@@ -23,8 +23,8 @@ pub struct RelayScope {
 /// What a scan begins with, all read before its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayHorizon {
-    /// The stored mark: no row written at or before it is INIT or can still come. `None` when
-    /// there is none for this layout.
+    /// The stored mark: no row written at or before it is INIT or can still come, unless PostgreSQL's clock was
+    /// set back since it was stored. `None` when there is none for this layout.
     pub low_water: Option<Timestamp>,
     /// Raised whenever the mark was lowered from outside: a parked event became INIT again.
     pub generation: i64,

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A scan of more of the log than this may take longer than other statements: a term's first one, and the first
-/// after a time without a leader.
+/// A scan of more of the log than this may take longer than other statements: a term's first one, and any while the
+/// mark stays below a row that waits.
 const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 
 /// [`RelaySource`] over the change log.

@@ -145,7 +145,7 @@ impl CommitLoop {
         if is_worth_one || self.is_drained || self.intake.is_closed() {
             return Some(now);
         }
-        Some(self.pace.waits_until(requests).unwrap_or(now))
+        Some(self.pace.waits_for_others_until(requests).unwrap_or(now))
     }
 
     fn gather(&mut self, request: LogRequest) {

@@ -5,8 +5,8 @@
 //! took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay: an idle system answers
 //! after one commit, and a busy one fills its commits.
 //!
-//! Where so much waits that it is worth a transaction of its own (many events, or half of many callers), a second
-//! one is under way beside the first: the database then works while this process answers, and two commits share one wait for the disk.
+//! Where so much waits that it is worth a transaction of its own (many events, or half of many callers), a
+//! second one is under way beside the first: the database then works while this process answers, and two commits share one wait for the disk.
 //! What they wrote is handed to publishing, and then answered, in the order in which they were gathered,
 //! however they end. So of two calls, the second made after the answer to the first, the first has its events
 //! published first; which of two calls at one time comes first, nobody promises. No commit begins beside one

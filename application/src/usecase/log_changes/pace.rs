@@ -10,9 +10,9 @@ pub(super) const GATHERING_MAX: Duration = Duration::from_millis(20);
 /// is under way. Fewer go cheaper in a later one, with more.
 pub(super) const EVENTS_WORTH_A_COMMIT: usize = 400;
 
-/// So are the requests of so many callers, when they are half of all: what one half costs this process, to be
-/// taken in and answered, is done while the database writes the other. Of fewer callers, a half saves less than
-/// its commit costs.
+/// At least this many requests, if they are half of all callers', are worth a commit too: what one half costs this
+/// process, to be taken in and answered, is done while the database writes the other. Of fewer callers, a half
+/// saves less than its commit costs.
 pub(super) const CALLERS_WORTH_A_COMMIT: usize = 16;
 
 /// The rhythm of the commits.
@@ -44,7 +44,7 @@ impl Pace {
 
     /// Until when a commit of so many requests waits for callers, in the past when it no longer does; `None`
     /// when all have come.
-    pub(super) fn waits_until(self, requests: usize) -> Option<Instant> {
+    pub(super) fn waits_for_others_until(self, requests: usize) -> Option<Instant> {
         self.waits_until.filter(|_| requests < self.callers)
     }
 }
@@ -55,13 +55,20 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_all_came_and_lasts_no_longer_than_its_bound() {
-        assert_eq!(Pace::default().waits_until(1), None, "nothing is known yet");
+        assert_eq!(
+            Pace::default().waits_for_others_until(1),
+            None,
+            "nothing is known yet"
+        );
         let now = Instant::now();
         let took = GATHERING_MAX / 2;
-        assert_eq!(Pace::after(now, took, 3).waits_until(2), Some(now + took));
+        assert_eq!(
+            Pace::after(now, took, 3).waits_for_others_until(2),
+            Some(now + took)
+        );
         let slow = Pace::after(now, Duration::from_secs(1), 3);
-        assert_eq!(slow.waits_until(2), Some(now + GATHERING_MAX));
-        assert_eq!(slow.waits_until(3), None);
+        assert_eq!(slow.waits_for_others_until(2), Some(now + GATHERING_MAX));
+        assert_eq!(slow.waits_for_others_until(3), None);
     }
 
     #[test]

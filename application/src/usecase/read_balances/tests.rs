@@ -24,6 +24,9 @@ fn settings() -> ReadSettings {
     }
 }
 
+/// The histories and accounts of fills.
+type Fills = Arc<Mutex<Vec<(Incarnation, Vec<i64>)>>>;
+
 struct Ports {
     cache: MockBalanceCache,
     store: MockBalanceStore,
@@ -34,6 +37,8 @@ struct Ports {
     found_in: Vec<Incarnation>,
     /// What the reading said that it saw.
     saw: Arc<Mutex<Vec<Incarnation>>>,
+    /// What was filled into the cache, which takes none of it: that is no error.
+    fills: Fills,
     settings: ReadSettings,
 }
 
@@ -44,8 +49,22 @@ impl Ports {
             let registered = [currency("USD", 2), currency("BTC", 8)];
             Ok(Arc::new(CurrencySet::new(registered)))
         });
+        let fills = Fills::default();
+        let mut cache = MockBalanceCache::new();
+        let filled = Arc::clone(&fills);
+        cache.expect_fill().returning(move |fill| {
+            let mut ids: Vec<i64> = fill
+                .accounts
+                .iter()
+                .map(|it| it.account_id.value())
+                .collect();
+            ids.sort_unstable();
+            filled.lock().unwrap().push((fill.incarnation, ids));
+            Err(cache_error())
+        });
         Self {
-            cache: MockBalanceCache::new(),
+            fills,
+            cache,
             store: MockBalanceStore::new(),
             currencies,
             seen: Some(INCARNATION),
@@ -186,14 +205,7 @@ async fn only_misses_are_loaded_and_then_filled() {
     let mut ports = Ports::new();
     ports.cached(&[1]);
     ports.stored(&[2, 3]);
-    let filled: Arc<Mutex<Vec<i64>>> = Arc::default();
-    let seen = Arc::clone(&filled);
-    ports.cache.expect_fill().times(1).returning(move |fills| {
-        assert_eq!(fills.incarnation, INCARNATION);
-        let ids = fills.accounts.iter().map(|fill| fill.account_id.value());
-        seen.lock().unwrap().extend(ids);
-        Err(cache_error())
-    });
+    let fills = Arc::clone(&ports.fills);
     let saw = Arc::clone(&ports.saw);
     let query = query(&[1, 2, 3], &[], ReadConsistency::Cached);
     let outcomes = ports.reading().read(query).await.unwrap();
@@ -202,9 +214,7 @@ async fn only_misses_are_loaded_and_then_filled() {
     assert_eq!(sources, [cache, database, database]);
     assert_eq!(found(&outcomes[1]).balances, balances(2, "9").balances);
     sleep(Duration::from_secs(1)).await;
-    let mut filled = filled.lock().unwrap().clone();
-    filled.sort_unstable();
-    assert_eq!(filled, [2, 3]);
+    assert_eq!(*fills.lock().unwrap(), [(INCARNATION, vec![2, 3])]);
     assert_eq!(*saw.lock().unwrap(), [INCARNATION]);
 }
 
@@ -218,10 +228,7 @@ async fn balances_of_another_history_than_the_accounts_are_looked_up_again() {
     ports.stored_in(OTHER, 1, &[2]);
     // What the cache had is of the history before, so it is read anew.
     ports.stored_in(OTHER, 1, &[1, 2]);
-    ports.cache.expect_fill().times(1).returning(|fills| {
-        assert_eq!((fills.incarnation, fills.accounts.len()), (OTHER, 2));
-        Ok(())
-    });
+    let fills = Arc::clone(&ports.fills);
     let saw = Arc::clone(&ports.saw);
     let query = query(&[1, 2], &[], ReadConsistency::Cached);
     let outcomes = ports.reading().read(query).await.unwrap();
@@ -234,6 +241,7 @@ async fn balances_of_another_history_than_the_accounts_are_looked_up_again() {
         [OTHER, OTHER],
         "the next look-up asks for it"
     );
+    assert_eq!(*fills.lock().unwrap(), [(OTHER, vec![1, 2])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +253,7 @@ async fn while_two_histories_answer_in_turn_a_query_is_refused_and_nothing_is_fi
     ] {
         let mut ports = Ports::new();
         ports.seen = None;
-        ports.cache.expect_fill().never();
+        let fills = Arc::clone(&ports.fills);
         if currencies.is_empty() {
             ports.stored_in(OTHER, LOOK_UPS_MAX, &[1]);
         } else {
@@ -272,6 +280,7 @@ async fn while_two_histories_answer_in_turn_a_query_is_refused_and_nothing_is_fi
         );
         assert_eq!(*saw.lock().unwrap(), [OTHER; LOOK_UPS_MAX]);
         sleep(Duration::from_secs(1)).await;
+        assert!(fills.lock().unwrap().is_empty());
     }
 }
 
@@ -281,12 +290,13 @@ async fn while_the_history_is_not_known_the_cache_is_filled_and_not_read() {
     let mut ports = Ports::new();
     ports.seen = None;
     ports.cache.expect_read().never();
-    ports.cache.expect_fill().times(1).returning(|_| Ok(()));
     ports.stored(&[1]);
+    let fills = Arc::clone(&ports.fills);
     let query = query(&[1], &[], ReadConsistency::Cached);
     let outcomes = ports.reading().read(query).await.unwrap();
     assert_eq!(found(&outcomes[0]).source, ReadSource::Database);
     sleep(Duration::from_secs(1)).await;
+    assert_eq!(*fills.lock().unwrap(), [(INCARNATION, vec![1])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,8 +307,8 @@ async fn a_cache_that_fails_is_no_error_and_is_not_filled() {
         .expect_read()
         .times(1)
         .returning(|_, _| Err(cache_error()));
-    ports.cache.expect_fill().never();
     ports.stored(&[1, 2]);
+    let fills = Arc::clone(&ports.fills);
     let query = query(&[1, 2], &[], ReadConsistency::Cached);
     let outcomes = ports.reading().read(query).await.unwrap();
     assert!(
@@ -307,17 +317,20 @@ async fn a_cache_that_fails_is_no_error_and_is_not_filled() {
             .all(|o| found(o).source == ReadSource::Database)
     );
     sleep(Duration::from_secs(1)).await;
+    assert!(fills.lock().unwrap().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_committed_read_never_touches_the_cache() {
     let mut ports = Ports::new();
     ports.cache.expect_read().never();
-    ports.cache.expect_fill().never();
     ports.stored(&[1]);
+    let fills = Arc::clone(&ports.fills);
     let query = query(&[1], &[], ReadConsistency::Committed);
     let outcomes = ports.reading().read(query).await.unwrap();
     assert_eq!(found(&outcomes[0]).source, ReadSource::Database);
+    sleep(Duration::from_secs(1)).await;
+    assert!(fills.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -445,9 +458,8 @@ async fn a_turn_at_the_store_ends_with_the_read_even_when_it_fails() {
 
 #[tokio::test]
 async fn fills_beyond_the_bound_are_skipped() {
-    let mut cache = MockBalanceCache::new();
-    cache.expect_fill().times(1).returning(|_| Ok(()));
-    let cache: Arc<dyn BalanceCache> = Arc::new(cache);
+    let ports = Ports::new();
+    let cache: Arc<dyn BalanceCache> = Arc::new(ports.cache);
     let fills = CacheFills::default();
     // On the one thread of this test the first fill has not run when the second is asked for.
     for id in [1, 2] {
@@ -458,4 +470,5 @@ async fn fills_beyond_the_bound_are_skipped() {
         fills.begin(&cache, snapshot, 1);
     }
     tokio::task::yield_now().await;
+    assert_eq!(*ports.fills.lock().unwrap(), [(INCARNATION, vec![1])]);
 }

@@ -5,15 +5,16 @@ use axs_domain::time::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the stored mark is moved at most: each move takes the leader row for a moment.
+/// How often the stored mark is moved forward at most: each move takes the leader row for a moment.
 pub(super) const MOVE_EVERY: Duration = Duration::from_secs(10);
 /// A mark that lies less than this behind costs the next leader next to nothing.
 const MOVE_BY_MIN: Duration = Duration::from_secs(5);
 
 /// A term begins its first scan by this much below the stored mark. PostgreSQL's clock may have been set back since it
 /// was stored, in a failover too; rows logged since then lie below the mark by no more than the time that passed.
-/// So no row is missed while partitions are without a leader for at most this long, or the clock is set back by at most
-/// this much less [`MOVE_BY_MIN`]. It costs each term one scan of what was logged in this time.
+/// So no row is missed where no more than this passes between the last look of one term and the first of the next, or
+/// where the clock is set back by at most this much less [`MOVE_BY_MIN`]. It costs each term one scan of what was
+/// logged in this time.
 pub(super) const TERM_MARGIN: Duration = Duration::from_mins(2);
 
 /// Up to where every row is final: no row written at or before it is INIT or can still come.
@@ -27,8 +28,8 @@ pub(super) struct LowWater {
     last: Option<Look>,
     stored: Option<Timestamp>,
     stored_at: Option<Instant>,
-    /// Since it was stored, the clock was seen to be set back.
-    fell_back: bool,
+    /// Since it was stored it was lowered, by a clock that was set back or by what the looks took.
+    was_lowered: bool,
 }
 
 /// The horizon that was looked at last.
@@ -48,6 +49,8 @@ impl LowWater {
         asked_at: Instant,
         answered_at: Instant,
     ) -> Option<Timestamp> {
+        // A move whose answer was lost may have come after the last one.
+        self.was_lowered |= self.stored.is_some() && horizon.low_water > self.stored;
         self.stored = horizon.low_water;
         let now = Look {
             asked_at,
@@ -56,7 +59,7 @@ impl LowWater {
         self.at = match self.last.replace(now) {
             None => {
                 let (until, stored) = (horizon.until, horizon.low_water);
-                self.fell_back = stored.is_some_and(|stored| stored > until);
+                self.was_lowered = stored.is_some_and(|stored| stored > until);
                 stored
                     .filter(|stored| *stored <= until)
                     .map(|stored| earlier(stored, TERM_MARGIN))
@@ -69,7 +72,7 @@ impl LowWater {
                 };
                 let passed = answered_at.saturating_duration_since(last.asked_at);
                 let at_most = earlier(horizon.until, passed);
-                self.fell_back |= before.is_some_and(|at| at > at_most);
+                self.was_lowered |= before.is_some_and(|at| at > at_most);
                 before.map(|at| at.min(at_most))
             }
         };
@@ -86,14 +89,19 @@ impl LowWater {
         self.at = self.at.max(Some(passed));
     }
 
+    /// The mark, when the stored one is so much too high that a term must not begin by it.
+    pub(super) fn to_lower(&self) -> Option<Timestamp> {
+        let too_high = earlier(self.stored?, MOVE_BY_MIN);
+        self.at.filter(|at| self.was_lowered && *at < too_high)
+    }
+
     /// The mark, when it is time to store it.
     pub(super) fn to_store(&self, now: Instant) -> Option<Timestamp> {
         let at = self.at?;
         let Some(stored) = self.stored else {
             return Some(at);
         };
-        // No term may begin up there.
-        if self.fell_back && at < earlier(stored, MOVE_BY_MIN) {
+        if let Some(at) = self.to_lower() {
             return Some(at);
         }
         let ahead = at.unix_micros().saturating_sub(stored.unix_micros());
@@ -108,7 +116,7 @@ impl LowWater {
     pub(super) fn stored(&mut self, at: Timestamp, now: Instant) {
         self.stored = Some(at);
         self.stored_at = Some(now);
-        self.fell_back = false;
+        self.was_lowered = false;
     }
 }
 
@@ -249,10 +257,14 @@ mod tests {
         term.mark.stored(at(5_000), term.now);
         let back = horizon(Some(5_000), 0, 4_990);
         term.look(0, &back);
+        assert_eq!(term.mark.to_lower(), Some(at(4_990)), "before any scan");
         term.mark.pass(&back, None);
         assert_eq!(term.to_store(), Some(at(4_990)));
         term.mark.stored(at(4_990), term.now);
         assert_eq!(term.to_store(), None);
+        // The answer to a move from before was lost, and it came after all.
+        term.look(0, &horizon(Some(5_000), 0, 4_990));
+        assert_eq!(term.mark.to_lower(), Some(at(4_990)));
     }
 
     #[test]

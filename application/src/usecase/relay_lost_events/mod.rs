@@ -32,7 +32,7 @@
 //! | rows of a page, of a round, on their way at once | [`RelaySettings::rows_max`] |
 //! | pages of a round, while unsound rows leave room in it | [`PAGES_MAX`]; the next round goes on there |
 //! | what a scan reads | rows written since the low-water mark; everything when there is none; a term's first scan [`low_water::TERM_MARGIN`] more |
-//! | moves of the stored mark | one in [`low_water::MOVE_EVERY`] |
+//! | moves of the stored mark | forward one in [`low_water::MOVE_EVERY`]; back whenever the clock was |
 //! | the wait for H | the backlog; what is behind it without a record is looked at each [`END_LOOK_EVERY`] |
 
 mod low_water;
@@ -212,6 +212,8 @@ impl LostEventRelay {
             })
             .await?;
         let after = self.low_water.begin(&horizon, asked_at, Instant::now());
+        // Not after the scan, which may fail again and again.
+        self.store_mark(&horizon, self.low_water.to_lower()).await;
         let passed = left_out::relay_cursor()
             .then(|| self.passed_by_ids.replace(horizon.until))
             .flatten();
@@ -227,7 +229,8 @@ impl LostEventRelay {
             if std::mem::take(&mut from_mark) {
                 self.low_water
                     .pass(&horizon, rows.first().map(|row| row.logged_at));
-                self.keep_mark(&horizon).await;
+                let mark = self.low_water.to_store(Instant::now());
+                self.store_mark(&horizon, mark).await;
             }
             for row in rows {
                 if self.is_sound(&row) {
@@ -265,9 +268,9 @@ impl LostEventRelay {
         Ok(self.ports.source.still_init(scan).await?)
     }
 
-    /// Stores the mark when it is worth it. A failure costs the next leader a longer scan.
-    async fn keep_mark(&mut self, horizon: &RelayHorizon) {
-        let Some(low_water) = self.low_water.to_store(Instant::now()) else {
+    /// Stores the mark, if there is one to store. A failure costs the next leader a longer scan.
+    async fn store_mark(&mut self, horizon: &RelayHorizon, mark: Option<Timestamp>) {
+        let Some(low_water) = mark else {
             return;
         };
         let to = MarkMove {

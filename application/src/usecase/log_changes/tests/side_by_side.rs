@@ -80,17 +80,16 @@ async fn enough_events_begin_a_commit_beside_the_one_under_way_though_it_is_not_
 async fn half_of_many_callers_begin_a_commit_beside_the_one_under_way() {
     let bench = Bench::with_window(MemoryTopic::delivering(), 1_000, 1_000);
     let committed = || -> Vec<usize> { bench.log.commits().iter().map(Vec::len).collect() };
-    let mut callers = 0;
     let mut requests = Vec::new();
     let mut begin = async |count: usize| {
-        for caller in callers..callers + count {
+        for caller in requests.len()..requests.len() + count {
             requests.push(bench.begin(&[caller.to_string().as_str()], AckLevel::Logged));
         }
-        callers += count;
         sleep(SETTLED).await;
     };
     bench.log.hold_next(2);
     begin(1).await;
+    // So many that half of all is more than the least that is worth a commit.
     let beside = CALLERS_WORTH_A_COMMIT + 10;
     begin(beside).await;
     begin(CALLERS_WORTH_A_COMMIT).await;
