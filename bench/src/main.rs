@@ -73,6 +73,8 @@ async fn measure(options: &Options, screen: Screen) -> Result<bool> {
     let file = if options.quick { "quick" } else { "latest" };
     let path = options.folder.join(format!("{file}.json"));
     let mut report = Report::read_or_new(&path, machine)?;
+    // Of the whole run: the report is a file of the checkout, which it changes, and somebody may commit meanwhile.
+    let commit = commit();
     let mut sustained = None;
     let mut sound = true;
     for name in wanted {
@@ -93,7 +95,7 @@ async fn measure(options: &Options, screen: Screen) -> Result<bool> {
         let (figures, series) = bench.figures.into_parts();
         let scenario = ScenarioReport {
             taken_at,
-            commit: commit(),
+            commit: commit.clone(),
             command: options.command(),
             load_before,
             took_s: began.elapsed().as_secs_f64().round(),
