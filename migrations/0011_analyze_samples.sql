@@ -1,7 +1,7 @@
 -- The tables that grow are sampled by ANALYZE with a tenth of the usual rows: 3,000.
 --
 -- While a table fills, autovacuum analyses it again and again, and sorts each column of 30,000 sampled rows each
--- time: on 600,000 states 80 ms of a core, with 3,000 rows 9 ms. The statements on these tables find their
+-- time. The statements on these tables find their
 -- rows by keys or by time, whatever their spread, so finer figures would change no plan.
 -- SET STATISTICS waits neither for readers nor for writers; it does for a VACUUM that a person runs.
 CREATE FUNCTION sample_few_rows(sampled regclass) RETURNS void LANGUAGE plpgsql AS $$
