@@ -9,9 +9,17 @@ pub use dead_letters::{
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// This build: its version, and the commit that it is of.
+pub const BUILD: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("AXS_BUILD_COMMIT"),
+    ")"
+);
+
 /// AXS: the balance core of an exchange or a fintech.
 #[derive(Debug, Parser)]
-#[command(name = "bootstrap", version, about, max_term_width = 100)]
+#[command(name = "bootstrap", version = BUILD, about, max_term_width = 100)]
 pub struct Cli {
     /// A settings file (TOML). Every key can also be set as AXS__SECTION__KEY.
     #[arg(long, env = "AXS_CONFIG", value_name = "FILE", global = true)]

@@ -1,13 +1,23 @@
 //! How the process ends, for scripts that look at the exit code.
 
 use crate::settings::SettingsError;
+use axs_application::port::event_topic::BrokerError;
+use axs_application::port::layout_change::LayoutChangeError;
 use axs_application::port::store_error::StoreError;
+use axs_application::usecase::change_layout::ChangeLayoutError;
+use axs_application::usecase::layout_lookup::LayoutLookupError;
+use axs_application::usecase::make_layout::MakeLayoutError;
+use axs_application::usecase::read_balances::ReadBalancesError;
+use axs_application::usecase::submit_balance_changes::SubmitError;
+use axs_application::usecase::verify_ledger::VerifyError;
 use axs_application::usecase::vital_tasks::TaskDeath;
+use std::error::Error;
 use std::process::ExitCode;
 
 /// Exit code of a command that did its work and found something off.
 pub const OFF: u8 = 1;
-/// Exit code of wrong arguments or settings (clap uses the same): trying again as it is never helps.
+/// Exit code of wrong arguments or settings (clap uses the same), and of what a server refuses for a
+/// setting or a right that a person has to change: trying again as it is never helps.
 pub const USAGE: u8 = 2;
 /// Exit code of what could not be done now: a server is away or refuses, or the state of the system
 /// does not allow it.
@@ -39,9 +49,8 @@ pub struct UsageError(pub String);
 /// What is wrong with the arguments or the settings stands somewhere among the causes, with or
 /// without words around it.
 fn error_code(error: &anyhow::Error) -> u8 {
-    let usage = |cause: &(dyn std::error::Error + 'static)| {
-        let denied = matches!(cause.downcast_ref(), Some(StoreError::Denied { .. }));
-        cause.is::<SettingsError>() || cause.is::<UsageError>() || denied
+    let usage = |cause: &(dyn Error + 'static)| {
+        cause.is::<SettingsError>() || cause.is::<UsageError>() || is_refused_for_good(cause)
     };
     if error.chain().any(usage) {
         USAGE
@@ -50,6 +59,45 @@ fn error_code(error: &anyhow::Error) -> u8 {
     } else {
         UNAVAILABLE
     }
+}
+
+/// Whether a server refused it for a setting or a right.
+///
+/// A use case passes on what a port said as its own (`#[error(transparent)]`), and then the port's error
+/// is none of the causes: it is looked for inside.
+fn is_refused_for_good(cause: &(dyn Error + 'static)) -> bool {
+    of_store(cause.downcast_ref())
+        || of_broker(cause.downcast_ref())
+        || match cause.downcast_ref() {
+            Some(MakeLayoutError::Store(error)) => of_store(Some(error)),
+            Some(
+                MakeLayoutError::Broker(error) | MakeLayoutError::NotClaimed { failure: error, .. },
+            ) => of_broker(Some(error)),
+            _ => false,
+        }
+        || cause.downcast_ref().is_some_and(of_change)
+        || matches!(cause.downcast_ref(), Some(LayoutLookupError::Store(error)) if of_store(Some(error)))
+        || matches!(cause.downcast_ref(), Some(ReadBalancesError::Store(error)) if of_store(Some(error)))
+        || matches!(cause.downcast_ref(), Some(VerifyError::Store(error)) if of_store(Some(error)))
+        || matches!(cause.downcast_ref(), Some(SubmitError::Denied(_)))
+}
+
+fn of_change(error: &ChangeLayoutError) -> bool {
+    match error {
+        ChangeLayoutError::Store(error)
+        | ChangeLayoutError::Change(LayoutChangeError::Store(error)) => of_store(Some(error)),
+        ChangeLayoutError::Broker(error) => of_broker(Some(error)),
+        ChangeLayoutError::StillPaused { cause, .. } => of_change(cause),
+        _ => false,
+    }
+}
+
+const fn of_store(error: Option<&StoreError>) -> bool {
+    matches!(error, Some(StoreError::Denied { .. }))
+}
+
+const fn of_broker(error: Option<&BrokerError>) -> bool {
+    matches!(error, Some(BrokerError::Refused { .. }))
 }
 
 /// Turns an ending into an exit code and prints errors with their causes.
@@ -84,9 +132,25 @@ mod tests {
             reason: "it panicked".to_owned(),
         };
         let dead: anyhow::Result<()> = Err(died()).context("the consumer");
-        let denied = StoreError::Denied {
+        let denied = || StoreError::Denied {
             store: "PostgreSQL".to_owned(),
             reason: "permission denied".to_owned(),
+        };
+        let refused = || BrokerError::Refused {
+            brokers: "kafka:9092".to_owned(),
+            reason: "InvalidReplicationFactor".to_owned(),
+        };
+        let away = || StoreError::Unavailable {
+            store: "PostgreSQL".to_owned(),
+            reason: "connection refused".to_owned(),
+        };
+        let still_paused = ChangeLayoutError::StillPaused {
+            cause: Box::new(refused().into()),
+            why: "PostgreSQL is away".to_owned(),
+        };
+        let not_claimed = MakeLayoutError::NotClaimed {
+            topic: "events".to_owned(),
+            failure: refused(),
         };
         let rows = [
             (died().into(), FAULT),
@@ -94,7 +158,22 @@ mod tests {
             (wrong().into(), USAGE),
             (around.unwrap_err(), USAGE),
             (SettingsError::at("database.url")("no").into(), USAGE),
-            (denied.into(), USAGE),
+            (denied().into(), USAGE),
+            (MakeLayoutError::from(denied()).into(), USAGE),
+            (MakeLayoutError::from(refused()).into(), USAGE),
+            (not_claimed.into(), USAGE),
+            (ChangeLayoutError::from(denied()).into(), USAGE),
+            (
+                ChangeLayoutError::from(LayoutChangeError::from(denied())).into(),
+                USAGE,
+            ),
+            (still_paused.into(), USAGE),
+            (LayoutLookupError::from(denied()).into(), USAGE),
+            (ReadBalancesError::from(denied()).into(), USAGE),
+            (VerifyError::from(denied()).into(), USAGE),
+            (SubmitError::from(denied()).into(), USAGE),
+            (MakeLayoutError::from(away()).into(), UNAVAILABLE),
+            (ChangeLayoutError::from(away()).into(), UNAVAILABLE),
             (anyhow!("PostgreSQL is away"), UNAVAILABLE),
         ];
         for (error, code) in rows {

@@ -7,10 +7,12 @@ fn the_binary_tells_its_version_and_refuses_unknown_commands_as_wrong_usage() {
     let bootstrap = env!("CARGO_BIN_EXE_bootstrap");
     let version = Command::new(bootstrap).arg("--version").output().unwrap();
     let text = String::from_utf8(version.stdout).unwrap();
-    assert_eq!(
-        text.trim(),
-        concat!("bootstrap ", env!("CARGO_PKG_VERSION"))
-    );
+    let release = concat!("bootstrap ", env!("CARGO_PKG_VERSION"), " (commit ");
+    let commit = text
+        .trim()
+        .strip_prefix(release)
+        .and_then(|rest| rest.strip_suffix(')'));
+    assert!(commit.is_some_and(|commit| !commit.is_empty()), "{text}");
     let unknown = Command::new(bootstrap).arg("frobnicate").output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
 }

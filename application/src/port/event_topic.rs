@@ -24,20 +24,31 @@ pub struct LogBounds {
     pub end: Offset,
 }
 
-/// The broker is away or did not answer in time.
+/// What was asked of the brokers was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Kafka at {brokers} is unavailable: {reason}")]
-pub struct BrokerError {
-    /// The bootstrap addresses.
-    pub brokers: String,
-    /// What the client library said.
-    pub reason: String,
+pub enum BrokerError {
+    /// They are away or did not answer in time. Ask again.
+    #[error("Kafka at {brokers} is unavailable: {reason}")]
+    Unavailable {
+        /// The bootstrap addresses.
+        brokers: String,
+        /// What the client library said.
+        reason: String,
+    },
+    /// They refuse it, and will again: a person has to change a setting or grant a right.
+    #[error("Kafka at {brokers} refuses: {reason}")]
+    Refused {
+        /// The bootstrap addresses.
+        brokers: String,
+        /// What is refused and why, with the settings by which it was asked.
+        reason: String,
+    },
 }
 
 /// Describes, makes and grows the events topic.
 ///
 /// # Errors
-/// [`BrokerError`]; ask again.
+/// [`BrokerError`]; see there what the caller does.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait EventTopic: Interface {

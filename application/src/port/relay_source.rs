@@ -82,8 +82,8 @@ pub struct MarkMove {
     pub layout_epoch: LayoutEpoch,
     /// The generation of the horizon that it rests on.
     pub generation: i64,
-    /// The mark.
-    pub low_water: Timestamp,
+    /// The mark; `None` forgets the stored one, so that a term that finds none scans everything.
+    pub low_water: Option<Timestamp>,
 }
 
 /// Finds rows still INIT past a grace time.
@@ -94,7 +94,8 @@ pub struct MarkMove {
 /// - A row whose payload is gone comes with an empty one: it hides no neighbour.
 /// - Rows come in the order (`logged_at`, `log_id`), in which they are published again. A page that
 ///   begins behind the last row of the one before leaves none out.
-/// - `move_mark` changes nothing when the claim no longer stands or the generation is another one.
+/// - `move_mark` changes nothing when the claim no longer stands, was given in another history of the
+///   database, or the generation is another one.
 ///
 /// # Errors
 /// [`StoreError`]; begin again with the horizon.

@@ -8,7 +8,7 @@ use shaku::Interface;
 /// Describes, makes and grows the result topic.
 ///
 /// # Errors
-/// [`BrokerError`]; ask again.
+/// [`BrokerError`]; see there what the caller does.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait ResultTopic: Interface {

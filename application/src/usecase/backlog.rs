@@ -291,7 +291,7 @@ mod tests {
         topic.expect_bounds().times(3).returning(move |_| {
             asked += 1;
             if asked == 1 {
-                return Err(BrokerError {
+                return Err(BrokerError::Unavailable {
                     brokers: "nowhere".to_owned(),
                     reason: "refused".to_owned(),
                 });

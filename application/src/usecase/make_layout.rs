@@ -1,28 +1,28 @@
 //! Making the layout, once: pools of shards over the partitions of the topic. The result topic is
 //! made beside it.
 
+mod check;
+mod error;
+
+pub use error::MakeLayoutError;
+
 use super::detached::run_detached;
-use crate::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
+use crate::port::event_topic::{BrokerError, EventTopic, TopicDescription};
 use crate::port::installation::Installation;
 use crate::port::layout_change::PartitionStart;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::result_topic::ResultTopic;
 use crate::port::store_error::StoreError;
-use crate::port::topic_claims::{Claimant, TopicClaim, TopicClaims};
+use crate::port::topic_claims::{TopicClaim, TopicClaims};
 use async_trait::async_trait;
-use axs_domain::id::PartitionId;
-use axs_domain::layout::{Layout, LayoutError, PoolSpec};
-use axs_domain::layout_raise::has_grown_from;
+use axs_domain::layout::{Layout, PoolSpec};
+use check::{EVENTS_SETTING, RESULTS_SETTING, check_count, difference, records_of};
 use shaku::{Component, Interface};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the brokers are asked for a topic that was just made, until they tell of its partitions.
 const TOLD_LOOKS_MAX: usize = 50;
-
-/// The settings that name the topics.
-const EVENTS_SETTING: &str = "kafka.events_topic";
-const RESULTS_SETTING: &str = "kafka.results_topic";
 
 /// The pause between two looks.
 const TOLD_PAUSE: Duration = Duration::from_millis(100);
@@ -55,112 +55,6 @@ pub struct LayoutMade {
     pub results_topic: String,
     /// Whether this call made the result topic.
     pub results_topic_created: bool,
-}
-
-/// Why no layout was made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MakeLayoutError {
-    /// The plan can't be laid out.
-    #[error(transparent)]
-    Plan(#[from] LayoutError),
-    /// Another layout stands. It is never replaced: accounts live by it.
-    #[error("another layout stands already: {difference}")]
-    OtherLayoutStands {
-        /// What differs, with both values.
-        difference: String,
-    },
-    /// The topic, or the result topic, is not what the layout needs. Nothing was stored.
-    #[error("topic {topic} has {found} partitions; the layout needs {expected}")]
-    PartitionCountDiffers {
-        /// The topic.
-        topic: String,
-        /// Its partitions.
-        found: usize,
-        /// Partitions of the plan.
-        expected: usize,
-    },
-    /// A topic that is there was written to before there was a layout, so by somebody else. Nothing was
-    /// stored.
-    #[error(
-        "topic {topic} is not new: {written} records were written to it, {kept} of which it still holds, \
-         and this database has no layout yet, so they are another one's. Name another topic by \
-         {setting}; or, when nobody else uses this one any more, take it by --adopt-records: it is then \
-         led from its end on, and what is on it is not read"
-    )]
-    TopicHoldsRecords {
-        /// The topic.
-        topic: String,
-        /// The setting that names it.
-        setting: &'static str,
-        /// Records up to the ends of its partitions.
-        written: u64,
-        /// Those that retention has left.
-        kept: u64,
-    },
-    /// Another database has claimed the topic, and may be laid out on it although it holds no record yet.
-    /// Nothing was stored.
-    #[error(
-        "topic {topic} is claimed by {claimant}. Name another topic by {setting}; or, when that database \
-         does not use it, take this one by --adopt-records"
-    )]
-    TopicClaimed {
-        /// The topic.
-        topic: String,
-        /// The setting that names it.
-        setting: &'static str,
-        /// The other database.
-        claimant: Claimant,
-    },
-    /// The brokers did not take the claim. Nothing was stored.
-    #[error(
-        "topic {topic} can't be claimed for this database: {failure}. Where the brokers have no \
-         transactions, or this client may not use any, --unclaimed leaves the claim out"
-    )]
-    NotClaimed {
-        /// The topic.
-        topic: String,
-        /// What failed.
-        failure: BrokerError,
-    },
-    /// The topics grew for a raise that did not become the layout's.
-    #[error(
-        "a raise to {count} partitions was not finished: `bootstrap layout raise {count}` finishes it"
-    )]
-    RaiseUnfinished {
-        /// Partitions of that raise.
-        count: usize,
-    },
-    /// The brokers took the topic and tell of no partitions yet. Making it again settles it.
-    #[error(
-        "topic {topic} was made, and the brokers don't tell of its partitions yet; run it again"
-    )]
-    NotToldYet {
-        /// The topic.
-        topic: String,
-    },
-    /// The layout stands but its topic is gone: the events on it are lost with it. Restore it, or
-    /// let an operator decide from the log; nothing is made anew in silence.
-    #[error("the layout stands, but topic {topic} does not exist any more")]
-    TopicGone {
-        /// The topic.
-        topic: String,
-    },
-    /// The layout was made for another cluster.
-    #[error(
-        "the layout was made for Kafka cluster {expected}, but the broker is of cluster {found}"
-    )]
-    OtherCluster {
-        /// The layout's cluster.
-        expected: String,
-        /// The broker's cluster.
-        found: String,
-    },
-    /// The broker is away.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-    /// The store is away. Making it again settles what is unknown.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Makes the layout.
@@ -245,7 +139,7 @@ impl LayoutMaking {
                 if let Some(count) = standing.grown_to {
                     return Err(MakeLayoutError::RaiseUnfinished { count });
                 }
-                check_count(&standing, &standing.events_topic, found)?;
+                check_count(&standing, &standing.events_topic, EVENTS_SETTING, found)?;
                 let (results_topic_created, results_topic) =
                     self.ensure_results_topic(&standing).await?;
                 Ok(LayoutMade {
@@ -266,14 +160,14 @@ impl LayoutMaking {
     ) -> Result<(bool, Option<String>), MakeLayoutError> {
         let described = self.topic.describe().await?;
         if let Some(found) = described.partition_count {
-            check_count(planned, &planned.events_topic, found)?;
+            check_count(planned, &planned.events_topic, EVENTS_SETTING, found)?;
             return Ok((false, described.cluster_id));
         }
         let count = planned.layout.partition_count();
         let created = self.topic.create(count).await?;
         // Somebody else may have made it meanwhile, with another number.
         let (described, found) = until_told(|| self.topic.describe()).await?;
-        check_count(planned, &planned.events_topic, found)?;
+        check_count(planned, &planned.events_topic, EVENTS_SETTING, found)?;
         Ok((created, described.cluster_id))
     }
 
@@ -361,12 +255,12 @@ impl LayoutMaking {
     ) -> Result<(bool, String), MakeLayoutError> {
         let described = self.results.describe().await?;
         if let Some(found) = described.partition_count {
-            check_count(layout, &described.topic, found)?;
+            check_count(layout, &described.topic, RESULTS_SETTING, found)?;
             return Ok((false, described.topic));
         }
         let created = self.results.create(layout.layout.partition_count()).await?;
         let (described, found) = until_told(|| self.results.describe()).await?;
-        check_count(layout, &described.topic, found)?;
+        check_count(layout, &described.topic, RESULTS_SETTING, found)?;
         Ok((created, described.topic))
     }
 }
@@ -446,72 +340,6 @@ impl MakeLayout for LayoutMaking {
             })?;
         self.check_standing(standing, &planned).await
     }
-}
-
-fn check_count(layout: &StoredLayout, topic: &str, found: usize) -> Result<(), MakeLayoutError> {
-    let expected = layout.layout.partition_count();
-    if found == expected {
-        return Ok(());
-    }
-    Err(MakeLayoutError::PartitionCountDiffers {
-        topic: topic.to_owned(),
-        found,
-        expected,
-    })
-}
-
-/// What was written to a topic, when something was.
-fn records_of(
-    topic: &str,
-    setting: &'static str,
-    logs: &[(PartitionId, LogBounds)],
-) -> Option<MakeLayoutError> {
-    let sum = |count: fn(&LogBounds) -> i64| -> u64 {
-        let counts = logs.iter().map(|(_, log)| count(log));
-        counts.filter_map(|count| u64::try_from(count).ok()).sum()
-    };
-    let written = sum(|log| log.end.value());
-    (written > 0).then(|| MakeLayoutError::TopicHoldsRecords {
-        topic: topic.to_owned(),
-        setting,
-        written,
-        kept: sum(|log| log.end.value() - log.start.value()),
-    })
-}
-
-/// What differs between two layouts apart from epoch and cluster, which nobody plans.
-fn difference(standing: &StoredLayout, planned: &StoredLayout) -> Option<String> {
-    if standing.events_topic != planned.events_topic {
-        return Some(format!(
-            "its topic is {}, not {}",
-            standing.events_topic, planned.events_topic
-        ));
-    }
-    let (a, b) = (&standing.layout, &planned.layout);
-    if has_grown_from(a, b) {
-        return None;
-    }
-    if a.partition_count() != b.partition_count() {
-        return Some(format!(
-            "it has {} partitions, not {}",
-            a.partition_count(),
-            b.partition_count()
-        ));
-    }
-    if a.shards().len() != b.shards().len() {
-        return Some(format!(
-            "it has {} shards, not {}",
-            a.shards().len(),
-            b.shards().len()
-        ));
-    }
-    let mut pairs = a.shards().iter().zip(b.shards());
-    pairs.find(|(a, b)| a != b).map(|(a, b)| {
-        format!(
-            "its shard {} is of pool {} on partition {}, not of pool {} on partition {}",
-            a.shard_id, a.pool, a.partition, b.pool, b.partition
-        )
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::serving::{self, STOP_GRACE, required, wanted};
 use super::start::ready_to_serve;
+use crate::cli::BUILD;
 use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::infra::topic_settings;
@@ -75,7 +76,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
         let ended = async move { reader.ended().await };
         serving::beside(&tasks, "record reader", &stop, ended);
     }
-    info!(owner = %layers.config().owner(), "leading partitions");
+    info!(build = BUILD, owner = %layers.config().owner(), "leading partitions");
 
     let end = serving::serve(election.run(stop.clone()), &tasks, &stop).await;
     if !end.cut_off.is_empty() {

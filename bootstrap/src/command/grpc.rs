@@ -6,6 +6,7 @@
 
 use super::serving::{self, STOP_GRACE, required, wanted};
 use super::start::ready_to_serve;
+use crate::cli::BUILD;
 use crate::exit::Ending;
 use crate::module::clients::Clients;
 use crate::module::layers::Layers;
@@ -89,7 +90,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Ending> {
     }
     let days = keep_days_ahead(layers.repo.resolve(), stop.clone());
     serving::beside(&tasks, "days of the change log", &stop, days);
-    info!(address = %server.local_addr(), "serving axs.v1.AccountBalanceService");
+    info!(build = BUILD, address = %server.local_addr(), "serving axs.v1.AccountBalanceService");
 
     let service = server.serve(api, board, stop.clone());
     let drained = serving::serve(service, &tasks, &stop).await?;

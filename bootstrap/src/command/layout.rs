@@ -113,18 +113,15 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
     Ok(Ending::Fine)
 }
 
-/// Pools that can't be laid out, or are not those that stand, are wrong usage: the same arguments
-/// never help.
+/// Pools that can't be laid out, and pools or topics that are not those that stand, are wrong usage: the
+/// same arguments and settings never help.
 fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
     match error {
-        MakeLayoutError::Plan(_)
-        | MakeLayoutError::OtherLayoutStands { .. }
-        | MakeLayoutError::PartitionCountDiffers { .. } => {
-            UsageError(format!("--pool: {error}")).into()
-        }
-        MakeLayoutError::TopicHoldsRecords { .. } | MakeLayoutError::TopicClaimed { .. } => {
-            UsageError(error.to_string()).into()
-        }
+        MakeLayoutError::Plan(_) => UsageError(format!("--pool: {error}")).into(),
+        MakeLayoutError::OtherLayoutStands { .. }
+        | MakeLayoutError::PartitionCountDiffers { .. }
+        | MakeLayoutError::TopicHoldsRecords { .. }
+        | MakeLayoutError::TopicClaimed { .. } => UsageError(error.to_string()).into(),
         other => other.into(),
     }
 }
@@ -214,7 +211,10 @@ fn ranges(numbers: &[i32]) -> String {
     numbers
         .chunk_by(|a, b| a + 1 == *b)
         .filter_map(|run| Some((run.first()?, run.last()?)))
-        .map(|(first, last)| format!("{first}-{last}"))
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        })
         .collect::<Vec<_>>()
         .join(",")
 }
@@ -250,6 +250,18 @@ mod tests {
             (pool.name.as_str(), pool.shards, pool.partitions),
             ("retail", 36, 9)
         );
+    }
+
+    #[test]
+    fn numbers_are_told_as_ranges() {
+        for (numbers, told) in [
+            (&[][..], ""),
+            (&[6], "6"),
+            (&[0, 1, 2, 3, 6], "0-3,6"),
+            (&[0, 2, 3], "0,2-3"),
+        ] {
+            assert_eq!(ranges(numbers), told);
+        }
     }
 
     #[test]

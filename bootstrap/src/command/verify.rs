@@ -7,7 +7,7 @@ use crate::module::clients::Clients;
 use crate::module::layers::Layers;
 use crate::settings::Settings;
 use axs_application::usecase::verify_ledger::{
-    Differences, VerifyError, VerifyLedger, VerifyProgress, VerifyReport,
+    Differences, VerifyLedger, VerifyProgress, VerifyReport,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -38,11 +38,7 @@ pub async fn run(args: &VerifyArgs, settings: Settings) -> anyhow::Result<Ending
     let began = Instant::now();
     let report = verify.verify(progress).await;
     drawing.await?;
-    let report = report.map_err(|error| match error {
-        // As itself: the ending looks for it.
-        VerifyError::Store(error) => anyhow::Error::from(error),
-        error @ VerifyError::NotLaidOut => error.into(),
-    })?;
+    let report = report?;
     if args.json {
         print_json(&report, began.elapsed());
     } else {

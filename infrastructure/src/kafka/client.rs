@@ -1,7 +1,7 @@
 //! A client that asks the brokers questions and reads or writes no records.
 
 use super::client_log::ClientLog;
-use super::own_properties::{client_config, question_properties};
+use super::own_properties::client_config;
 use super::settings::{KafkaSettings, KafkaSettingsError};
 use axs_application::port::event_topic::BrokerError;
 use rdkafka::consumer::BaseConsumer;
@@ -35,7 +35,7 @@ impl KafkaClient {
     /// # Errors
     /// [`KafkaSettingsError`] when they set what is set here, or when librdkafka refuses them.
     pub fn try_new(settings: &KafkaSettings) -> Result<Self, KafkaSettingsError> {
-        let consumer = client_config(settings, &question_properties())?
+        let consumer = client_config(settings, &[])?
             .create_with_context(ClientLog)
             .map_err(|error| settings.refused(&error))?;
         Ok(Self {
@@ -82,7 +82,14 @@ impl KafkaClient {
     }
 
     pub(super) fn unavailable(&self, reason: &dyn fmt::Display) -> BrokerError {
-        BrokerError {
+        BrokerError::Unavailable {
+            brokers: self.settings.brokers.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn refused(&self, reason: &dyn fmt::Display) -> BrokerError {
+        BrokerError::Refused {
             brokers: self.settings.brokers.clone(),
             reason: reason.to_string(),
         }

@@ -12,6 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use shaku::Component;
+use std::fmt;
 use std::time::Duration;
 
 /// How long a broker may take to describe a topic, to tell its bounds or to name its cluster.
@@ -49,6 +50,15 @@ impl KafkaEventTopic {
 }
 
 impl KafkaEventTopic {
+    /// Why the brokers did not do what they were asked: for now, or for good.
+    fn not_done(&self, error: RDKafkaErrorCode, reason: &dyn fmt::Display) -> BrokerError {
+        if is_for_good(error) {
+            self.client.refused(reason)
+        } else {
+            self.client.unavailable(reason)
+        }
+    }
+
     /// Waits until the brokers tell of so many partitions. It asks for the description, since that
     /// is what the client library learns of new partitions by: without it, the bounds of one are
     /// those of an unknown partition.
@@ -72,6 +82,20 @@ impl KafkaEventTopic {
                 ))
             })
     }
+}
+
+/// Whether the same request will be refused again, until a person changes a setting or a right.
+const fn is_for_good(error: RDKafkaErrorCode) -> bool {
+    matches!(
+        error,
+        RDKafkaErrorCode::InvalidReplicationFactor
+            | RDKafkaErrorCode::InvalidPartitions
+            | RDKafkaErrorCode::InvalidConfig
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::PolicyViolation
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
 }
 
 #[async_trait]
@@ -152,9 +176,16 @@ impl EventTopic for KafkaEventTopic {
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-            Some(Err((topic, error))) => Err(self
-                .client
-                .unavailable(&format_args!("topic {topic} can't be made: {error}"))),
+            Some(Err((topic, error))) => Err(self.not_done(
+                error,
+                &format_args!(
+                    "topic {topic} can't be made with {count} partitions, \
+                     kafka.replication_factor = {}, kafka.min_insync_replicas = {min_insync} and \
+                     kafka.retention_hours = {}: {error}",
+                    self.settings.replication_factor,
+                    self.settings.retention.as_secs() / 3_600
+                ),
+            )),
             None => Err(self.client.unavailable(&"no answer about the new topic")),
         }
     }
@@ -175,9 +206,10 @@ impl EventTopic for KafkaEventTopic {
             .map_err(|error| self.client.unavailable(&error))?;
         match results.into_iter().next() {
             Some(Ok(_)) => self.until_it_has(partition_count).await,
-            Some(Err((topic, error))) => Err(self.client.unavailable(&format_args!(
-                "topic {topic} can't get {partition_count} partitions: {error}"
-            ))),
+            Some(Err((topic, error))) => Err(self.not_done(
+                error,
+                &format_args!("topic {topic} can't get {partition_count} partitions: {error}"),
+            )),
             None => Err(self
                 .client
                 .unavailable(&"no answer about the topic's partitions")),

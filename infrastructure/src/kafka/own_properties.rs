@@ -59,7 +59,6 @@ pub fn is_own_property(name: &str) -> bool {
         after_failure: AfterFailure::ClosePartition,
     };
     is_among(name, &shared_properties("", ""))
-        || is_among(name, &question_properties())
         || is_among(name, &producer_properties(producer))
         || is_among(name, &reader_properties(""))
         || is_among(name, &looking_properties(""))
@@ -104,17 +103,15 @@ pub(super) fn client_config(
     Ok(config)
 }
 
-/// What a client that only asks sets besides.
-pub(super) fn question_properties() -> [Property; 1] {
-    [("allow.auto.create.topics", "false".into())]
-}
-
-fn shared_properties(brokers: &str, client_id: &str) -> [Property; 6] {
+fn shared_properties(brokers: &str, client_id: &str) -> [Property; 7] {
     [
         ("bootstrap.servers", brokers.into()),
         ("client.id", client_id.into()),
         ("statistics.interval.ms", "0".into()),
         ("socket.keepalive.enable", "true".into()),
+        // A topic that was deleted, or whose name is mistyped, must not come to be by being asked for, with
+        // whatever partitions the brokers give it. librdkafka's default lets producers do that.
+        ("allow.auto.create.topics", "false".into()),
         // Requests to several partitions go out one after the other. Without this each would wait in the
         // kernel until the one before it is acknowledged, up to the 40 ms of a delayed ACK.
         ("socket.nagle.disable", "true".into()),
@@ -170,6 +167,7 @@ mod tests {
         let names = names_of_the_producers();
         for promise in [
             "acks",
+            "allow.auto.create.topics",
             "enable.idempotence",
             "message.timeout.ms",
             "retries",

@@ -1,9 +1,10 @@
-//! Whether Kafka answers.
+//! Whether Kafka answers, and has the events topic.
 
 use super::client::KafkaClient;
 use async_trait::async_trait;
 use axs_application::port::readiness_probe::{ProbeFailure, ReadinessProbe};
 use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
 use std::time::Duration;
 
 /// Longer than a broker needs to answer, shorter than a person's patience.
@@ -34,14 +35,19 @@ impl ReadinessProbe for KafkaProbe {
     }
 
     async fn check(&self) -> Result<(), ProbeFailure> {
-        self.client
+        let problem = self
+            .client
             .ask(|consumer, settings| {
-                consumer.fetch_metadata(Some(&settings.events_topic), METADATA_TIMEOUT)?;
-                Ok(())
+                let topic = &settings.events_topic;
+                let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
+                let described = metadata.topics().iter().find(|it| it.name() == topic);
+                let code = described.and_then(|it| it.error()).map(RDKafkaErrorCode::from);
+                Ok(code.map(|code| format!("topic {topic}: {code}")))
             })
             .await
             .map_err(|error| ProbeFailure {
                 reason: error.to_string(),
-            })
+            })?;
+        problem.map_or(Ok(()), |reason| Err(ProbeFailure { reason }))
     }
 }

@@ -46,11 +46,10 @@ const FETCH_QUEUE_BACKOFF: Duration = Duration::from_millis(10);
 const FETCH_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// What the reading client sets besides what all clients share.
-pub(super) fn reader_properties(group_id: &str) -> [Property; 12] {
+pub(super) fn reader_properties(group_id: &str) -> [Property; 11] {
     [
         // librdkafka wants a group even from a reader that joins none.
         ("group.id", group_id.into()),
-        ("allow.auto.create.topics", "false".into()),
         ("enable.auto.commit", "false".into()),
         ("enable.auto.offset.store", "false".into()),
         ("auto.offset.reset", "error".into()),
@@ -103,7 +102,7 @@ impl ReadingClient {
     }
 
     fn unavailable(&self, reason: &dyn fmt::Display) -> BrokerError {
-        BrokerError {
+        BrokerError::Unavailable {
             brokers: self.settings.brokers.clone(),
             reason: format!("reading {}: {reason}", self.settings.events_topic),
         }

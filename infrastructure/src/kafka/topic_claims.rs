@@ -98,10 +98,9 @@ fn name_of(topic: &str) -> String {
 }
 
 /// What the client that looks at claims sets besides what all share.
-pub(super) fn looking_properties(group_id: &str) -> [Property; 3] {
+pub(super) fn looking_properties(group_id: &str) -> [Property; 2] {
     [
         ("group.id", group_id.into()),
-        ("allow.auto.create.topics", "false".into()),
         ("enable.auto.commit", "false".into()),
     ]
 }

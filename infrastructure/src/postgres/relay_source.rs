@@ -17,11 +17,16 @@ use shaku::Component;
 use sqlx::{FromRow, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// A scan of more of the log than this may take longer than other statements: a term's first one, and any while the
-/// mark stays below a row that waits.
+/// A scan of more of the log than this is a long one, which may take longer than other statements: a term's
+/// first, and any while the mark stays below a row that waits.
 const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
+
+/// Long scans at once in this process. After a change of the layout every partition begins one, and each
+/// takes a connection of those on which leaders take over and load what they decide on.
+const LONG_SCANS_MAX: usize = 1;
 
 /// [`RelaySource`] over the change log.
 ///
@@ -31,13 +36,27 @@ const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 pub struct PgRelaySource {
     #[shaku(inject)]
     database: Arc<dyn Database>,
+    #[shaku(force_default)]
+    long_scans: LongScans,
+}
+
+/// The turns of long scans.
+struct LongScans(Arc<Semaphore>);
+
+impl Default for LongScans {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LONG_SCANS_MAX)))
+    }
 }
 
 impl PgRelaySource {
     /// The rows of this database.
     #[must_use]
     pub fn new(database: Arc<dyn Database>) -> Self {
-        Self { database }
+        Self {
+            database,
+            long_scans: LongScans::default(),
+        }
     }
 
     fn name(&self) -> StoreName<'_> {
@@ -90,30 +109,40 @@ struct HorizonRow {
     prepared_since: Option<DateTime<Utc>>,
 }
 
-/// The states of one page, by a scan that may take longer than others when it has no mark, or begins far below.
-async fn scan_states(
-    pool: &PgPool,
+/// What a page is bound by.
+struct PageBounds {
     shards: Vec<i32>,
     after: Option<DateTime<Utc>>,
     until: DateTime<Utc>,
     behind: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
-) -> Result<Vec<StateRow>, sqlx::Error> {
+}
+
+impl PageBounds {
+    /// Whether it is read by a long scan: without a mark, or from one that lies far below.
+    fn is_long(&self) -> bool {
+        let stretch = |after| self.until.signed_duration_since(after);
+        self.after.is_none_or(|after| stretch(after) > SHORT_SCAN_MAX)
+    }
+}
+
+/// The states of one page.
+async fn scan_states(pool: &PgPool, page: PageBounds) -> Result<Vec<StateRow>, sqlx::Error> {
     let mut transaction = pool
         .begin_with(include_str!("sql/relay/begin_rows.sql"))
         .await?;
-    if after.is_none_or(|after| until.signed_duration_since(after) > SHORT_SCAN_MAX) {
+    if page.is_long() {
         sqlx::raw_sql(include_str!("sql/relay/allow_long_scan.sql"))
             .execute(&mut *transaction)
             .await?;
     }
     let states = sqlx::query_as(include_str!("sql/relay/still_init.sql"))
-        .bind(shards)
-        .bind(after)
-        .bind(until)
-        .bind(limit)
-        .bind(behind.map(|(logged_at, _)| logged_at))
-        .bind(behind.map(|(_, log_id)| log_id))
+        .bind(page.shards)
+        .bind(page.after)
+        .bind(page.until)
+        .bind(page.limit)
+        .bind(page.behind.map(|(logged_at, _)| logged_at))
+        .bind(page.behind.map(|(_, log_id)| log_id))
         .fetch_all(&mut *transaction)
         .await?;
     transaction.commit().await?;
@@ -138,17 +167,29 @@ impl RelaySource for PgRelaySource {
 
     async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
         let name = self.name();
-        let shards: Vec<i32> = scan.shards.iter().copied().map(ShardId::value).collect();
-        let after = scan.after.map(|after| name.time(after)).transpose()?;
-        let until = name.time(scan.until)?;
-        let behind = scan
-            .behind
-            .map(|place| Ok((name.time(place.logged_at)?, place.log_id.uuid())))
-            .transpose()?;
+        let page = PageBounds {
+            shards: scan.shards.iter().copied().map(ShardId::value).collect(),
+            after: scan.after.map(|after| name.time(after)).transpose()?,
+            until: name.time(scan.until)?,
+            behind: scan
+                .behind
+                .map(|place| Ok((name.time(place.logged_at)?, place.log_id.uuid())))
+                .transpose()?,
+            limit: i64::from(scan.limit),
+        };
+        let turn = if page.is_long() {
+            let turns = Arc::clone(&self.long_scans.0);
+            let turn = turns.acquire_owned().await;
+            Some(turn.map_err(|closed| name.unavailable(closed))?)
+        } else {
+            None
+        };
         let pool = self.database.queries().clone();
-        // A task of its own: a relay that is dropped must not leave a transaction open.
+        // A task of its own: a relay that is dropped must not leave a transaction open. It keeps its turn.
         let states = tokio::spawn(async move {
-            scan_states(&pool, shards, after, until, behind, i64::from(scan.limit)).await
+            let states = scan_states(&pool, page).await;
+            drop(turn);
+            states
         })
         .await
         .map_err(|ended| name.unavailable(ended))?
@@ -207,7 +248,8 @@ impl RelaySource for PgRelaySource {
             .bind(to.claim.owner.uuid())
             .bind(to.generation)
             .bind(to.layout_epoch.value())
-            .bind(name.time(to.low_water)?)
+            .bind(to.low_water.map(|at| name.time(at)).transpose()?)
+            .bind(to.claim.incarnation.value())
             .execute(self.database.queries())
             .await
             .map_err(|error| name.sqlx(&error))?;

@@ -5,7 +5,7 @@ use crate::support::{
     settings, skipped, topic_of, unused_name,
 };
 use axs_application::port::event_publisher::EventPublisher;
-use axs_application::port::event_topic::EventTopic;
+use axs_application::port::event_topic::{BrokerError, EventTopic};
 use axs_application::port::readiness_probe::ReadinessProbe;
 use axs_infrastructure::kafka::{EventTopicSettings, KafkaClient, KafkaEventTopic, KafkaProbe};
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
@@ -71,7 +71,7 @@ async fn a_topic_that_has_grown_tells_of_its_new_partitions_at_once() {
         assert_eq!((log.start.value(), log.end.value()), (0, 0), "{number}");
     }
     let back = topic.grow(3).await.unwrap_err();
-    assert!(back.reason.contains("3 partitions"), "{back}");
+    assert!(back.to_string().contains("3 partitions"), "{back}");
 }
 
 #[tokio::test]
@@ -86,7 +86,11 @@ async fn a_topic_with_more_copies_than_brokers_is_refused_with_the_reason() {
     };
     let topic = KafkaEventTopic::new(KafkaClient::try_new(&kafka).unwrap(), copies);
     let error = topic.create(1).await.unwrap_err();
-    assert!(error.reason.contains(&kafka.events_topic), "{error}");
+    assert!(matches!(error, BrokerError::Refused { .. }), "{error}");
+    let told = error.to_string();
+    for words in [kafka.events_topic.as_str(), "kafka.replication_factor = 99"] {
+        assert!(told.contains(words), "{told}");
+    }
     assert_eq!(topic.describe().await.unwrap().partition_count, None);
 }
 
@@ -135,7 +139,7 @@ async fn the_bounds_begin_after_records_that_were_dropped() {
 async fn the_bounds_of_a_partition_that_is_not_there_are_an_error() {
     let kafka = new_topic(1).await;
     let error = topic_of(&kafka).bounds(partition(9)).await.unwrap_err();
-    assert_eq!(error.brokers, brokers());
+    assert!(error.to_string().contains(&brokers()), "{error}");
 }
 
 #[tokio::test]
@@ -161,4 +165,15 @@ async fn a_broker_that_answers_passes_the_probe() {
     let probe = KafkaProbe::new(KafkaClient::try_new(&kafka).unwrap());
     assert_eq!(probe.check().await, Ok(()));
     assert_eq!((probe.name(), probe.address()), ("kafka", brokers()));
+}
+
+#[tokio::test]
+async fn a_broker_without_the_events_topic_does_not_pass_the_probe() {
+    if skipped("a_broker_without_the_events_topic_does_not_pass_the_probe") {
+        return;
+    }
+    let kafka = settings(&brokers(), &unused_name());
+    let probe = KafkaProbe::new(KafkaClient::try_new(&kafka).unwrap());
+    let told = probe.check().await.unwrap_err().reason;
+    assert!(told.contains(&kafka.events_topic), "{told}");
 }

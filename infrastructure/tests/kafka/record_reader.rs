@@ -77,7 +77,7 @@ async fn an_empty_partition_holds_nothing_and_a_missing_one_is_an_error() {
     let read = |number| reader.read(partition(number), offset(0), offset(10), 10);
     assert_eq!(read(0).await.unwrap(), []);
     let error = read(9).await.unwrap_err();
-    assert!(error.reason.contains(&kafka.events_topic), "{error}");
+    assert!(error.to_string().contains(&kafka.events_topic), "{error}");
     // And the reader is as good as before.
     assert_eq!(offsets(&read(1).await.unwrap()), [0]);
 }

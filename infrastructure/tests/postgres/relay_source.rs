@@ -285,11 +285,11 @@ async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_l
             claim,
             layout_epoch: epoch,
             generation: 0,
-            low_water: Timestamp::from_unix_micros(1_700_000_000_000_001),
+            low_water: Some(Timestamp::from_unix_micros(1_700_000_000_000_001)),
         };
         assert!(source.move_mark(to).await.unwrap());
         let seen = source.horizon(scope(GRACE)).await.unwrap();
-        assert_eq!(seen.low_water, Some(to.low_water));
+        assert_eq!(seen.low_water, to.low_water);
         let another_layout = RelayScope {
             layout_epoch: LayoutEpoch::try_new(epoch.value() + 1).unwrap(),
             ..scope(GRACE)
@@ -298,7 +298,7 @@ async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_l
         assert_eq!(seen.low_water, None);
 
         let later = MarkMove {
-            low_water: Timestamp::from_unix_micros(1_800_000_000_000_000),
+            low_water: Some(Timestamp::from_unix_micros(1_800_000_000_000_000)),
             ..to
         };
         let fenced = MarkMove {
@@ -316,7 +316,7 @@ async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_l
             assert!(!source.move_mark(refused).await.unwrap(), "{refused:?}");
         }
         let seen = source.horizon(scope(GRACE)).await.unwrap();
-        assert_eq!(seen.low_water, Some(to.low_water));
+        assert_eq!(seen.low_water, to.low_water);
     })
     .await;
 }

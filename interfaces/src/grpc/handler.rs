@@ -233,6 +233,7 @@ fn submit_failed(error: &SubmitError) -> Status {
     match error {
         SubmitError::Unavailable(reason) => status::unavailable(reason, Effect::Writes),
         SubmitError::Denied(reason) => status::denied(reason, Effect::Writes),
+        SubmitError::NotLaidOut => status::not_set_up(&error.to_string()),
         SubmitError::BacklogFull {
             reason,
             retry_after,

@@ -285,6 +285,18 @@ async fn a_full_backlog_tells_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn before_there_is_a_layout_nothing_is_left_to_settle() {
+    let mut client = failing_client(SubmitError::NotLaidOut).await;
+    let refused = client
+        .batch_submit_balance_changes(request(vec![event("k")]))
+        .await;
+    let status = refused.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("layout init"), "{status}");
+    assert!(!status.message().contains("unknown"), "{status}");
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_tells_how_to_settle_it() {
     let mut client = failing_client(SubmitError::Unavailable("db.example is away".into())).await;
     let refused = client

@@ -6,6 +6,7 @@ use crate::port::store_error::StoreError;
 use crate::testkit::stored_layout;
 use axs_domain::fencing::Claim;
 use axs_domain::id::FencingToken;
+use axs_domain::incarnation::Incarnation;
 use std::time::Duration;
 
 /// The offset, the record before it, the epoch: all that a leader begins with.
@@ -96,7 +97,8 @@ pub async fn a_partition_that_no_layout_has_can_not_be_led(stores: Stores) {
     );
 }
 
-/// Not an older claim's, not another owner's, not one of no partition.
+/// Not an older claim's, not another owner's, not one of no partition, not one that was given in another
+/// history of the database, whose leader's memory is of that one.
 pub async fn only_leases_that_are_still_the_claims_are_renewed(stores: Stores) {
     let owner = new_owner();
     let sound = stores.lead(partition(0), owner).await;
@@ -106,6 +108,13 @@ pub async fn only_leases_that_are_still_the_claims_are_renewed(stores: Stores) {
     };
     let older = stores.lead(partition(2), owner).await;
     stores.lead(partition(2), owner).await;
+    let of_another_history = stores.lead(partition(3), owner).await;
+    let of_another_history = Claim {
+        incarnation: Incarnation::new(!of_another_history.incarnation.value()),
+        ..of_another_history
+    };
+    let renewed = stores.leadership.renew(vec![(partition(3), of_another_history)], LEASE);
+    assert_eq!(renewed.await, Ok(Vec::new()));
     let claims = vec![
         (partition(2), older),
         (partition(1), elsewhere),

@@ -4,7 +4,9 @@ use super::{Decider, RowToDecide, Stores, new_owner, partition, resident};
 use crate::port::change_log::ChangeLogRecord;
 use crate::port::relay_source::{LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope};
 use crate::testkit::stored_layout;
+use axs_domain::fencing::Claim;
 use axs_domain::id::LogId;
+use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use std::time::Duration;
 
@@ -124,11 +126,22 @@ pub async fn a_mark_is_moved_by_the_leader_alone_and_found_by_the_next(stores: S
         claim,
         layout_epoch: stored_layout().layout.epoch(),
         generation,
-        low_water: first.until,
+        low_water: Some(first.until),
     };
-    assert_eq!(stores.relay.move_mark(to(old, 0)).await, Ok(false));
-    assert_eq!(stores.relay.move_mark(to(claim, 1)).await, Ok(false));
+    let of_another_history = Claim {
+        incarnation: Incarnation::new(!claim.incarnation.value()),
+        ..claim
+    };
+    for refused in [to(old, 0), to(claim, 1), to(of_another_history, 0)] {
+        assert_eq!(stores.relay.move_mark(refused).await, Ok(false), "{refused:?}");
+    }
     assert_eq!(horizon(&stores).await.low_water, None);
     assert_eq!(stores.relay.move_mark(to(claim, 0)).await, Ok(true));
     assert_eq!(horizon(&stores).await.low_water, Some(first.until));
+    let forgotten = MarkMove {
+        low_water: None,
+        ..to(claim, 0)
+    };
+    assert_eq!(stores.relay.move_mark(forgotten).await, Ok(true));
+    assert_eq!(horizon(&stores).await.low_water, None);
 }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often one commit is placed by a newer layout. Raises are rare: more than one during a commit
-/// means that something else is wrong.
-const PLACINGS_MAX: usize = 4;
+/// How often one commit is tried, each time after the first by a newer layout. Raises are rare: more than
+/// one during a commit means that something else is wrong.
+const TRIES_MAX: usize = 3;
 
 /// Writes requests to the change log, in one commit each call.
 pub(super) struct Appender {
@@ -63,21 +63,24 @@ impl Appender {
         requests: &mut [LogRequest],
         log_ids: &[LogId],
     ) -> Result<Vec<AppendOutcome>, LogError> {
-        let mut placed = self.placed_alike(requests).await;
-        for _ in 1..PLACINGS_MAX {
-            let placed_by = placed?;
+        let mut placed_by = self.placed_alike(requests).await?;
+        let mut tries = 1;
+        loop {
             let asked_at = Instant::now();
             match self.append_placed(requests, log_ids, placed_by).await {
                 Ok(outcomes) => return Ok(outcomes),
-                Err(AppendError::LayoutMoved { .. }) => {
+                Err(AppendError::LayoutMoved { .. }) if tries < TRIES_MAX => {
+                    tries += 1;
                     metrics::counter!("axs_log_placed_anew_total").increment(1);
-                    placed = self.place_anew(requests).await;
+                    placed_by = self.place_anew(requests).await?;
                 }
                 Err(AppendError::HistoryMoved { current }) => {
                     self.incarnations.saw(current, asked_at);
                     return Err(LogError::HistoryMoved);
                 }
-                Err(AppendError::LayoutPaused) => {
+                // Of all tries too, nothing was written.
+                Err(AppendError::LayoutPaused | AppendError::LayoutMoved { .. }) => {
+                    count_paused(log_ids.len());
                     let retry_after = self.retry_after;
                     return Err(LogError::Paused { retry_after });
                 }
@@ -86,9 +89,6 @@ impl Appender {
                 }
             }
         }
-        // Nothing was written by any of the tries.
-        let retry_after = self.retry_after;
-        Err(LogError::Paused { retry_after })
     }
 
     async fn append_placed(
@@ -110,6 +110,11 @@ impl Appender {
         metrics::histogram!("axs_log_commit_seconds").record(began.elapsed());
         appended
     }
+}
+
+fn count_paused(events: usize) {
+    let events = u64::try_from(events).unwrap_or(u64::MAX);
+    metrics::counter!("axs_paused_refusals_total").increment(events);
 }
 
 fn row(change: &ChangeToLog, log_id: LogId) -> NewChangeLog {

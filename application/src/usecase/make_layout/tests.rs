@@ -3,9 +3,10 @@ use crate::port::event_topic::{LogBounds, MockEventTopic, TopicDescription};
 use crate::port::installation::MockInstallation;
 use crate::port::layout_store::MockLayoutStore;
 use crate::port::result_topic::MockResultTopic;
-use crate::port::topic_claims::MockTopicClaims;
+use crate::port::topic_claims::{Claimant, MockTopicClaims};
 use crate::testkit::{POOL, stored_layout};
-use axs_domain::id::Offset;
+use axs_domain::id::{Offset, PartitionId};
+use axs_domain::layout::LayoutError;
 use axs_domain::layout_raise::raise;
 use axs_domain::text::PoolName;
 use mockall::Sequence;
@@ -183,7 +184,7 @@ async fn brokers_that_take_no_claim_leave_nothing_stored_and_the_way_around_is_n
     let (topic, results) = written(no_record, no_record);
     let mut claims = MockTopicClaims::new();
     claims.expect_claim().returning(|_, _| {
-        Err(BrokerError {
+        Err(BrokerError::Unavailable {
             brokers: "kafka:9092".to_owned(),
             reason: "no transactions here".to_owned(),
         })
@@ -411,6 +412,7 @@ async fn a_topic_with_another_number_of_partitions_stores_nothing() {
         let refused = make(layouts, topic, plan()).await.unwrap_err();
         let expected = MakeLayoutError::PartitionCountDiffers {
             topic: "axs.events".to_owned(),
+            setting: "kafka.events_topic",
             found: 6,
             expected: 4,
         };
@@ -525,6 +527,7 @@ async fn a_result_topic_with_another_number_of_partitions_stores_nothing() {
             .unwrap_err();
         let expected = MakeLayoutError::PartitionCountDiffers {
             topic: "axs.results".to_owned(),
+            setting: "kafka.results_topic",
             found: 6,
             expected: 4,
         };

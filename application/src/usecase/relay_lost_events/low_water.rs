@@ -32,6 +32,25 @@ pub(super) struct LowWater {
     was_lowered: bool,
 }
 
+/// What the store is to be told of the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ToStore {
+    /// It stands here.
+    Mark(Timestamp),
+    /// There is none: the stored one lies above the clock, and how far below it rows were logged since
+    /// is not known. Whoever leads next scans everything too, until one scan has come to its end.
+    NoMark,
+}
+
+impl ToStore {
+    pub(super) const fn mark(self) -> Option<Timestamp> {
+        match self {
+            Self::Mark(at) => Some(at),
+            Self::NoMark => None,
+        }
+    }
+}
+
 /// The horizon that was looked at last.
 #[derive(Debug, Clone, Copy)]
 struct Look {
@@ -89,32 +108,36 @@ impl LowWater {
         self.at = self.at.max(Some(passed));
     }
 
-    /// The mark, when the stored one is so much too high that a term must not begin by it.
-    pub(super) fn to_lower(&self) -> Option<Timestamp> {
+    /// What to store before anything else, since no term must begin by the stored mark.
+    pub(super) fn to_lower(&self) -> Option<ToStore> {
         let too_high = earlier(self.stored?, MOVE_BY_MIN);
-        self.at.filter(|at| self.was_lowered && *at < too_high)
+        match self.at {
+            _ if !self.was_lowered => None,
+            None => Some(ToStore::NoMark),
+            Some(at) => (at < too_high).then_some(ToStore::Mark(at)),
+        }
     }
 
-    /// The mark, when it is time to store it.
-    pub(super) fn to_store(&self, now: Instant) -> Option<Timestamp> {
+    /// What to store, when it is time to.
+    pub(super) fn to_store(&self, now: Instant) -> Option<ToStore> {
+        if let Some(lowered) = self.to_lower() {
+            return Some(lowered);
+        }
         let at = self.at?;
         let Some(stored) = self.stored else {
-            return Some(at);
+            return Some(ToStore::Mark(at));
         };
-        if let Some(at) = self.to_lower() {
-            return Some(at);
-        }
         let ahead = at.unix_micros().saturating_sub(stored.unix_micros());
         let is_much = i128::from(ahead) >= i128::try_from(MOVE_BY_MIN.as_micros()).ok()?;
         let is_time = self
             .stored_at
             .is_none_or(|stored_at| now.duration_since(stored_at) >= MOVE_EVERY);
-        (is_much && is_time).then_some(at)
+        (is_much && is_time).then_some(ToStore::Mark(at))
     }
 
-    /// Notes that the mark is stored.
-    pub(super) fn stored(&mut self, at: Timestamp, now: Instant) {
-        self.stored = Some(at);
+    /// Notes that the store was told.
+    pub(super) fn stored(&mut self, what: ToStore, now: Instant) {
+        self.stored = what.mark();
         self.stored_at = Some(now);
         self.was_lowered = false;
     }
@@ -164,12 +187,20 @@ mod tests {
             self.mark.begin(horizon, self.now, self.now)
         }
 
-        fn to_store(&self) -> Option<Timestamp> {
+        fn to_store(&self) -> Option<ToStore> {
             self.mark.to_store(self.now)
+        }
+
+        fn store(&mut self, what: ToStore) {
+            self.mark.stored(what, self.now);
         }
     }
 
     const MARGIN: i64 = 120;
+
+    fn mark(seconds: i64) -> ToStore {
+        ToStore::Mark(at(seconds))
+    }
 
     #[test]
     fn it_passes_what_is_settled_and_stays_below_the_first_row_found() {
@@ -254,17 +285,17 @@ mod tests {
         let mut term = Term::new();
         term.look(0, &horizon(Some(4_900), 0, 5_000));
         term.mark.pass(&horizon(Some(4_900), 0, 5_000), None);
-        term.mark.stored(at(5_000), term.now);
+        term.store(mark(5_000));
         let back = horizon(Some(5_000), 0, 4_990);
         term.look(0, &back);
-        assert_eq!(term.mark.to_lower(), Some(at(4_990)), "before any scan");
+        assert_eq!(term.mark.to_lower(), Some(mark(4_990)), "before any scan");
         term.mark.pass(&back, None);
-        assert_eq!(term.to_store(), Some(at(4_990)));
-        term.mark.stored(at(4_990), term.now);
+        assert_eq!(term.to_store(), Some(mark(4_990)));
+        term.store(mark(4_990));
         assert_eq!(term.to_store(), None);
         // The answer to a move from before was lost, and it came after all.
         term.look(0, &horizon(Some(5_000), 0, 4_990));
-        assert_eq!(term.mark.to_lower(), Some(at(4_990)));
+        assert_eq!(term.mark.to_lower(), Some(mark(4_990)));
     }
 
     #[test]
@@ -285,7 +316,26 @@ mod tests {
         let back = horizon(Some(5_000), 0, 4_000);
         assert_eq!(term.look(0, &back), None);
         term.mark.pass(&back, None);
-        assert_eq!(term.to_store(), Some(at(4_000)), "at once");
+        assert_eq!(term.to_store(), Some(mark(4_000)), "at once");
+    }
+
+    /// The scan of everything may not end before the term does, and the clock may have passed the mark by
+    /// the time of the next.
+    #[test]
+    fn a_mark_that_the_clock_has_not_reached_is_forgotten_before_any_scan() {
+        let mut term = Term::new();
+        let back = horizon(Some(5_000), 0, 4_000);
+        term.look(0, &back);
+        assert_eq!(term.mark.to_lower(), Some(ToStore::NoMark));
+        // It was not stored, nor did the scan end.
+        term.look(10, &horizon(Some(5_000), 0, 4_010));
+        assert_eq!(term.mark.to_lower(), Some(ToStore::NoMark));
+        term.store(ToStore::NoMark);
+        assert_eq!((term.mark.to_lower(), term.to_store()), (None, None));
+        let forgotten = horizon(None, 0, 4_020);
+        assert_eq!(term.look(10, &forgotten), None, "everything again");
+        term.mark.pass(&forgotten, None);
+        assert_eq!(term.to_store(), Some(mark(4_020)), "at once");
     }
 
     #[test]
@@ -295,12 +345,12 @@ mod tests {
         term.look(0, &horizon(None, 0, 100));
         assert_eq!(term.to_store(), None, "nothing is known");
         term.mark.pass(&horizon(None, 0, 100), None);
-        assert_eq!(term.to_store(), Some(at(100)), "the first one");
-        term.mark.stored(at(100), start);
+        assert_eq!(term.to_store(), Some(mark(100)), "the first one");
+        term.store(mark(100));
         for (until, later, expected) in [
             (104, MOVE_EVERY, None),
             (120, MOVE_EVERY / 2, None),
-            (120, MOVE_EVERY, Some(at(120))),
+            (120, MOVE_EVERY, Some(mark(120))),
         ] {
             term.look(0, &horizon(Some(100), 0, until));
             term.mark.pass(&horizon(Some(100), 0, until), None);

@@ -39,7 +39,7 @@ mod low_water;
 mod under_way;
 mod unsound;
 
-use low_water::LowWater;
+use low_water::{LowWater, ToStore};
 use under_way::UnderWay;
 use unsound::UnsoundRows;
 
@@ -268,9 +268,9 @@ impl LostEventRelay {
         Ok(self.ports.source.still_init(scan).await?)
     }
 
-    /// Stores the mark, if there is one to store. A failure costs the next leader a longer scan.
-    async fn store_mark(&mut self, horizon: &RelayHorizon, mark: Option<Timestamp>) {
-        let Some(low_water) = mark else {
+    /// Tells the store of the mark, if there is something to tell. A failure costs the next leader a longer scan.
+    async fn store_mark(&mut self, horizon: &RelayHorizon, what: Option<ToStore>) {
+        let Some(what) = what else {
             return;
         };
         let to = MarkMove {
@@ -278,10 +278,10 @@ impl LostEventRelay {
             claim: self.term.claim,
             layout_epoch: self.term.layout.epoch(),
             generation: horizon.generation,
-            low_water,
+            low_water: what.mark(),
         };
         match self.ports.source.move_mark(to).await {
-            Ok(true) => self.low_water.stored(low_water, Instant::now()),
+            Ok(true) => self.low_water.stored(what, Instant::now()),
             // Fenced, which the worker finds out, or a redrive came in between: the next scan tells.
             Ok(false) => {}
             Err(failure) => {
@@ -310,18 +310,19 @@ impl LostEventRelay {
         Ok(())
     }
 
+    /// Publishes them. However it ends, nothing is on its way any more: the next round begins anew.
     async fn publish(&self, rows: Vec<ChangeLogRecord>) -> Result<usize, RelayError> {
         let mut under_way = UnderWay::default();
         for row in rows {
             let record = self.outbound(row);
             if let Err(failure) = self.publish_one(record, &mut under_way).await {
-                // Nothing may still be on its way when the next round begins anew.
-                under_way.rest().await;
+                // What they say changes nothing: the round has failed.
+                let _ = under_way.rest().await;
                 return Err(failure);
             }
         }
         fail::fail_point!("relay.after_publish");
-        while under_way.next().await? {}
+        under_way.rest().await?;
         Ok(under_way.delivered())
     }
 

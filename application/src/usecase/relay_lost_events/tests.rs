@@ -7,6 +7,7 @@ use crate::port::event_publisher::Delivery;
 use crate::port::event_topic::{LogBounds, MockEventTopic};
 use crate::port::record_reader::MockRecordReader;
 use crate::port::record_source::InboundRecord;
+use crate::port::relay_source::MockRelaySource;
 use crate::testkit::{EventBuilder, INCARNATION, TableCodec, account, log_id, stored_layout};
 use crate::usecase::process_partition::fakes::{
     FakeStore, Row, TokioClock, let_others_run, offset, owner, until,
@@ -273,6 +274,28 @@ async fn a_full_producer_is_waited_for_and_nothing_overtakes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_round_that_fails_ends_only_once_every_report_is_in() {
+    let (bench, mut relay) = bench(0, 0);
+    bench.producer.failing.lock().unwrap().push(1);
+    bench.producer.silent.store(true, Ordering::SeqCst);
+    for (account_id, at) in residents().zip([10, 20]) {
+        bench.log_of(account_id, "k", at);
+    }
+    let producer = bench.producer.clone();
+    let round = tokio::spawn(async move { relay.round().await });
+    until("both are handed over", || {
+        producer.records.lock().unwrap().len() == 2
+    })
+    .await;
+    let_others_run().await;
+    assert!(!round.is_finished(), "the second is on its way");
+    for report in producer.waiting.lock().unwrap().drain(..) {
+        report.send(Ok(Some(offset(1)))).unwrap();
+    }
+    assert!(matches!(round.await.unwrap(), Err(RelayError::Publish(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_low_water_mark_passes_final_rows_only() {
     let (bench, mut relay) = bench(0, 0);
     let (first, second) = (bench.log("first", 10), bench.log("second", 20));
@@ -307,6 +330,39 @@ async fn the_next_leader_begins_a_margin_below_the_mark_that_the_last_one_stored
         scans,
         [None, Some(Timestamp::from_unix_micros(499 - margin))]
     );
+}
+
+/// The next leader may come when the clock has passed the mark, and would begin by it.
+#[tokio::test(start_paused = true)]
+async fn a_mark_above_the_clock_is_forgotten_although_the_scan_fails() {
+    let (_bench, mut relay) = bench(0, 0);
+    let at = |seconds| Timestamp::from_unix_micros(seconds * 1_000_000);
+    let mut source = MockRelaySource::new();
+    source.expect_horizon().returning(move |_| {
+        Ok(RelayHorizon {
+            low_water: Some(at(5_000)),
+            generation: 0,
+            until: at(4_000),
+            settled_to: Some(at(4_000)),
+        })
+    });
+    source
+        .expect_move_mark()
+        .times(1)
+        .withf(|to| to.low_water.is_none())
+        .returning(|_| Ok(true));
+    source
+        .expect_still_init()
+        .times(1)
+        .withf(|scan| scan.after.is_none())
+        .returning(|_| {
+            Err(StoreError::Unavailable {
+                store: "PostgreSQL".to_owned(),
+                reason: "canceling statement due to statement timeout".to_owned(),
+            })
+        });
+    relay.ports.source = Arc::new(source);
+    assert!(matches!(relay.round().await, Err(RelayError::Store(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,9 +41,19 @@ impl UnderWay {
         Ok(true)
     }
 
-    /// Waits for every report, whatever it says.
-    pub(super) async fn rest(&mut self) {
-        while !matches!(self.next().await, Ok(false)) {}
+    /// Waits for every report.
+    ///
+    /// # Errors
+    /// The first that says that a record was not delivered, once all are in.
+    pub(super) async fn rest(&mut self) -> Result<(), PublishError> {
+        let mut first = Ok(());
+        loop {
+            match self.next().await {
+                Ok(true) => {}
+                Ok(false) => return first,
+                Err(failure) => first = first.and(Err(failure)),
+            }
+        }
     }
 
     /// How many were delivered.

@@ -85,6 +85,9 @@ pub enum SubmitError {
     /// was logged.
     #[error("{0}")]
     Denied(String),
+    /// Nothing was logged, and nothing can be before an operator has made the layout.
+    #[error("{}", LayoutLookupError::NotLaidOut)]
+    NotLaidOut,
     /// Nothing was logged. Try again after the pause.
     #[error("{reason}")]
     BacklogFull {
@@ -117,7 +120,7 @@ impl From<LayoutLookupError> for SubmitError {
     fn from(error: LayoutLookupError) -> Self {
         match error {
             LayoutLookupError::Store(error) => error.into(),
-            LayoutLookupError::NotLaidOut => Self::Unavailable(error.to_string()),
+            LayoutLookupError::NotLaidOut => Self::NotLaidOut,
         }
     }
 }

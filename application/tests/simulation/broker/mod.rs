@@ -121,7 +121,7 @@ impl Broker {
                 .world
                 .strikes(self.world.weather.rates().broker_refuses)
         {
-            return Err(BrokerError {
+            return Err(BrokerError::Unavailable {
                 brokers: "the simulated broker".to_owned(),
                 reason: "no answer".to_owned(),
             });

@@ -78,7 +78,7 @@ impl RelaySource for StoreClient {
             };
             let stands = leader.fence.admit(to.claim).is_ok();
             if stands && leader.relay_generation == to.generation {
-                leader.relay_mark = Some((to.layout_epoch, to.low_water));
+                leader.relay_mark = to.low_water.map(|low_water| (to.layout_epoch, low_water));
                 world.tally.count("relay marks moved");
                 return true;
             }

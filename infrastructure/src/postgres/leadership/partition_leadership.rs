@@ -106,10 +106,12 @@ impl PartitionLeadership for PgPartitionLeadership {
         let partitions: Vec<i32> = claims.iter().map(|(p, _)| p.value()).collect();
         let tokens: Vec<i64> = claims.iter().map(|(_, c)| c.token.value()).collect();
         let owners: Vec<Uuid> = claims.iter().map(|(_, c)| c.owner.uuid()).collect();
+        let incarnations: Vec<i64> = claims.iter().map(|(_, c)| c.incarnation.value()).collect();
         let renewed: Result<Vec<i32>, sqlx::Error> = sqlx::query_scalar(RENEW_LEASES)
             .bind(partitions)
             .bind(tokens)
             .bind(owners)
+            .bind(incarnations)
             .bind(lease_millis(ttl))
             .fetch_all(self.database.operations())
             .await;

@@ -171,7 +171,7 @@ impl Cluster {
 
     fn broker(&self) -> Result<(), BrokerError> {
         if self.with(|state| state.broker_away) {
-            return Err(BrokerError {
+            return Err(BrokerError::Unavailable {
                 brokers: "kafka:9092".to_owned(),
                 reason: "connection refused".to_owned(),
             });

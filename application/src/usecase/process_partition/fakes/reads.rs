@@ -113,7 +113,7 @@ impl RelaySource for FakeStore {
         let stands = state.fence.admit(to.claim).is_ok();
         let moves = stands && state.relay_generation == to.generation;
         if moves {
-            state.relay_mark = Some(to.low_water);
+            state.relay_mark = to.low_water;
         }
         Ok(moves)
     }
