@@ -1,10 +1,10 @@
 //! A disk that is slower than this machine's, as a cloud volume is.
 //!
-//! By PostgreSQL's own `commit_delay`: a backend that is about to flush the WAL sleeps first, while it
-//! holds the lock under which everybody flushes. So it is with a slow disk: one flush at a time, each
-//! so much longer, and whoever commits meanwhile goes out with the next one. Only `commit_siblings`
-//! makes it depend on others, and at 0 it does not. PostgreSQL's own processes (checkpoints, the
-//! WAL writer) don't sleep: they have nobody who waits for them.
+//! By PostgreSQL's own `commit_delay`: a backend that is about to flush the WAL sleeps first, while
+//! it holds the lock under which everybody flushes. So it is with a slow disk: one flush at a time,
+//! each so much longer, and whoever commits meanwhile goes out with the next one. Only
+//! `commit_siblings` makes it depend on others, and at 0 it does not. PostgreSQL's own processes
+//! (checkpoints, the WAL writer) don't sleep: they have nobody who waits for them.
 
 use crate::watch::commits;
 use anyhow::{Context, Result, ensure};

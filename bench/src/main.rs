@@ -73,7 +73,8 @@ async fn measure(options: &Options, screen: Screen) -> Result<bool> {
     let file = if options.quick { "quick" } else { "latest" };
     let path = options.folder.join(format!("{file}.json"));
     let mut report = Report::read_or_new(&path, machine)?;
-    // Of the whole run: the report is a file of the checkout, which it changes, and somebody may commit meanwhile.
+    // Of the whole run: the report is a file of the checkout, which it changes, and somebody may
+    // commit meanwhile.
     let commit = commit();
     let mut sustained = None;
     let mut sound = true;

@@ -253,8 +253,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends every process in order and starts as many anew, and waits until they have preloaded what they
-    /// remember.
+    /// Ends every process in order and starts as many anew, and waits until they have preloaded
+    /// what they remember.
     ///
     /// # Errors
     /// One does not drain, or does not start.

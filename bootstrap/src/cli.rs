@@ -67,12 +67,14 @@ pub enum LayoutCommand {
         /// A pool of shards: its name, shards and Kafka partitions, e.g. retail=36/9. May repeat.
         #[arg(long = "pool", value_name = "NAME=SHARDS/PARTITIONS", required = true)]
         pools: Vec<String>,
-        /// Take topics that hold records of before, and lead on from their ends; what is on them is not
-        /// read. Topics that another database claims are taken too. Without this, both are refused.
+        /// Take topics that hold records of before, and lead on from their ends; what is on them is
+        /// not read. Topics that another database claims are taken too. Without this, both are
+        /// refused.
         #[arg(long)]
         adopt_records: bool,
-        /// Don't claim the topics for this database. For brokers without transactions: another database
-        /// is then not kept from being laid out on the same topics before they hold records.
+        /// Don't claim the topics for this database. For brokers without transactions: another
+        /// database is then not kept from being laid out on the same topics before they hold
+        /// records.
         #[arg(long)]
         unclaimed: bool,
     },
@@ -93,8 +95,8 @@ pub enum LayoutCommand {
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
         drain_seconds: Option<u64>,
     },
-    /// Lead on from the topic as it is now, after it was lost or made anew for good: what was logged
-    /// and never decided is published again. Stop the API processes first.
+    /// Lead on from the topic as it is now, after it was lost or made anew for good: what was
+    /// logged and never decided is published again. Stop the API processes first.
     AdoptTopic {
         /// This partition alone, after retention removed records before they were processed.
         #[arg(long, value_name = "PARTITION")]
@@ -158,8 +160,9 @@ pub enum CurrenciesCommand {
 /// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
-    /// Make every cached balance invalid, on the running system: after tables were put back by SQL, after
-    /// the database's machine was resumed with its memory, or when `verify` says that the cache differs.
+    /// Make every cached balance invalid, on the running system: after tables were put back by SQL,
+    /// after the database's machine was resumed with its memory, or when `verify` says that the
+    /// cache differs.
     Forget,
 }
 

@@ -1,5 +1,5 @@
-//! Stopping: the first signal, or the process itself, drains; a second signal, a while later, ends the
-//! process.
+//! Stopping: the first signal, or the process itself, drains; a second signal, a while later, ends
+//! the process.
 
 use crate::exit::{CUT_OFF, FAULT};
 use futures::future::ready;
@@ -11,13 +11,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Signals within this time after the first are the same wish: GNU timeout signals its child and then the
-/// whole group, and a shell that is told to stop passes on what the child was told by its terminal.
+/// Signals within this time after the first are the same wish: GNU timeout signals its child and
+/// then the whole group, and a shell that is told to stop passes on what the child was told by its
+/// terminal.
 const ONE_WISH: Duration = Duration::from_secs(1);
 
-/// Gives a token that the first SIGTERM or SIGINT cancels, or whoever holds it. A second signal, more than
-/// [`ONE_WISH`] later, or the deadline ends the process at once: nothing is lost by that, only other
-/// processes' time.
+/// Gives a token that the first SIGTERM or SIGINT cancels, or whoever holds it. A second signal,
+/// more than [`ONE_WISH`] later, or the deadline ends the process at once: nothing is lost by that,
+/// only other processes' time.
 ///
 /// # Errors
 /// When the system refuses signal handlers.

@@ -3,9 +3,9 @@
 //!     cargo run --release -p axs-client --example load -- \
 //!         http://127.0.0.1:50051 USDT ACCOUNTS CALLERS SECONDS IN_FLIGHT...
 //!
-//! Registers the currency and opens accounts 1 to ACCOUNTS in the pool `retail`. For each bound on the
-//! requests in flight in turn, it prints events a second, events a request, and percentiles of a
-//! call's latency until LOGGED.
+//! Registers the currency and opens accounts 1 to ACCOUNTS in the pool `retail`. For each bound on
+//! the requests in flight in turn, it prints events a second, events a request, and percentiles of
+//! a call's latency until LOGGED.
 
 use anyhow::{Context, Result, ensure};
 use axs_client::{Answer, Client, ClientSettings, EventBuilder};

@@ -100,9 +100,10 @@ impl Client {
 
     /// Submits one event and waits for its answer, until the deadline.
     ///
-    /// - Events of one account take effect in the order in which their calls were first polled (across
-    ///   a restart of the API, for PUBLISHED only); a later one is sent when the answers to all earlier ones are known. When the outcome of an
-    ///   earlier one stays unknown, those behind it go on without it.
+    /// - Events of one account take effect in the order in which their calls were first polled
+    ///   (across a restart of the API, for PUBLISHED only); a later one is sent when the answers to
+    ///   all earlier ones are known. When the outcome of an earlier one stays unknown, those behind
+    ///   it go on without it.
     /// - While the client holds as many events as it may, calls wait their turn.
     /// - An unknown outcome (no answer, a lost connection, a server that can't tell) is sent again
     ///   under the same key until it is known or the deadline passes. So is what the server does

@@ -44,9 +44,8 @@
 //! callers the differences were no larger than those between two runs, and 16 events shared a
 //! request (`examples/load.rs`, two rounds, each in turn). A caller alone is as fast with any.
 //!
-//! Order across a restart of the API process is assured for
-//! [`AckLevel::Published`] only: what the old process had logged and not yet published may come
-//! behind what the new one takes.
+//! Order across a restart of the API process is assured for [`AckLevel::Published`] only: what the
+//! old process had logged and not yet published may come behind what the new one takes.
 //!
 //! Out of scope: several endpoints. A client has one API process; see [`Client`] for why.
 

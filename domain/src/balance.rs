@@ -32,8 +32,8 @@ impl Delta {
 
 /// `available` to spend, `frozen` under holds.
 ///
-/// The type itself admits negative parts: what limits them is a rule
-/// (see [`crate::rule::NonNegative`]), since a rule may grant credit.
+/// The type itself admits negative parts: what limits them is a rule (see
+/// [`crate::rule::NonNegative`]), since a rule may grant credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
     /// Free to spend.

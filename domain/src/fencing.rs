@@ -24,8 +24,8 @@ pub struct Claim {
     pub token: FencingToken,
     /// Who it is. Compared too: a failover to a lagging replica may issue a number again.
     pub owner: OwnerId,
-    /// The history that it was given in. In another one neither the leader's memory nor what it told
-    /// the cache is known to be true, even if token and owner came along.
+    /// The history that it was given in. In another one neither the leader's memory nor what it
+    /// told the cache is known to be true, even if token and owner came along.
     pub incarnation: Incarnation,
 }
 

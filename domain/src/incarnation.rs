@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// One history of one database, as a number that the store gives. Two histories that may differ have
-/// two of them: a restore, a failover, a restart and a copy each begin another. Only equality means
-/// anything.
+/// One history of one database, as a number that the store gives. Two histories that may differ
+/// have two of them: a restore, a failover, a restart and a copy each begin another. Only equality
+/// means anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(i64);
 

@@ -136,8 +136,8 @@ pub fn raise(
     Ok(Layout::restore(epoch, partition_count, shards)?)
 }
 
-/// Whether the layout is already what such a raise asks for: so many partitions, and in each named pool
-/// as many as are named.
+/// Whether the layout is already what such a raise asks for: so many partitions, and in each named
+/// pool as many as are named.
 #[must_use]
 pub fn is_raised(layout: &Layout, partition_count: usize, pools: &[PoolPartitions]) -> bool {
     let standing = pool_sizes(layout);
@@ -149,9 +149,9 @@ pub fn is_raised(layout: &Layout, partition_count: usize, pools: &[PoolPartition
     layout.partition_count() == partition_count && pools.iter().all(stands)
 }
 
-/// Whether the layout may have come from this first one by raises: it is of a later epoch, has the same
-/// shards in the same pools, and no pool has fewer partitions. The map itself is no part of the question,
-/// since it depends on the steps of the raises.
+/// Whether the layout may have come from this first one by raises: it is of a later epoch, has the
+/// same shards in the same pools, and no pool has fewer partitions. The map itself is no part of
+/// the question, since it depends on the steps of the raises.
 #[must_use]
 pub fn has_grown_from(layout: &Layout, first: &Layout) -> bool {
     let (grown, first_sizes) = (pool_sizes(layout), pool_sizes(first));

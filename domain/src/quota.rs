@@ -4,8 +4,8 @@ use crate::id::OwnerId;
 
 /// The number of partitions that `me` should lead among the live `members`.
 ///
-/// Quotas of all members add up to `partition_count` and differ by at most one; the members
-/// with the smallest ids carry the remainder. A process that is not (yet) a member gets 0.
+/// Quotas of all members add up to `partition_count` and differ by at most one; the members with
+/// the smallest ids carry the remainder. A process that is not (yet) a member gets 0.
 #[must_use]
 pub fn quota(partition_count: usize, members: &[OwnerId], me: OwnerId) -> usize {
     let mut members = members.to_vec();

@@ -21,8 +21,8 @@ impl Timestamp {
     }
 }
 
-/// As RFC 3339 has it, in UTC, to the microsecond: `2026-11-23T00:51:31.123456Z`. Years beyond its four
-/// digits, which no clock gives, have more.
+/// As RFC 3339 has it, in UTC, to the microsecond: `2026-11-23T00:51:31.123456Z`. Years beyond its
+/// four digits, which no clock gives, have more.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, micros) = (
@@ -46,15 +46,17 @@ const MICROS_OF_SECOND: i64 = 1_000_000;
 
 const MICROS_OF_DAY: i64 = 86_400 * MICROS_OF_SECOND;
 
-/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01. Counted in years that
-/// begin in March, so that a leap day is the last of its year, and in eras of 400 years, all of one length.
+/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01. Counted in years
+/// that begin in March, so that a leap day is the last of its year, and in eras of 400 years, all
+/// of one length.
 const fn civil(days: i64) -> (i64, i64, i64) {
     const DAYS_OF_ERA: i64 = 146_097;
     /// From 0000-03-01 to 1970-01-01.
     const DAYS_BEFORE: i64 = 719_468;
     let days = days + DAYS_BEFORE;
     let (era, day_of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
-    // Leap days before: one in 1,461 days, none in the last of 36,524, and one in the last of the era.
+    // Leap days before: one in 1,461 days, none in the last of 36,524, and one in the last of the
+    // era.
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);

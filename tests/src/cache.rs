@@ -5,8 +5,8 @@ use redis::aio::MultiplexedConnection;
 use std::collections::BTreeSet;
 use url::Url;
 
-/// Keys looked at, or deleted, in one round trip: in steps, since KEYS over what others have cached takes
-/// longer than a command may.
+/// Keys looked at, or deleted, in one round trip: in steps, since KEYS over what others have cached
+/// takes longer than a command may.
 const KEYS_AT_ONCE: usize = 1_000;
 
 /// Every key under the prefix, once. What is written meanwhile may be missing.

@@ -49,8 +49,8 @@ impl Gate {
         })
     }
 
-    /// A closed gate to the one Kafka broker at `a.b.c.d:port`, for clients that shall have no other
-    /// way to it: a broker tells its clients where it is, and here they are told the gate.
+    /// A closed gate to the one Kafka broker at `a.b.c.d:port`, for clients that shall have no
+    /// other way to it: a broker tells its clients where it is, and here they are told the gate.
     ///
     /// # Errors
     /// No port is free, or the broker is not named by an IPv4 address.

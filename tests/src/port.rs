@@ -13,11 +13,12 @@ const RANGE: std::ops::Range<u16> = 22_000..32_000;
 /// Ports tried before giving up.
 const TRIES_MAX: usize = 200;
 
-/// What was given already. A port is given once: whoever has it may not listen on it yet, and the next one of the
-/// same deployment must not get it too.
+/// What was given already. A port is given once: whoever has it may not listen on it yet, and the
+/// next one of the same deployment must not get it too.
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// An address of this machine that nobody listens on, and that nobody in this process was given before.
+/// An address of this machine that nobody listens on, and that nobody in this process was given
+/// before.
 ///
 /// # Errors
 /// After many tries: something is wrong with the machine.

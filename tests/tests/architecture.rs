@@ -1,4 +1,5 @@
-//! The layer rule, read from the manifests, and names that say nothing, found in the tree.
+//! The layer rule, read from the manifests; names that say nothing and comments that are too wide,
+//! found in the tree.
 
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
@@ -86,6 +87,9 @@ const CRATES: &[&str] = &[
     "proto",
     "tests",
 ];
+
+/// The width of a comment line, as of a line of code.
+const COMMENT_COLUMNS: usize = 100;
 
 fn checkout() -> &'static Path {
     axs_tests::binary::checkout()
@@ -223,6 +227,50 @@ fn no_module_is_named_by_a_word_that_says_nothing() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn no_comment_line_is_too_wide() -> Result<()> {
+    let mut found = Vec::new();
+    for name in CRATES {
+        for file in rust_files(&checkout().join(name))? {
+            let inside = file.strip_prefix(checkout())?.display();
+            for line in overlong_comments(&fs::read_to_string(&file)?) {
+                found.push(format!("{inside}:{line}"));
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "over {COMMENT_COLUMNS} columns:\n{}",
+        found.join("\n")
+    );
+    Ok(())
+}
+
+/// The numbers of the comment lines that are too wide and could be wrapped: no rows of tables, no
+/// blocks of code, no addresses, no single words.
+fn overlong_comments(text: &str) -> Vec<usize> {
+    let mut overlong = Vec::new();
+    let mut in_code = false;
+    for (line, number) in text.lines().zip(1..) {
+        let Some(slashes) = line.trim_start().strip_prefix("//") else {
+            in_code = false;
+            continue;
+        };
+        let comment = slashes.trim_start_matches(['/', '!']).trim();
+        if comment.starts_with("```") {
+            in_code = !in_code;
+        }
+        let exempt = in_code
+            || comment.starts_with('|')
+            || comment.contains("://")
+            || !comment.contains(' ');
+        if !exempt && line.chars().count() > COMMENT_COLUMNS {
+            overlong.push(number);
+        }
+    }
+    overlong
 }
 
 /// Everything that a package's product is linked with, names only.

@@ -42,8 +42,8 @@ pub trait AccountDirectory: Interface {
     /// The accounts among `ids` that are open, as of one moment.
     async fn find(&self, ids: Vec<AccountId>) -> Result<FoundAccounts, StoreError>;
 
-    /// A page of the open accounts: those below `below`, or from the highest id on, in descending order, at most
-    /// `accounts_max`. Empty: there are no more.
+    /// A page of the open accounts: those below `below`, or from the highest id on, in descending
+    /// order, at most `accounts_max`. Empty: there are no more.
     async fn page_below(
         &self,
         below: Option<AccountId>,

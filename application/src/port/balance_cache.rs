@@ -1,4 +1,5 @@
-//! The fast read side: balances in a cache that is never ahead of the database, and never another's.
+//! The fast read side: balances in a cache that is never ahead of the database, and never
+//! another's.
 
 use super::balance_store::{AccountBalances, BalancesSnapshot};
 use async_trait::async_trait;

@@ -49,9 +49,10 @@ pub struct BalancesPage {
 /// Reads committed balances.
 ///
 /// # Contract
-/// - One round trip each, whatever the number of keys; answers of `load` and `load_accounts` stand in the order
-///   asked.
-/// - What has no row is [`VersionedBalance::ABSENT`] to `load`, and not in the answers of the others.
+/// - One round trip each, whatever the number of keys; answers of `load` and `load_accounts` stand
+///   in the order asked.
+/// - What has no row is [`VersionedBalance::ABSENT`] to `load`, and not in the answers of the
+///   others.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -61,8 +62,9 @@ pub trait BalanceStore: Interface {
     /// These balances.
     async fn load(&self, keys: Vec<(ShardId, BalanceKey)>) -> Result<LoadedBalances, StoreError>;
 
-    /// A page of a shard's balances in the order of their keys: those after `behind`, or from the first on, at
-    /// most `balances_max`; a shorter page is the last. It holds what was committed when it was called.
+    /// A page of a shard's balances in the order of their keys: those after `behind`, or from the
+    /// first on, at most `balances_max`; a shorter page is the last. It holds what was committed
+    /// when it was called.
     async fn page_behind(
         &self,
         shard_id: ShardId,

@@ -40,9 +40,9 @@ pub struct NewChangeLog {
     pub payload: Bytes,
 }
 
-/// What the shards and partitions of rows were looked up in. Rows are logged only while both stand: by
-/// another map an event would be published to a partition that does not carry its shard, and in another
-/// history its account may live on another shard, so that its key would be new there.
+/// What the shards and partitions of rows were looked up in. Rows are logged only while both stand:
+/// by another map an event would be published to a partition that does not carry its shard, and in
+/// another history its account may live on another shard, so that its key would be new there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placing {
     /// The generation of the layout.
@@ -56,7 +56,8 @@ pub struct Placing {
 pub enum AppendOutcome {
     /// The row is committed.
     Logged {
-        /// When it was written, by PostgreSQL's clock; later, where that clock was set back (see [`ChangeLog`]).
+        /// When it was written, by PostgreSQL's clock; later, where that clock was set back (see
+        /// [`ChangeLog`]).
         logged_at: Timestamp,
     },
     /// The account has a row with this key. Whether it is the same request is told by the
@@ -97,7 +98,8 @@ pub struct ChangeLogRecord {
     pub status: LogStatus,
     /// Why, when rejected or parked.
     pub reason: Option<RecordedReason>,
-    /// When it was written, by PostgreSQL's clock; later, where that clock was set back (see [`ChangeLog`]).
+    /// When it was written, by PostgreSQL's clock; later, where that clock was set back (see
+    /// [`ChangeLog`]).
     pub logged_at: Timestamp,
     /// PostgreSQL's time of the decision.
     pub decided_at: Option<Timestamp>,
@@ -151,9 +153,9 @@ pub enum AppendError {
 /// - A row's payload never changes.
 /// - `append` writes only by the placing that stands: rows that were placed by another layout or in
 ///   another history, and all rows while a change of the layout pauses writing, are refused whole.
-/// - A row that is logged after an earlier `append` was answered has a later `logged_at` than that answer, even
-///   if the store's clock was set back in between, by five minutes at most. Rows of other processes are not
-///   compared.
+/// - A row that is logged after an earlier `append` was answered has a later `logged_at` than that
+///   answer, even if the store's clock was set back in between, by five minutes at most. Rows of
+///   other processes are not compared.
 ///
 /// # Errors
 /// [`AppendError`], and [`StoreError`] of the others.

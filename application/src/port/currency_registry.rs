@@ -12,8 +12,8 @@ pub enum RegisterOutcome {
     Registered {
         /// The currency.
         currency: Currency,
-        /// Whether it was active before; `None` when it was not registered. Of two registrations at once,
-        /// both may tell of the time before both.
+        /// Whether it was active before; `None` when it was not registered. Of two registrations at
+        /// once, both may tell of the time before both.
         was_active: Option<bool>,
     },
     /// It stands with other decimals, which never change. Nothing was changed.

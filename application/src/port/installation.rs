@@ -20,9 +20,9 @@ pub struct Renewal {
 /// Names the database that stands, and begins another incarnation of it.
 ///
 /// # Contract
-/// - `renew` is one commit: open batches are waited for, leaders are fenced and their leases ended, and
-///   whoever leads from then on leads under the new incarnation. So no batch that the old one's cache
-///   was told of can commit after a read under the new one.
+/// - `renew` is one commit: open batches are waited for, leaders are fenced and their leases ended,
+///   and whoever leads from then on leads under the new incarnation. So no batch that the old one's
+///   cache was told of can commit after a read under the new one.
 ///
 /// # Errors
 /// [`StoreError`]: whether it was done is unknown. Renewing once more is harmless.

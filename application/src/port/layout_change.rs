@@ -27,8 +27,8 @@ pub struct StandingChange {
     pub kind: LayoutChangeKind,
     /// Since when nothing is logged, by PostgreSQL's clock.
     pub paused_since: Timestamp,
-    /// For how long its command has not been heard of. It says that it lives with every look at what
-    /// is left, about once a second, and not while it grows topics or switches.
+    /// For how long its command has not been heard of. It says that it lives with every look at
+    /// what is left, about once a second, and not while it grows topics or switches.
     pub silent_for: Duration,
 }
 

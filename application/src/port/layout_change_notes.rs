@@ -19,7 +19,8 @@ pub enum LayoutChangeStep {
 ///
 /// # Contract
 /// - `note` is on record before it is answered, and only for a change that still pauses: who is
-///   answered `false` must not take the step. So topics that have grown without a note do not exist.
+///   answered `false` must not take the step. So topics that have grown without a note do not
+///   exist.
 ///
 /// # Errors
 /// [`StoreError`]; every call may be made again.

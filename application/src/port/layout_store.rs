@@ -16,14 +16,14 @@ pub struct StoredLayout {
     /// The id of the Kafka cluster that held the topic when the layout was made; `None` when the
     /// broker gave none. Another id later means another cluster: nobody may lead on it.
     pub cluster_id: Option<String>,
-    /// How many partitions the topics may have already, when a raise went as far as to grow them and
-    /// was not finished: they grow before the layout does, and no broker goes back.
+    /// How many partitions the topics may have already, when a raise went as far as to grow them
+    /// and was not finished: they grow before the layout does, and no broker goes back.
     pub grown_to: Option<usize>,
 }
 
 impl StoredLayout {
-    /// Whether the topic may have so many partitions: those of the layout, or more, as far as a raise
-    /// that was not finished went.
+    /// Whether the topic may have so many partitions: those of the layout, or more, as far as a
+    /// raise that was not finished went.
     #[must_use]
     pub fn allows_topic_of(&self, partition_count: usize) -> bool {
         let standing = self.layout.partition_count();

@@ -71,8 +71,8 @@ pub struct AuditedEvent {
     /// The shard that its account lives on; `None` when nobody opened the account.
     pub home: Option<ShardId>,
     /// Of a row that is INIT and whose record was seen: whether it may rightly be INIT although the
-    /// stored offset passed the record, since the event was redriven or the record is a dead letter.
-    /// Of a row that is PARKED: whether it is listed for an operator.
+    /// stored offset passed the record, since the event was redriven or the record is a dead
+    /// letter. Of a row that is PARKED: whether it is listed for an operator.
     pub is_explained: bool,
 }
 

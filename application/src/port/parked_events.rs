@@ -27,8 +27,8 @@ pub struct MetEvent {
 /// - Only a row that is PARKED is changed; of several who try at once, one changes it.
 /// - `redrive` makes the row INIT under its own log id and lowers the relay's low-water mark in
 ///   one transaction, so that the leader's relay publishes it, behind what is on the topic.
-/// - `discard` makes the row REJECTED, with the code of a discarded event and the operator's reason.
-///   That is final.
+/// - `discard` makes the row REJECTED, with the code of a discarded event and the operator's
+///   reason. That is final.
 /// - Each leaves a record of who did what, when and why, in the same transaction.
 ///
 /// # Errors

@@ -23,8 +23,9 @@ pub struct RelayScope {
 /// What a scan begins with, all read before its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelayHorizon {
-    /// The stored mark: no row written at or before it is INIT or can still come, unless PostgreSQL's clock was
-    /// set back since it was stored. `None` when there is none for this layout.
+    /// The stored mark: no row written at or before it is INIT or can still come, unless
+    /// PostgreSQL's clock was set back since it was stored. `None` when there is none for this
+    /// layout.
     pub low_water: Option<Timestamp>,
     /// Raised whenever the mark was lowered from outside: a parked event became INIT again.
     pub generation: i64,
@@ -63,7 +64,8 @@ pub struct RelayScan {
     pub shards: Vec<ShardId>,
     /// Rows written after this time; `None` from the oldest.
     pub after: Option<Timestamp>,
-    /// Of those, only rows behind this place: the page before ended there. `None` for the first page.
+    /// Of those, only rows behind this place: the page before ended there. `None` for the first
+    /// page.
     pub behind: Option<LogPlace>,
     /// Rows written up to this time.
     pub until: Timestamp,

@@ -30,14 +30,14 @@ pub enum TopicClaim {
     Foreign(Claimant),
 }
 
-/// Keeps claims to topics beside the topics, with the brokers: two databases may know nothing of each
-/// other.
+/// Keeps claims to topics beside the topics, with the brokers: two databases may know nothing of
+/// each other.
 ///
 /// # Contract
 /// - Of two that claim a topic at once, at most one is told that it is its own.
 /// - A claim writes nothing to the topic, ends with it, and may be repeated.
-/// - A claim need not outlive the time in which a topic is without records: those show by themselves
-///   that it is taken.
+/// - A claim need not outlive the time in which a topic is without records: those show by
+///   themselves that it is taken.
 ///
 /// # Errors
 /// [`BrokerError`]: whether the claim stands is unknown. Claiming again settles it.

@@ -49,8 +49,8 @@ impl AccountsKnown {
 ///
 /// # Contract
 /// - What is answered is of one history of the database.
-/// - One question to the store for each call, at most; and another one when the first was answered in
-///   another history than what was remembered.
+/// - One question to the store for each call, at most; and another one when the first was answered
+///   in another history than what was remembered.
 /// - An unknown account is asked for each time: it may have been opened since.
 ///
 /// # Errors
@@ -61,8 +61,8 @@ pub trait AccountLookup: Interface {
     /// The accounts among `ids` that are open.
     async fn find(&self, ids: BTreeSet<AccountId>) -> Result<AccountsKnown, StoreError>;
 
-    /// Remembers a page of the accounts below this one, or of all, from the highest id down, as far as there is
-    /// room: none that was asked for is forgotten for it.
+    /// Remembers a page of the accounts below this one, or of all, from the highest id down, as far
+    /// as there is room: none that was asked for is forgotten for it.
     async fn preload(&self, below: Option<AccountId>) -> Result<AccountsPreloaded, StoreError>;
 }
 
@@ -86,8 +86,8 @@ pub enum NextPage {
     Nowhere,
 }
 
-/// Remembers the accounts used last. An account never changes once it is open, so within one history of
-/// the database what is remembered is never stale; with another, it is forgotten.
+/// Remembers the accounts used last. An account never changes once it is open, so within one
+/// history of the database what is remembered is never stale; with another, it is forgotten.
 #[derive(Component)]
 #[shaku(interface = AccountLookup)]
 pub struct RememberedAccounts {
@@ -143,7 +143,8 @@ impl RememberedAccounts {
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works on the memory of this history, under its lock. What was remembered of another is forgotten.
+    /// Works on the memory of this history, under its lock. What was remembered of another is
+    /// forgotten.
     fn with_memory_of<R>(
         &self,
         incarnation: Incarnation,
@@ -161,8 +162,8 @@ impl RememberedAccounts {
         result
     }
 
-    /// The accounts among `ids` that are remembered of this history. What is remembered of another stays: whoever
-    /// asks may be late.
+    /// The accounts among `ids` that are remembered of this history. What is remembered of another
+    /// stays: whoever asks may be late.
     fn recall(&self, ids: &BTreeSet<AccountId>, of: Incarnation) -> HashMap<AccountId, Account> {
         let mut locked = self.lock();
         let Some(memory) = locked.as_mut().filter(|memory| memory.incarnation == of) else {
@@ -232,7 +233,8 @@ impl AccountLookup for RememberedAccounts {
             remembered: 0,
             next: NextPage::Below(below),
         };
-        // Else another was seen since it was asked: none of this page is kept, and it is asked for again.
+        // Else another was seen since it was asked: none of this page is kept, and it is asked for
+        // again.
         if self.incarnations.last_seen() == Some(incarnation) {
             let last = page.accounts.last().map(|account| account.account_id);
             self.with_memory_of(incarnation, |memory| {

@@ -13,15 +13,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long after an answer the database is asked again: for about as long, balances of the history before
-/// may be read from the cache after a failover, and for [`SEEN_FOR_MAX`] where the answers are slow.
+/// How long after an answer the database is asked again: for about as long, balances of the history
+/// before may be read from the cache after a failover, and for [`SEEN_FOR_MAX`] where the answers
+/// are slow.
 pub const INCARNATION_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long an answer is waited for. A database that takes longer is asked again.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// How long what was seen stands when the database does not answer: a process that is cut off from it
-/// can't know of a failover, so after this it has nothing to read the cache under.
+/// How long what was seen stands when the database does not answer: a process that is cut off from
+/// it can't know of a failover, so after this it has nothing to read the cache under.
 pub const SEEN_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// Knows the incarnation without asking the store each time.
@@ -31,8 +32,8 @@ pub trait IncarnationLookup: Interface {
     /// The one last seen; `None` before the first, and when nothing was heard for too long.
     fn last_seen(&self) -> Option<Incarnation>;
 
-    /// Takes in one that came with an answer of the store, which was asked at `asked_at`. One from an
-    /// older question than the last is passed over.
+    /// Takes in one that came with an answer of the store, which was asked at `asked_at`. One from
+    /// an older question than the last is passed over.
     fn saw(&self, incarnation: Incarnation, asked_at: Instant);
 
     /// Asks the store.

@@ -1,8 +1,9 @@
-//! Preloading: reading into memory, from the start on, what would otherwise be read for the first event that needs it.
+//! Preloading: reading into memory, from the start on, what would otherwise be read for the first
+//! event that needs it.
 //!
-//! A process that begins, or a leader that takes over, remembers nothing, and with many accounts nearly every
-//! event is the first of its account: each costs a look-up in pages that nobody else has touched lately. Read
-//! page by page in the order of a key, rows cost a fraction of that.
+//! A process that begins, or a leader that takes over, remembers nothing, and with many accounts
+//! nearly every event is the first of its account: each costs a look-up in pages that nobody else
+//! has touched lately. Read page by page in the order of a key, rows cost a fraction of that.
 //!
 //! # Bounds
 //! | what | bound |
@@ -41,7 +42,8 @@ const HISTORY_CHECK_PERIOD: Duration = Duration::from_secs(1);
 /// The pause after a page that could not be read, or was of another history than the one before.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Awaits a page, then rests [`REST_FACTOR`] times as long as it took; the page is given after the rest.
+/// Awaits a page, then rests [`REST_FACTOR`] times as long as it took; the page is given after the
+/// rest.
 pub(crate) async fn then_rest<Page>(page: impl Future<Output = Page>) -> Page {
     let began = Instant::now();
     let page = page.await;
@@ -49,8 +51,8 @@ pub(crate) async fn then_rest<Page>(page: impl Future<Output = Page>) -> Page {
     page
 }
 
-/// Remembers what nobody asked for yet, as the first to be forgotten. `false`: it is known already, or there is no
-/// room.
+/// Remembers what nobody asked for yet, as the first to be forgotten. `false`: it is known already,
+/// or there is no room.
 pub(crate) fn preload_into<K: Hash + Eq + Copy, V>(
     memory: &mut LruCache<K, V>,
     key: K,
@@ -101,8 +103,8 @@ impl Drop for Raised {
 ///
 /// # Contract
 /// - Where the database turns out to have another history, it begins anew.
-/// - A page that can't be read now is tried again. One that holds what this build can't read ends it, until the
-///   database has another history.
+/// - A page that can't be read now is tried again. One that holds what this build can't read ends
+///   it, until the database has another history.
 #[cfg_attr(any(test, feature = "testkit"), mockall::automock)]
 #[async_trait]
 pub trait PreloadAccounts: Interface {
@@ -130,8 +132,8 @@ impl AccountPreload {
         }
     }
 
-    /// Preloads until there are no more accounts, or no room, or one can't be read. Gives the history that all of
-    /// them are of, if one was told.
+    /// Preloads until there are no more accounts, or no room, or one can't be read. Gives the
+    /// history that all of them are of, if one was told.
     async fn fill(&self) -> Option<Incarnation> {
         let _shown = Raised::new(gauge!("axs_accounts_preloading"));
         let began = Instant::now();
@@ -144,7 +146,8 @@ impl AccountPreload {
                     below = None;
                     history = None;
                     remembered = 0;
-                    // Two servers may answer in turn for a while, over old connections and new ones.
+                    // Two servers may answer in turn for a while, over old connections and new
+                    // ones.
                     sleep(RETRY_PAUSE).await;
                 }
                 Ok(page) => {

@@ -1,9 +1,10 @@
 //! Tasks that a process can't do without.
 //!
 //! A task that dies leaves a process that looks well and does less than it should, until somebody
-//! notices. So each task that runs as long as its process runs as a [`vital`] one: its death is told,
-//! and whoever runs the process drains it and ends it with an exit code other than 0, for the supervisor
-//! to start it anew. Nothing is restarted inside of the process: what a panic left behind is not known.
+//! notices. So each task that runs as long as its process runs as a [`vital`] one: its death is
+//! told, and whoever runs the process drains it and ends it with an exit code other than 0, for the
+//! supervisor to start it anew. Nothing is restarted inside of the process: what a panic left
+//! behind is not known.
 //!
 //! | metric | what it counts |
 //! |---|---|

@@ -1,12 +1,12 @@
-//! Accounts and their history straight by SQL: millions of rows in a minute, which the API would take an
-//! hour for.
+//! Accounts and their history straight by SQL: millions of rows in a minute, which the API would
+//! take an hour for.
 //!
-//! What is written is what funding the accounts leaves: a balance of version 1, an event that was applied
-//! and its ledger entry, between which `bootstrap verify` finds no difference. Three things are shortcuts.
-//! All events bear the fingerprint and the payload of one that is given, so verify would name each payload
-//! as another event's. All stand at offset 0 of their partition, where there is another record. And
-//! balances come first: an account whose event was not written yet has a balance that no entry explains,
-//! which verify would name too.
+//! What is written is what funding the accounts leaves: a balance of version 1, an event that was
+//! applied and its ledger entry, between which `bootstrap verify` finds no difference. Three things
+//! are shortcuts. All events bear the fingerprint and the payload of one that is given, so verify
+//! would name each payload as another event's. All stand at offset 0 of their partition, where
+//! there is another record. And balances come first: an account whose event was not written yet has
+//! a balance that no entry explains, which verify would name too.
 
 use crate::load::FUNDED;
 use crate::stage::{FUNDS, SHARDS};

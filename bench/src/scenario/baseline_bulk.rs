@@ -1,9 +1,9 @@
-//! Baseline (c), the usual bulk form (COPY into an UNLOGGED table, UPDATE …
-//! FROM it), as a whole drain of one backlog through the same consumer, with nothing
-//! replaced but what writes a batch. Ours beside it, batch size by batch size.
+//! Baseline (c), the usual bulk form (COPY into an UNLOGGED table, UPDATE … FROM it), as a whole
+//! drain of one backlog through the same consumer, with nothing replaced but what writes a batch.
+//! Ours beside it, batch size by batch size.
 //!
-//! The backlog is logged once. Each drain begins with a copy of the database as it stood then, and reads
-//! the same records of the topic, so that all of them do the very same work.
+//! The backlog is logged once. Each drain begins with a copy of the database as it stood then, and
+//! reads the same records of the topic, so that all of them do the very same work.
 
 use super::Bench;
 use super::drain::Drain;

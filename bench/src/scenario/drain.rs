@@ -75,8 +75,8 @@ impl<'a> Drain<'a> {
         })
     }
 
-    /// Watches the consumer from its start on, not only once it is ready; gives the events a second from
-    /// its first commit on.
+    /// Watches the consumer from its start on, not only once it is ready; gives the events a second
+    /// from its first commit on.
     ///
     /// # Errors
     /// It does not come to the end.

@@ -1,6 +1,6 @@
-//! Costs stay flat: the rate of the base case with few accounts and few log rows, and with many of both, in
-//! turn. What comes between is shown too: first there are many accounts and no log rows, then the rate is
-//! measured after each fifth of the log rows.
+//! Costs stay flat: the rate of the base case with few accounts and few log rows, and with many of
+//! both, in turn. What comes between is shown too: first there are many accounts and no log rows,
+//! then the rate is measured after each fifth of the log rows.
 
 use super::Bench;
 use super::run::{Ran, count, run_to_the_end};
@@ -15,17 +15,18 @@ use std::sync::Arc;
 /// Steps in which the log rows are added.
 const STEPS: i64 = 5;
 
-/// Events before anything is measured: the processes then have their connections, and remember what is in
-/// use if it is not too much.
+/// Events before anything is measured: the processes then have their connections, and remember what
+/// is in use if it is not too much.
 const WARMING_EVENTS: u64 = 100_000;
 
-/// Events before a measurement that follows a fill. A fill ends with a checkpoint, and the first change of a page
-/// after one writes the whole page to the WAL. After this many events most of the 120,000 pages of balances have
-/// been written so; what is measured then is the steady state, not the minutes after a checkpoint.
+/// Events before a measurement that follows a fill. A fill ends with a checkpoint, and the first
+/// change of a page after one writes the whole page to the WAL. After this many events most of the
+/// 120,000 pages of balances have been written so; what is measured then is the steady state, not
+/// the minutes after a checkpoint.
 const WARMING_EVENTS_AFTER_FILL: u64 = 400_000;
 
-/// Room to remember all accounts of the large deployment: balances for each of its 4 partitions. The small one has
-/// the same settings.
+/// Room to remember all accounts of the large deployment: balances for each of its 4 partitions.
+/// The small one has the same settings.
 const ROOM: [(&str, &str); 2] = [
     ("AXS__WRITE_SIDE__ACCOUNT_CACHE_ENTRIES", "11000000"),
     ("AXS__PROCESSING__MEMORY_BALANCES_MAX", "3000000"),

@@ -1,5 +1,5 @@
-//! The base case under other settings of the consumer, each case with a fresh consumer, all cases in
-//! turn in each round.
+//! The base case under other settings of the consumer, each case with a fresh consumer, all cases
+//! in turn in each round.
 
 use super::Bench;
 use super::run::run_to_the_end;

@@ -1,5 +1,6 @@
-//! The base case on a disk whose commits take 5 ms longer, as on a cloud volume, against the base case
-//! in turn; and what a team would write instead, one transaction an event, on both disks beside it.
+//! The base case on a disk whose commits take 5 ms longer, as on a cloud volume, against the base
+//! case in turn; and what a team would write instead, one transaction an event, on both disks
+//! beside it.
 
 use super::Bench;
 use super::baseline::{self, ONE_A_TRANSACTION};

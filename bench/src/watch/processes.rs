@@ -56,8 +56,8 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Those of a deployment, of its servers and of the bench. Servers that are not private
-    /// ones of `make up` can't be told apart from the rest of the machine.
+    /// Those of a deployment, of its servers and of the bench. Servers that are not private ones of
+    /// `make up` can't be told apart from the rest of the machine.
     ///
     /// # Errors
     /// A pid file can't be read.

@@ -1,5 +1,5 @@
-//! The `# HELP` lines of `/metrics`: what `docs/metrics.md` tells of each metric. A test of the workspace
-//! holds that list against the sources.
+//! The `# HELP` lines of `/metrics`: what `docs/metrics.md` tells of each metric. A test of the
+//! workspace holds that list against the sources.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 

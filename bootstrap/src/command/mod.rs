@@ -1,6 +1,6 @@
 //! One file a subcommand. Each makes the clients it needs, stacks the layers and resolves the one
-//! or few use cases it drives, or the port
-//! where one plain call is all; nothing else resolves anything.
+//! or few use cases it drives, or the port where one plain call is all; nothing else resolves
+//! anything.
 
 mod accounts;
 mod cache;

@@ -1,5 +1,5 @@
-//! What the two long-running commands share: metrics, readiness, the ops server, and the tasks without
-//! which they end.
+//! What the two long-running commands share: metrics, readiness, the ops server, and the tasks
+//! without which they end.
 
 use super::metric_help;
 use crate::exit::Ending;
@@ -31,7 +31,8 @@ const EVENTS_BUCKETS: [f64; 10] = [
 /// Upper bounds of the histograms of batches that share a transaction.
 const BATCHES_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
-/// How often histograms that nobody asks for are folded, and dependencies that nobody asks for looked at.
+/// How often histograms that nobody asks for are folded, and dependencies that nobody asks for
+/// looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How much longer than its drains a stopping process may take.
@@ -158,8 +159,8 @@ pub async fn serve_ops(
     Ok(())
 }
 
-/// Says once, at the start, what does not answer or refuses, and by which setting it was looked for.
-/// The process goes on; `/readyz` tells from then on.
+/// Says once, at the start, what does not answer or refuses, and by which setting it was looked
+/// for. The process goes on; `/readyz` tells from then on.
 async fn tell_what_is_away(board: Arc<ReadinessBoard>) {
     for dependency in &board.report().await.dependencies {
         if let Some(reason) = &dependency.reason {

@@ -50,8 +50,8 @@ pub async fn wait_for_schema(layers: &Layers) -> anyhow::Result<()> {
     }
 }
 
-/// What a serving process waits for, unless it is told to stop meanwhile: PostgreSQL, its schema, and the
-/// layout's topic, if there is a layout. Gives whether to go on.
+/// What a serving process waits for, unless it is told to stop meanwhile: PostgreSQL, its schema,
+/// and the layout's topic, if there is a layout. Gives whether to go on.
 ///
 /// # Errors
 /// As [`wait_for_schema`] and [`check_topic`].
@@ -80,8 +80,8 @@ pub async fn wait_for_layout(layers: &Layers) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a topic other than the layout's: what is published there, nobody reads. Gives whether there is
-/// a layout; without one there is nothing to compare.
+/// Refuses a topic other than the layout's: what is published there, nobody reads. Gives whether
+/// there is a layout; without one there is nothing to compare.
 ///
 /// # Errors
 /// A [`UsageError`] that names the setting and both topics.

@@ -21,8 +21,8 @@ const REDRAWN_EVERY: Duration = Duration::from_secs(1);
 /// Progress messages that wait to be drawn; more are dropped.
 const PROGRESS_WAITING_MAX: usize = 16;
 
-/// Compares balances, entries, change logs, offsets and the cache. Without the cache the rest is compared,
-/// and the ending says that it was not all.
+/// Compares balances, entries, change logs, offsets and the cache. Without the cache the rest is
+/// compared, and the ending says that it was not all.
 ///
 /// # Errors
 /// PostgreSQL is away, or nothing is laid out; nothing is verified then.
@@ -50,8 +50,8 @@ pub async fn run(args: &VerifyArgs, settings: Settings) -> anyhow::Result<Ending
     ))
 }
 
-/// A difference is a finding whatever could not be compared; without one, a comparison that is not whole
-/// is not done.
+/// A difference is a finding whatever could not be compared; without one, a comparison that is not
+/// whole is not done.
 fn ending(differences: u64, left_out: Option<&str>) -> Ending {
     if differences > 0 {
         Ending::Off

@@ -1,5 +1,5 @@
-//! The `bootstrap` program with batches written by the usual bulk form, for measurements.
-//! Never shipped.
+//! The `bootstrap` program with batches written by the usual bulk form, for measurements. Never
+//! shipped.
 
 use mimalloc::MiMalloc;
 use std::process::ExitCode;

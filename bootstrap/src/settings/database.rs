@@ -54,9 +54,9 @@ impl DatabaseSection {
 const ESCAPES: &str = "inside a user or a password write %2F for /, %3F for ?, %23 for #, %40 for @ and %25 \
                        for %";
 
-/// Whether a password is not escaped, so that the host would end inside it: an @ stands behind the first
-/// / or #, or behind a ? that begins no `key=value`, and none before. An address like that may well be
-/// read, as one of another host.
+/// Whether a password is not escaped, so that the host would end inside it: an @ stands behind the
+/// first / or #, or behind a ? that begins no `key=value`, and none before. An address like that
+/// may well be read, as one of another host.
 fn password_ends_the_host(address: &str) -> bool {
     let Some((_, rest)) = address.split_once("://") else {
         return false;

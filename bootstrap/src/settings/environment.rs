@@ -14,7 +14,8 @@ const SEPARATOR: &str = "__";
 /// Variables that are no settings and mean something to this program.
 const NOT_SETTINGS: [&str; 3] = ["AXS_CONFIG", "AXS_FAILPOINTS", "AXS_FAILPOINTS_LOG"];
 
-/// How the variables begin that the project's tests and scripts read; nobody means a setting by them.
+/// How the variables begin that the project's tests and scripts read; nobody means a setting by
+/// them.
 const TOOLS: [&str; 7] = [
     "AXS_ALLOW_SKIPS",
     "AXS_FORBID_SKIPS",
@@ -121,8 +122,8 @@ impl Source for Layer {
 pub struct Strays {
     /// Settings but for their underscores, one text each: to be refused.
     pub meant_as_settings: Vec<String>,
-    /// Others, one text each, with the closest setting where one is close: to be warned of. They may
-    /// be somebody else's, e.g. those that Kubernetes makes for a service called `axs`.
+    /// Others, one text each, with the closest setting where one is close: to be warned of. They
+    /// may be somebody else's, e.g. those that Kubernetes makes for a service called `axs`.
     pub unknown: Vec<String>,
 }
 

@@ -29,10 +29,11 @@ pub struct KafkaSection {
     /// consumers.
     #[validate(range(min = 1, max = 8760))]
     pub retention_hours: u32,
-    /// The group name under which consumers read. No group is joined: AXS assigns partitions itself.
+    /// The group name under which consumers read. No group is joined: AXS assigns partitions
+    /// itself.
     pub group_id: String,
-    /// More librdkafka properties, e.g. `security.protocol` and `sasl.password`. Those that
-    /// AXS sets itself are refused.
+    /// More librdkafka properties, e.g. `security.protocol` and `sasl.password`. Those that AXS
+    /// sets itself are refused.
     pub properties: BTreeMap<String, Secret>,
 }
 

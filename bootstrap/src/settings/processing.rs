@@ -13,12 +13,12 @@ pub struct ProcessingSection {
     /// How long a batch gathers records after its first while nothing is being written.
     #[validate(range(min = 0, max = 10000))]
     pub batch_linger_ms: u64,
-    /// The longest time that a batch which is not full waits after the beginning of the one before it; it
-    /// waits less where that one was written quickly.
+    /// The longest time that a batch which is not full waits after the beginning of the one before
+    /// it; it waits less where that one was written quickly.
     #[validate(range(min = 0, max = 10000))]
     pub batch_interval_ms: u64,
-    /// Transactions that write batches at once; those of batches written apart come on top. While one is
-    /// under way, few events wait and share the next; many begin another.
+    /// Transactions that write batches at once; those of batches written apart come on top. While
+    /// one is under way, few events wait and share the next; many begin another.
     #[validate(range(min = 1, max = 64))]
     pub transactions_max: usize,
     /// Batches of records read ahead and not yet taken, for each partition.
@@ -30,7 +30,8 @@ pub struct ProcessingSection {
     /// Balances that a leader remembers, for each partition.
     #[validate(range(min = 1000, max = 100000000))]
     pub memory_balances_max: usize,
-    /// Whether a leader that begins reads balances into memory ahead of the first events that need them.
+    /// Whether a leader that begins reads balances into memory ahead of the first events that need
+    /// them.
     pub preload_balances: bool,
     /// Records in a row that may become dead letters or be parked before the partition stops.
     #[validate(range(min = 1, max = 100000))]

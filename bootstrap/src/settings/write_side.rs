@@ -32,7 +32,8 @@ pub struct WriteSideSection {
     /// Accounts whose shard this process remembers.
     #[validate(range(min = 1, max = 100000000))]
     pub account_cache_entries: usize,
-    /// Whether a process that begins reads accounts into memory ahead of the first requests for them.
+    /// Whether a process that begins reads accounts into memory ahead of the first requests for
+    /// them.
     pub preload_accounts: bool,
     /// How old this process's copies of the currencies and of the layout may be.
     #[validate(range(min = 100, max = 600000))]

@@ -1,8 +1,8 @@
 //! Business rules: what a change must satisfy before it may take effect.
 //!
-//! A new rule is one file here and one line in the service module that names it. Rules are
-//! asked in their configured order; the first refusal stands. The first rule is always
-//! [`NonNegative`]: no set of rules can leave it out.
+//! A new rule is one file here and one line in the service module that names it. Rules are asked in
+//! their configured order; the first refusal stands. The first rule is always [`NonNegative`]: no
+//! set of rules can leave it out.
 
 mod credit_limit;
 mod non_negative;

@@ -156,9 +156,9 @@ fn no_field_runs_over_into_the_next() {
     assert_ne!(Fingerprint::of(&one), Fingerprint::of(&other));
 }
 
-/// Computed apart from this code, by Python's hashlib over the layout that the module documents.
-/// A stored fingerprint must stay comparable for as long as its row lives: never edit these;
-/// a new layout is a new version.
+/// Computed apart from this code, by Python's hashlib over the layout that the module documents. A
+/// stored fingerprint must stay comparable for as long as its row lives: never edit these; a new
+/// layout is a new version.
 #[test]
 fn version_one_is_pinned_for_ever() {
     let rows = [

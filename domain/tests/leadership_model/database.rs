@@ -4,8 +4,8 @@ use crate::owner::Place;
 use axs_domain::fencing::{Claim, Fence};
 use axs_domain::incarnation::Incarnation;
 
-/// The one history of the model. A real failover begins another, which the fence refuses too; here it
-/// does not, so that what comes out of a failover is held by token, owner and offset alone.
+/// The one history of the model. A real failover begins another, which the fence refuses too; here
+/// it does not, so that what comes out of a failover is held by token, owner and offset alone.
 const INCARNATION: Incarnation = Incarnation::new(0);
 
 /// The leader row.

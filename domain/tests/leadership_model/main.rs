@@ -33,9 +33,9 @@
 //! - **A pause.** Any process may take its next step at any time or never, whatever the others do
 //!   meanwhile. A frozen process is one that does not move; its transaction stays open until it
 //!   moves again or its backend is ended.
-//! - **Clocks.** A lease may be over at any moment, also at once, and no process stops by its own count.
-//!   Every real clock allows fewer orders of steps. `lease.rs` shows that the holder's count ends
-//!   before the server's; safety must not rest on it, and here it can't.
+//! - **Clocks.** A lease may be over at any moment, also at once, and no process stops by its own
+//!   count. Every real clock allows fewer orders of steps. `lease.rs` shows that the holder's count
+//!   ends before the server's; safety must not rest on it, and here it can't.
 //! - **Heartbeats.** Renewing a lease only keeps candidates away for a while.
 //!
 //! # What is not modelled
@@ -44,19 +44,20 @@
 //!   out so that the fence must hold alone.
 //! - More than one partition: partitions share no row.
 //! - `record_backend.sql`: every backend can be ended at any time here.
-//! - Two terms of one process at once. A worker waits for its write before its process may take over
-//!   again; were it not so, the token would tell the terms apart, since the owner would be the same.
-//! - The incarnation, which is one and the same throughout: a failover changes it, and each break of a
-//!   guard would then be covered by it.
+//! - Two terms of one process at once. A worker waits for its write before its process may take
+//!   over again; were it not so, the token would tell the terms apart, since the owner would be the
+//!   same.
+//! - The incarnation, which is one and the same throughout: a failover changes it, and each break
+//!   of a guard would then be covered by it.
 //! - Liveness. That a successor comes within the lease is shown on real servers.
-//! - A replica that lost something and keeps serving beside the old primary (two primaries): that is
-//!   for the operator of the failover to prevent.
+//! - A replica that lost something and keeps serving beside the old primary (two primaries): that
+//!   is for the operator of the failover to prevent.
 //!
 //! # How far
 //!
 //! [`bounds::Bounds`] limit owners, tokens, offsets, crashes and failovers; within them every state
-//! is visited, and a run that was cut fails. `cargo test` checks [`bounds::Bounds::SHORT`]. The long
-//! form, for the night, is
+//! is visited, and a run that was cut fails. `cargo test` checks [`bounds::Bounds::SHORT`]. The
+//! long form, for the night, is
 //! `cargo test -p axs-domain --test leadership_model -- --ignored --nocapture`.
 
 #[cfg(test)]

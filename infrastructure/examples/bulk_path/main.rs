@@ -6,9 +6,9 @@
 //!
 //! over TCP as the driver leaves it, over TCP with `TCP_NODELAY`, and over a Unix socket. The
 //! option is set on every connection to an address, so the first way is measured by itself, on
-//! connections made before; each ratio is to the reference over the same way, in turn with it. The last
-//! line of each size is ours over TCP with `TCP_NODELAY` against ours over the socket, which were in turn
-//! too: it should be 0.9 at least.
+//! connections made before; each ratio is to the reference over the same way, in turn with it. The
+//! last line of each size is ours over TCP with `TCP_NODELAY` against ours over the socket, which
+//! were in turn too: it should be 0.9 at least.
 //!
 //! ```text
 //! AXS_TEST_DATABASE_URL=postgres://… AXS_TEST_DATABASE_SOCKET_URL=postgres://… \
@@ -17,8 +17,8 @@
 //!
 //! Times are of the write alone: log rows are inserted and the batch is decided before.
 //!
-//! With `--smoke` it measures a few batches only, and fails when a ratio to the reference has lost a
-//! third since those of [`smoke`] were taken.
+//! With `--smoke` it measures a few batches only, and fails when a ratio to the reference has lost
+//! a third since those of [`smoke`] were taken.
 
 #![expect(clippy::print_stdout, reason = "a table for a person")]
 

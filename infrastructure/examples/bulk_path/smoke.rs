@@ -1,5 +1,5 @@
-//! Whether the bulk path is about as fast as it was, beside the reference form in the same run: a ratio
-//! means the same on every machine, a time does not.
+//! Whether the bulk path is about as fast as it was, beside the reference form in the same run: a
+//! ratio means the same on every machine, a time does not.
 
 use crate::measured_form::{Failure, MeasuredForm};
 use crate::workload::{self, Workload};
@@ -7,7 +7,8 @@ use crate::{TCP_URL, medians, variable};
 use axs_infrastructure::postgres::batch::BatchWriterSettings;
 
 /// Batch size, and how many times as fast as the reference ours was: a debug build, TCP with
-/// `TCP_NODELAY`, 2 cores, PostgreSQL 15, 2026-11-22; a little below the lowest of three runs (1.53, 1.23).
+/// `TCP_NODELAY`, 2 cores, PostgreSQL 15, 2026-11-22; a little below the lowest of three runs
+/// (1.53, 1.23).
 const RATIOS: [(usize, f64); 2] = [(200, 1.4), (1_000, 1.2)];
 
 /// What may be lost of a ratio: ours then takes half as long again as when it was taken.

@@ -18,8 +18,8 @@ fn seeds() -> Mutated {
     Mutated::hex(include_str!("../../corpus/event.hex"))
 }
 
-/// Every text of an event, in order. What an event says and what its message says must be one thing,
-/// byte for byte: nothing is trimmed, folded or rounded.
+/// Every text of an event, in order. What an event says and what its message says must be one
+/// thing, byte for byte: nothing is trimmed, folded or rounded.
 fn texts_of_message(message: &v1::BalanceChangeEvent) -> Vec<String> {
     let mut texts = vec![
         message.event_id.clone(),

@@ -7,11 +7,11 @@
 //! | `numeric` | NUMERIC on the binary wire, both ways | big integers, and a writer of its own |
 //! | `staging` | batches as COPY's binary form | a reader of its own, after PostgreSQL's page on COPY |
 //!
-//! Each target begins with the seeds of `corpus/`: sound ones, ones at a limit, and what once failed.
-//! Then it goes on with mutated seeds for a second, or for as long as BOLERO_RANDOM_TEST_TIME_MS
-//! says (`make fuzz`). What fails is printed with a BOLERO_RANDOM_SEED that replays it and as the
-//! line to add to the corpus. Engines that measure coverage can drive the same targets
-//! (`cargo bolero test`).
+//! Each target begins with the seeds of `corpus/`: sound ones, ones at a limit, and what once
+//! failed. Then it goes on with mutated seeds for a second, or for as long as
+//! BOLERO_RANDOM_TEST_TIME_MS says (`make fuzz`). What fails is printed with a BOLERO_RANDOM_SEED
+//! that replays it and as the line to add to the corpus. Engines that measure coverage can drive
+//! the same targets (`cargo bolero test`).
 //!
 //! Each target can fail: a planted bug, of the kind that such code has, is found within the same
 //! second.

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// The most of librdkafka's log lines and errors that one question passes on.
 const EVENTS_PER_QUESTION_MAX: usize = 1_000;
 
-/// Asks the brokers about a topic, by default the events topic. Cheap to clone; one connection for all clones.
+/// Asks the brokers about a topic, by default the events topic. Cheap to clone; one connection for
+/// all clones.
 ///
 /// A consumer without a group, because librdkafka lets consumers ask about a topic without making
 /// it by the question, which a producer may do.

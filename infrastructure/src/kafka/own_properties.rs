@@ -27,8 +27,8 @@ const ALIASES: [(&str, &str); 7] = [
 ];
 
 /// Not the operator's, even where a client leaves them alone: the level of the log is the binding's
-/// to set, a producer with transactions sends nothing outside of one, and what the API's producer must
-/// have the others must not have.
+/// to set, a producer with transactions sends nothing outside of one, and what the API's producer
+/// must have the others must not have.
 const NOBODYS: [&str; 9] = [
     "log_level",
     "transactional.id",

@@ -169,8 +169,8 @@ impl Reading {
         }
         let records = read_assigned(consumer, topic, partition, &stretch)?;
         if records.is_empty() {
-            // That nothing is there is believed when it is seen twice: an end that the library tells
-            // may be left over from the reading before.
+            // That nothing is there is believed when it is seen twice: an end that the library
+            // tells may be left over from the reading before.
             return read_assigned(consumer, topic, partition, &stretch);
         }
         Ok(records)

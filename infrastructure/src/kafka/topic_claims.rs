@@ -1,6 +1,6 @@
-//! Claims to topics: the offset that a group named by the topic has committed for its first partition,
-//! whose metadata names the claimant. Nothing is written to the topic, and the brokers drop the offset when
-//! they drop the topic.
+//! Claims to topics: the offset that a group named by the topic has committed for its first
+//! partition, whose metadata names the claimant. Nothing is written to the topic, and the brokers
+//! drop the offset when they drop the topic.
 //!
 //! | # | step | why |
 //! |---|---|---|
@@ -10,8 +10,9 @@
 //!
 //! Without the transaction two commands could both find nothing, and then both commit.
 //!
-//! The brokers keep the offset of a group without members for `offsets.retention.minutes`, a week by default:
-//! a topic that stays without records for longer can be claimed by another database, and README says so.
+//! The brokers keep the offset of a group without members for `offsets.retention.minutes`, a week
+//! by default: a topic that stays without records for longer can be claimed by another database,
+//! and README says so.
 
 use super::client::KafkaClient;
 use super::client_log::ClientLog;
@@ -91,8 +92,8 @@ impl TopicClaims for KafkaTopicClaims {
     }
 }
 
-/// The group, and the transactional id, of a topic's claims. Not of the settings: all deployments must
-/// mean the same.
+/// The group, and the transactional id, of a topic's claims. Not of the settings: all deployments
+/// must mean the same.
 fn name_of(topic: &str) -> String {
     format!("axs-claim.{topic}")
 }
@@ -173,7 +174,8 @@ impl OpenClaims {
         set.map_err(|error| error.to_string())?;
         let group = self.group.group_metadata().ok_or("the group has no name")?;
         let claiming = &self.claiming;
-        // A client that failed is dropped, which leaves the rest to the brokers: they end what it began.
+        // A client that failed is dropped, which leaves the rest to the brokers: they end what it
+        // began.
         claiming
             .begin_transaction()
             .and_then(|()| claiming.send_offsets_to_transaction(&offsets, &group, STEP_TIMEOUT))

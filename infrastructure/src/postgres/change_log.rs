@@ -1,9 +1,10 @@
 //! The change log: the durable record of every request.
 //!
-//! What `append` writes is one statement, hence one transaction and one commit: nothing is left open
-//! when its caller goes away. It takes all keys for new (`append_all_or_none.sql`). When one is not, nothing
-//! is written by that, and the rows are written by the statement that leaves out what it meets
-//! (`append.sql`); what stands there is then read in statements of their own, after the commit.
+//! What `append` writes is one statement, hence one transaction and one commit: nothing is left
+//! open when its caller goes away. It takes all keys for new (`append_all_or_none.sql`). When one
+//! is not, nothing is written by that, and the rows are written by the statement that leaves out
+//! what it meets (`append.sql`); what stands there is then read in statements of their own, after
+//! the commit.
 
 use super::change_log_record::{KeyColumns, read_records};
 use super::entity::balance_change_log;
@@ -38,9 +39,9 @@ const LAYOUT_MOVED: &str = "AX002";
 /// Its SQLSTATE when the database has another history, whose incarnation stands in the detail.
 const HISTORY_MOVED: &str = "AX003";
 
-/// How many appends after one that met a known key, or found no connection of the log's own, begin with the
-/// statement that expects known keys. They come in series, from clients that send again what they had no answer
-/// for, and each costs the other statement all its work.
+/// How many appends after one that met a known key, or found no connection of the log's own, begin
+/// with the statement that expects known keys. They come in series, from clients that send again
+/// what they had no answer for, and each costs the other statement all its work.
 pub const KEYS_EXPECTED_FOR: u32 = 16;
 
 /// [`ChangeLog`] in the tables `balance_change_logs` and `balance_change_states`.
@@ -122,8 +123,8 @@ impl PgChangeLog {
         let pool = self.database.log();
         let mut connection = match pool.acquire().await {
             Ok(connection) => connection,
-            // The server may let no more in while the other pool has connections. Where all of this one are
-            // busy, whatever holds them up would hold up the others too.
+            // The server may let no more in while the other pool has connections. Where all of this
+            // one are busy, whatever holds them up would hold up the others too.
             Err(error) if pool.size() < pool.options().get_max_connections() => {
                 tracing::warn!(%error, "no connection of the log's own: rows are logged on those that read");
                 return Ok(None);
@@ -218,10 +219,12 @@ impl PgChangeLog {
 /// How far the log goes ahead of the server's clock at most: the 5 minutes of `append.sql`.
 const AHEAD_MAX_MICROS: i64 = 300_000_000;
 
-/// The newest time that this process was told its rows were logged at, in Unix microseconds; 0 before the first.
+/// The newest time that this process was told its rows were logged at, in Unix microseconds; 0
+/// before the first.
 ///
-/// The relay publishes in the order of `logged_at`. The server's clock may step back, as after a failover to a
-/// host whose clock is slow; what is logged after an answer must bear a later time all the same.
+/// The relay publishes in the order of `logged_at`. The server's clock may step back, as after a
+/// failover to a host whose clock is slow; what is logged after an answer must bear a later time
+/// all the same.
 #[derive(Default)]
 struct LastLogged(AtomicI64);
 
@@ -239,8 +242,8 @@ impl LastLogged {
         }
         let micros = logged_at.timestamp_micros();
         if logged_at < earliest {
-            // The clock is so far behind that order with what was logged before is given up: it begins anew here,
-            // unless another commit has begun it anew already.
+            // The clock is so far behind that order with what was logged before is given up: it
+            // begins anew here, unless another commit has begun it anew already.
             let asked = earliest.timestamp_micros().saturating_sub(1);
             let anew = self
                 .0
@@ -252,8 +255,8 @@ impl LastLogged {
         self.0.fetch_max(micros, Ordering::SeqCst);
     }
 
-    /// Notes when a row was logged that was known already: it may be told only now. Not one from far ahead of what
-    /// this process has logged itself, which a clock that was wrong has left.
+    /// Notes when a row was logged that was known already: it may be told only now. Not one from
+    /// far ahead of what this process has logged itself, which a clock that was wrong has left.
     fn note_known(&self, logged_at: Timestamp) {
         let last = self.0.load(Ordering::SeqCst);
         let known = logged_at.unix_micros();

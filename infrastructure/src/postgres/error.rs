@@ -53,8 +53,8 @@ const DENIED: &str = "42501";
 const GRANT: &str = "the role of database.url lacks that right: make it the owner of the database and of \
                      what is in it, or grant it";
 
-/// What a server says, with its SQLSTATE. sqlx's own words end with a line of PostgreSQL's source code,
-/// which looks like one of the operator's files.
+/// What a server says, with its SQLSTATE. sqlx's own words end with a line of PostgreSQL's source
+/// code, which looks like one of the operator's files.
 pub(super) fn words(refusal: &dyn DatabaseError) -> String {
     match refusal.code() {
         Some(code) => format!("{} ({code})", refusal.message()),
@@ -196,8 +196,8 @@ fn passes_by_itself(refusal: &dyn DatabaseError) -> bool {
     refusal.code().is_some_and(|code| may_pass(&code))
 }
 
-/// Why the server, or what is asked of it, refuses the connection, and what to do; `None` for what may
-/// pass by itself. Until a person changes something it always will.
+/// Why the server, or what is asked of it, refuses the connection, and what to do; `None` for what
+/// may pass by itself. Until a person changes something it always will.
 pub(super) fn refusal(error: &sqlx::Error) -> Option<String> {
     let advice = match error {
         sqlx::Error::Database(refusal) => {

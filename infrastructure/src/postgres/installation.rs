@@ -1,4 +1,5 @@
-//! Renewing the installation: the cache of before is forgotten, since nobody asks for its keys any more.
+//! Renewing the installation: the cache of before is forgotten, since nobody asks for its keys any
+//! more.
 //!
 //! | # | statement | why |
 //! |---|---|---|

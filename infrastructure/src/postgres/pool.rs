@@ -19,8 +19,8 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-/// Connections of the log pool: a process has two commits of the log under way, and some may have been given up
-/// and not yet be done.
+/// Connections of the log pool: a process has two commits of the log under way, and some may have
+/// been given up and not yet be done.
 const LOG_CONNECTIONS: u32 = 4;
 
 /// How much longer than the server's own limits an answer may be on its way.
@@ -98,15 +98,16 @@ pub struct DatabaseUrlError {
 /// # Contract
 /// - A commit is on disk before it is answered, whatever the server's own defaults are.
 /// - A connection whose server vanished fails within half a minute and frees its place.
-/// - Every session has its timeouts set, plans each statement for the values it is given (once for all values
-///   in the log pool), works in UTC and never compiles a plan (JIT costs more than these statements take).
+/// - Every session has its timeouts set, plans each statement for the values it is given (once for
+///   all values in the log pool), works in UTC and never compiles a plan (JIT costs more than these
+///   statements take).
 #[async_trait]
 pub trait Database: Interface {
     /// Connections for batches.
     fn writer(&self) -> &PgPool;
 
-    /// Connections for statements that add rows to the change log and read no table, so that one plan is as
-    /// good for 1 row as for 20,000.
+    /// Connections for statements that add rows to the change log and read no table, so that one
+    /// plan is as good for 1 row as for 20,000.
     fn log(&self) -> &PgPool;
 
     /// Connections for reading, and for logging by statements that read.
@@ -136,9 +137,9 @@ pub trait Database: Interface {
 /// Why the server did not let us in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The server is there and refuses the role, its password, the database or the TLS that is asked
-    /// for, or the database has another encoding: until a person changes something it always will, so
-    /// nothing was waited for.
+    /// The server is there and refuses the role, its password, the database or the TLS that is
+    /// asked for, or the database has another encoding: until a person changes something it always
+    /// will, so nothing was waited for.
     #[error("{store} refuses the connection: {reason}")]
     Refused {
         /// Which server, without the password.
@@ -200,7 +201,8 @@ impl PgPools {
                 .max_lifetime(settings.max_lifetime)
                 .connect_lazy_with(options)
         };
-        // Planning anew costs a statement of few rows as much as adding them. The later option counts.
+        // Planning anew costs a statement of few rows as much as adding them. The later option
+        // counts.
         let planned_once = connect
             .clone()
             .options([("plan_cache_mode", "force_generic_plan")]);
@@ -323,8 +325,8 @@ impl Database for PgDatabase {
     }
 }
 
-/// A standby may lag, and what is committed is read by statements that it would answer. A server does not
-/// become one while connections to it stand, so asking once for each is enough.
+/// A standby may lag, and what is committed is read by statements that it would answer. A server
+/// does not become one while connections to it stand, so asking once for each is enough.
 async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
         .fetch_one(connection)
@@ -346,7 +348,8 @@ fn session_options(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
         ),
         // A plan made for one row must not be reused for 20,000.
         ("plan_cache_mode", "force_custom_plan".to_owned()),
-        // What is acknowledged survives a crash, whatever the server, the database or the role says.
+        // What is acknowledged survives a crash, whatever the server, the database or the role
+        // says.
         ("synchronous_commit", "on".to_owned()),
         ("jit", "off".to_owned()),
         ("timezone", "UTC".to_owned()),

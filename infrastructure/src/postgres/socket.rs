@@ -1,14 +1,15 @@
 //! What the driver leaves undone on its TCP connections to the database.
 //!
 //! `TCP_USER_TIMEOUT` and keepalives: a query to a server that vanished without a word, by a cut
-//! cable or a dead host, would keep its caller's connection, and so a place of the pool, for as long
-//! as the kernel repeats itself: a quarter of an hour. With them the connection fails after
-//! [`PEER_SILENT_MAX`]. A server that hangs, while its kernel answers, is not concerned: callers have
-//! limits of their own.
+//! cable or a dead host, would keep its caller's connection, and so a place of the pool, for as
+//! long as the kernel repeats itself: a quarter of an hour. With them the connection fails after
+//! [`PEER_SILENT_MAX`]. A server that hangs, while its kernel answers, is not concerned: callers
+//! have limits of their own.
 //!
-//! `TCP_NODELAY`: the driver leaves Nagle's algorithm on. A COPY ends with a small packet of its own, which then
-//! waits until the server has acknowledged the data before it, and the server, with nothing to
-//! say, puts that off by some 40 ms: for a batch of 1,000 events more than the whole batch takes.
+//! `TCP_NODELAY`: the driver leaves Nagle's algorithm on. A COPY ends with a small packet of its
+//! own, which then waits until the server has acknowledged the data before it, and the server, with
+//! nothing to say, puts that off by some 40 ms: for a batch of 1,000 events more than the whole
+//! batch takes.
 //!
 //! The driver gives nobody its socket, and a descriptor made from a number is `unsafe`. So the
 //! process asks the kernel for duplicates of its own descriptors (`pidfd_getfd(2)`, Linux 5.6) and
@@ -32,7 +33,8 @@ use std::{fs, io};
 /// How long a server may acknowledge nothing before its connection fails.
 const PEER_SILENT_MAX: Duration = Duration::from_secs(20);
 
-/// How long a connection is quiet before its server is asked for a sign of life, and how often then.
+/// How long a connection is quiet before its server is asked for a sign of life, and how often
+/// then.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The descriptors of this process.
@@ -43,8 +45,8 @@ const SOCKET_LINK: &str = "socket:";
 
 static REFUSAL_IS_TOLD: Once = Once::new();
 
-/// Sends small packets of every connection of this process to that server at once. Done again on one
-/// that has the option it changes nothing. Where it can't be done, that is logged once.
+/// Sends small packets of every connection of this process to that server at once. Done again on
+/// one that has the option it changes nothing. Where it can't be done, that is logged once.
 pub(crate) async fn set_no_delay(server: &PgConnectOptions) {
     set_on_connections_to(server, |socket| set_tcp_nodelay(socket, true)).await;
 }

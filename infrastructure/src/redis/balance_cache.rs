@@ -11,11 +11,11 @@
 //!
 //! The first row is why a write makes a hash that is not complete rather than wait for a fill, and
 //! why what is written is kept for `retention` even if nobody reads it: as long as that outlasts
-//! the time between a fill's reading and its arrival, no fill can bring an old balance back.
-//! An evicted or lost hash can, until its fill expires: give the cache memory enough.
+//! the time between a fill's reading and its arrival, no fill can bring an old balance back. An
+//! evicted or lost hash can, until its fill expires: give the cache memory enough.
 //!
-//! The incarnation stands in the key, not in the value: balances of two histories of the database never
-//! meet, so their versions are never compared, and those of before go by themselves.
+//! The incarnation stands in the key, not in the value: balances of two histories of the database
+//! never meet, so their versions are never compared, and those of before go by themselves.
 
 use super::balance_hash::{amounts, key, parse};
 use super::key_prefix::KeyPrefix;

@@ -11,8 +11,8 @@ use axs_domain::incarnation::Incarnation;
 /// The field that makes a hash complete. No currency is written in small letters.
 pub(super) const COMPLETE: &[u8] = b"complete";
 
-/// The hash of an account in one history of the database. Behind the hash tag: the keys of a shard stay
-/// together.
+/// The hash of an account in one history of the database. Behind the hash tag: the keys of a shard
+/// stay together.
 pub(super) fn key(
     prefix: &KeyPrefix,
     shard: ShardId,

@@ -184,8 +184,8 @@ fn server(url: &str) -> Result<ConnectionInfo, RedisSettingsError> {
     let redis = url
         .into_connection_info()
         .map_err(|error| unreadable(&error))?;
-    // The end of a long pipeline would wait in the kernel until the rest of it is acknowledged, up to
-    // the 40 ms of a delayed ACK.
+    // The end of a long pipeline would wait in the kernel until the rest of it is acknowledged, up
+    // to the 40 ms of a delayed ACK.
     let tcp = redis.tcp_settings().clone().set_nodelay(true);
     Ok(redis.set_tcp_settings(tcp))
 }

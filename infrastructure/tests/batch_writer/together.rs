@@ -16,7 +16,8 @@ type Writing = JoinHandle<Result<WriteReceipt, WriteError>>;
 /// A deadline for what waits for nobody, on any machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Bounds under which whoever waited for a row that somebody holds would wait far longer than the deadline.
+/// Bounds under which whoever waited for a row that somebody holds would wait far longer than the
+/// deadline.
 fn patient() -> BatchWriterSettings {
     BatchWriterSettings {
         lock_timeout: 10 * DEADLINE,
@@ -26,7 +27,8 @@ fn patient() -> BatchWriterSettings {
     }
 }
 
-/// A writer whose lane is held up by a batch of partition 0, which waits for a row that somebody holds.
+/// A writer whose lane is held up by a batch of partition 0, which waits for a row that somebody
+/// holds.
 struct HeldLane {
     consumer: Arc<Consumer>,
     /// Of partition 0.
@@ -213,7 +215,8 @@ async fn one_that_begins_elsewhere_is_told_so_and_the_others_commit() {
     .await;
 }
 
-/// Whether its session is on the row's record already makes no difference: then it need not be put there.
+/// Whether its session is on the row's record already makes no difference: then it need not be put
+/// there.
 #[tokio::test]
 async fn one_whose_leader_row_somebody_holds_waits_alone() {
     for is_on_record in [false, true] {

@@ -260,7 +260,8 @@ async fn a_clock_that_was_a_year_ahead_is_followed_for_five_minutes_at_most() {
     .await;
 }
 
-/// The same database, whose sessions from here on read a clock that the test sets: `hand.clock.behind`.
+/// The same database, whose sessions from here on read a clock that the test sets:
+/// `hand.clock.behind`.
 async fn with_a_clock_of_its_own(test: &TestDatabase) -> TestDatabase {
     test.execute(
         "CREATE SCHEMA hand;

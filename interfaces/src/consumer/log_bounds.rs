@@ -3,10 +3,10 @@
 //! librdkafka 2.3 finds the partition's leader in the metadata that it has cached, and gives two
 //! errors to its caller that another question settles:
 //! - `UnknownPartition`, told from the cache alone: the metadata is older than a raise, or from a
-//!   moment at which the partition had no leader, as while a broker restarts. It would be
-//!   told until the metadata is too old, minutes later, so the metadata is asked for anew.
-//! - `NotLeaderForPartition`, told by a broker that leads it no more. librdkafka forgets the metadata
-//!   then, but does not ask again by itself.
+//!   moment at which the partition had no leader, as while a broker restarts. It would be told
+//!   until the metadata is too old, minutes later, so the metadata is asked for anew.
+//! - `NotLeaderForPartition`, told by a broker that leads it no more. librdkafka forgets the
+//!   metadata then, but does not ask again by itself.
 //!
 //! Without the second question, a take-over in such a moment would make the partition rest.
 //!

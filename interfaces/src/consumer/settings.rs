@@ -71,7 +71,8 @@ impl fmt::Debug for RecordSourceSettings {
     }
 }
 
-/// A property is set that is not the operator's to set, librdkafka refuses the settings, or the system refuses the thread.
+/// A property is set that is not the operator's to set, librdkafka refuses the settings, or the
+/// system refuses the thread.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the Kafka consumer for {brokers} can't be made: {reason}")]
 pub struct RecordSourceSettingsError {

@@ -1,8 +1,8 @@
 //! Which service a request is for.
 //!
 //! The router of all services matches patterns, keeps what it matched with the request and boxes
-//! twice: a good part of what a small request costs. Calls of the contract are told by their prefix and
-//! pass it by; health and reflection go through it.
+//! twice: a good part of what a small request costs. Calls of the contract are told by their prefix
+//! and pass it by; health and reflection go through it.
 
 use super::request_metrics::SERVICE_PREFIX;
 use futures::future::Either;

@@ -14,8 +14,8 @@ const CODE_LENGTH_MAX: usize = 16;
 pub struct ExpectedRefusal {
     /// The kind.
     pub code: RefusalCode,
-    /// The path inside the event that a violation must name; `None` where the contract leaves
-    /// it open.
+    /// The path inside the event that a violation must name; `None` where the contract leaves it
+    /// open.
     pub field: Option<String>,
 }
 

@@ -235,7 +235,8 @@ fn unix_usec() -> Result<i64> {
 }
 
 impl Stream {
-    /// Takes in one answer, whose fields have paths that begin so; gives the log id of an event that is new.
+    /// Takes in one answer, whose fields have paths that begin so; gives the log id of an event
+    /// that is new.
     fn take(&mut self, path: &str, item: &Item, result: SubmitResult) -> Option<String> {
         let key: Key = (item.event.account_id, item.event.idempotency_key.clone());
         match (result.outcome, &item.expected) {

@@ -68,7 +68,8 @@ async fn a_raise_under_load_loses_and_doubles_nothing_and_clients_are_only_told_
         ensure!(ran.code == Some(0), "bootstrap layout raise {ran}");
         Ok(ran)
     };
-    // Requests that are refused for a full backlog or a pause are sent again; any other error fails.
+    // Requests that are refused for a full backlog or a pause are sent again; any other error
+    // fails.
     let sending = submit(&clients, &script, SubmitPlan::default(), &|_| {});
     let (submission, ran) = futures::future::try_join(sending, raising).await?;
     assert!(ran.stdout.contains("epoch 2, 6 partitions"), "{ran}");

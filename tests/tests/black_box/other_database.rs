@@ -1,5 +1,5 @@
-//! Two databases on one key prefix, and a cache that is forgotten: no reader is given a balance that its
-//! database does not have.
+//! Two databases on one key prefix, and a cache that is forgotten: no reader is given a balance
+//! that its database does not have.
 
 use crate::stage::{apply, deployment, deposit, put_into_cache};
 use anyhow::{Context, Result, ensure};
@@ -35,8 +35,9 @@ async fn without_the_incarnation_in_the_keys_a_copy_is_given_the_others_balance(
     Ok(())
 }
 
-/// A database with 100 is copied and then gets 50 more, which are cached; the first cached balance that an
-/// API process over the copy gives, on the same prefix. With a plan of failpoints for all processes.
+/// A database with 100 is copied and then gets 50 more, which are cached; the first cached balance
+/// that an API process over the copy gives, on the same prefix. With a plan of failpoints for all
+/// processes.
 async fn first_cached_on_a_copy(name: &str, plan: &str) -> Result<String> {
     let mut first = deployment(name, 1, 1).await?;
     if !plan.is_empty() {
@@ -143,8 +144,8 @@ async fn a_forgotten_cache_is_right_again_while_the_load_goes_on() -> Result<()>
     deployment.finish().await
 }
 
-/// What a failover that lost a tail leaves an API process with: accounts that it remembers, and that live
-/// elsewhere now. Each round is over long before the process asks which history stands.
+/// What a failover that lost a tail leaves an API process with: accounts that it remembers, and
+/// that live elsewhere now. Each round is over long before the process asks which history stands.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_logged_after_a_lost_tail_stands_where_its_account_lives_now() -> Result<()> {
     const FIRST: i64 = 500;

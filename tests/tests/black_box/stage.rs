@@ -81,7 +81,8 @@ pub async fn balance(deployment: &Deployment, account: i64, currency: &str) -> R
     Ok([available, frozen])
 }
 
-/// Puts USDT that no commit made, as `version|available|frozen`, over the one cached balance of account 1.
+/// Puts USDT that no commit made, as `version|available|frozen`, over the one cached balance of
+/// account 1.
 pub async fn put_into_cache(deployment: &Deployment, balance: &str) -> Result<()> {
     let redis = &deployment.servers.redis;
     let keys = cache::keys(redis, &deployment.key_prefix).await?;

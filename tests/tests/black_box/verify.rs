@@ -21,8 +21,8 @@ const TABLES: [&str; 7] = [
     "partition_leases",
 ];
 
-/// What is done to the database, and what kind of difference `verify` must say it is, in which words.
-/// Account 1 holds 60 USDT under the keys `in` and `out`; `refused` was refused.
+/// What is done to the database, and what kind of difference `verify` must say it is, in which
+/// words. Account 1 holds 60 USDT under the keys `in` and `out`; `refused` was refused.
 const SPOILED: [(&str, &str, &str); 30] = [
     (
         "UPDATE account_balances SET available = available + 1 WHERE account_id = 1",

@@ -36,8 +36,8 @@ pub async fn a_claim_is_refused_before_its_first_batch_too(stores: Stores) {
     assert_eq!(stores.write(batch).await, Err(WriteError::Fenced));
 }
 
-/// A number that a lagging copy gave out again, one that was lost with the old primary, or token and
-/// owner as they stand, of another history.
+/// A number that a lagging copy gave out again, one that was lost with the old primary, or token
+/// and owner as they stand, of another history.
 pub async fn the_newest_token_in_other_hands_is_refused(stores: Stores) {
     let here = partition(HERE);
     let claim = stores.lead(here, new_owner()).await;

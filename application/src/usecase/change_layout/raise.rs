@@ -53,8 +53,8 @@ pub struct LayoutRaised {
 ///   account keep their order across the move.
 /// - On an error writing goes on under the layout of before, unless the error says otherwise.
 /// - Called again after it died, it goes on where it was.
-/// - A layout that is as large already is left as it is, and nobody is paused, unless a change stands
-///   unfinished.
+/// - A layout that is as large already is left as it is, and nobody is paused, unless a change
+///   stands unfinished.
 ///
 /// # Errors
 /// [`ChangeLayoutError`].
@@ -109,7 +109,8 @@ impl PartitionRaising {
         }
     }
 
-    /// The layout as it stands, unless a change of it is under way, or its topics are not what it needs.
+    /// The layout as it stands, unless a change of it is under way, or its topics are not what it
+    /// needs.
     async fn leave(&self, stored: StoredLayout) -> Result<LayoutRaised, ChangeLayoutError> {
         if let Some(standing) = self.notes.standing().await? {
             return Err(ChangeLayoutError::OtherUnderWay(standing));
@@ -183,8 +184,8 @@ impl PartitionRaising {
         Ok(())
     }
 
-    /// Notes that the topics grow, before they do: leaders look at the note when they find more partitions
-    /// than the layout has.
+    /// Notes that the topics grow, before they do: leaders look at the note when they find more
+    /// partitions than the layout has.
     async fn note_growth(&self, change: LayoutChangeId) -> Result<(), ChangeLayoutError> {
         let step = LayoutChangeStep::GrowingTopics;
         if self.notes.note(change, step).await? {

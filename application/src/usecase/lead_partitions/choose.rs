@@ -8,7 +8,8 @@ use axs_domain::quota::quota;
 pub(super) struct Choice {
     /// Free partitions to take over, in this order.
     pub(super) take: Vec<PartitionId>,
-    /// A free partition to take over beyond the quota. One at a time, so that others get their part.
+    /// A free partition to take over beyond the quota. One at a time, so that others get their
+    /// part.
     pub(super) adopt: Option<PartitionId>,
     /// Led partitions to hand over.
     pub(super) hand_over: Vec<PartitionId>,

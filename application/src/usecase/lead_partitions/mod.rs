@@ -17,8 +17,8 @@
 //! - Nobody leads on a topic that is not the layout's: another cluster, another number of
 //!   partitions, a log that begins after or ends before the stored offset, or one whose record
 //!   before it is another than the one processed, is refused with what to do, and looked at again
-//!   slowly. A process that can't read the topic does not enter the
-//!   registry, so that no partitions are kept free for it.
+//!   slowly. A process that can't read the topic does not enter the registry, so that no partitions
+//!   are kept free for it.
 //! - A partition of which nothing can be read from here is given up, see `reading_watch`.
 //! - A partition that was stopped for a reason that a person must look at is tried again after a
 //!   pause; it never spins.

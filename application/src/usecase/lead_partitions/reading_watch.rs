@@ -1,17 +1,19 @@
-//! Whether the records of a led partition come, and how far behind it is: each look sets the lag gauges.
+//! Whether the records of a led partition come, and how far behind it is: each look sets the lag
+//! gauges.
 //!
 //! A process may reach the database, and the brokers that describe the topic, and not the one that
-//! leads a partition's log. It would keep the lease for ever and read nothing. So each term looks at
-//! its log, and when the worker waits for one and the same record all the time, although
+//! leads a partition's log. It would keep the lease for ever and read nothing. So each term looks
+//! at its log, and when the worker waits for one and the same record all the time, although
 //! - the log's bounds can't be had, or
 //! - a record stands there,
 //!
 //! it says so, and after [`READING_LOST_MAX`] ends the term. The partition then rests here for
-//! [`LeadSettings::out_of_reach_pause`], and another consumer may lead it. Where none can read it, each
-//! that takes it over holds it for [`READING_LOST_MAX`], and each that can't take it over tries less and
-//! less often ([`LeadSettings::retry_pause`]): it changes hands slowly.
+//! [`LeadSettings::out_of_reach_pause`], and another consumer may lead it. Where none can read it,
+//! each that takes it over holds it for [`READING_LOST_MAX`], and each that can't take it over
+//! tries less and less often ([`LeadSettings::retry_pause`]): it changes hands slowly.
 //!
-//! What is no trouble of reading ends no term: a worker that waits for the database, or that is behind.
+//! What is no trouble of reading ends no term: a worker that waits for the database, or that is
+//! behind.
 //!
 //! [`LeadSettings::out_of_reach_pause`]: super::LeadSettings
 //! [`LeadSettings::retry_pause`]: super::LeadSettings

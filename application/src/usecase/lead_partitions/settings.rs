@@ -9,9 +9,9 @@ use std::time::Duration;
 /// them in milliseconds; for one that is away, a longer wait would only hold up the stop.
 pub(super) const CACHE_FLUSH_MAX: Duration = Duration::from_secs(2);
 
-/// How long nothing may be read of a led partition, while records stand in its log or the log can't be
-/// looked at, before the term ends. Longer than the brokers take to elect another leader of a log, so
-/// that their failovers end no term.
+/// How long nothing may be read of a led partition, while records stand in its log or the log can't
+/// be looked at, before the term ends. Longer than the brokers take to elect another leader of a
+/// log, so that their failovers end no term.
 pub(super) const READING_LOST_MAX: Duration = Duration::from_secs(30);
 
 /// How a process leads.
@@ -29,7 +29,8 @@ pub struct LeadSettings {
     /// The relays.
     pub relay: RelaySettings,
     /// How long after a commit the cache answers nothing older than it, whether it was told or not:
-    /// longer than a fill is served and on its way. Then its write holds the results offset no more.
+    /// longer than a fill is served and on its way. Then its write holds the results offset no
+    /// more.
     pub cache_moot_after: Duration,
 }
 
@@ -50,21 +51,21 @@ impl LeadSettings {
         self.lease.ttl()
     }
 
-    /// How long a partition may be free before somebody takes it beyond its share: whoever's share it
-    /// is refuses it or rests.
+    /// How long a partition may be free before somebody takes it beyond its share: whoever's share
+    /// it is refuses it or rests.
     pub(super) fn left_over_after(&self) -> Duration {
         self.lease.ttl()
     }
 
-    /// How long a partition rests that can't be read from here: long enough for others to see that it is
-    /// left over and to take it, also when it is this process's share.
+    /// How long a partition rests that can't be read from here: long enough for others to see that
+    /// it is left over and to take it, also when it is this process's share.
     pub(super) fn out_of_reach_pause(&self) -> Duration {
         self.refusal_pause.max(2 * self.left_over_after())
     }
 
-    /// How long a partition rests after so many tries in a row that a server's silence ended: longer
-    /// and longer, so that others get their turn, and consumers that all can't read it don't take it
-    /// from each other all the time.
+    /// How long a partition rests after so many tries in a row that a server's silence ended:
+    /// longer and longer, so that others get their turn, and consumers that all can't read it don't
+    /// take it from each other all the time.
     pub(super) fn retry_pause(&self, tries: u32) -> Duration {
         let first = self.lease.heartbeat_every();
         let pause = first.saturating_mul(1_u32.checked_shl(tries).unwrap_or(u32::MAX));

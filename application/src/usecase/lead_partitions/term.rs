@@ -166,8 +166,8 @@ async fn work(ports: &TermPorts, term: &Term) -> WorkerEnd {
                 }
                 Err(_) => break fault(term, "the watch of the reading panicked"),
             },
-            // None of these ends before the worker, but by a panic. A term without one of them would
-            // go on and leave its work undone; the next term does it.
+            // None of these ends before the worker, but by a panic. A term without one of them
+            // would go on and leave its work undone; the next term does it.
             () = died(&mut publishing) => break fault(term, "the result task panicked"),
             () = died(&mut beside) => break fault(term, "the relay panicked"),
         }

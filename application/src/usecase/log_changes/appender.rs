@@ -56,8 +56,8 @@ impl Appender {
         }
     }
 
-    /// Writes all events of the requests by one layout: the one they were placed by, or the newer one
-    /// that the change log names.
+    /// Writes all events of the requests by one layout: the one they were placed by, or the newer
+    /// one that the change log names.
     async fn append(
         &self,
         requests: &mut [LogRequest],

@@ -93,8 +93,8 @@ pub(super) const HANDED_OVER_MAX: NonZeroUsize = match NonZeroUsize::new(100_000
     None => NonZeroUsize::MIN,
 };
 
-/// Commits under way at one time. With two the database works while this process answers and gathers;
-/// with more they would be smaller, and no more would be done.
+/// Commits under way at one time. With two the database works while this process answers and
+/// gathers; with more they would be smaller, and no more would be done.
 const COMMITS_MAX: usize = 2;
 
 /// What is known of a commit under way.
@@ -127,8 +127,8 @@ impl CommitLoop {
         !self.is_drained && !self.gathered.is_full(self.events_max)
     }
 
-    /// When the next commit begins if nothing else comes; `None`: not before something comes or a commit
-    /// ends.
+    /// When the next commit begins if nothing else comes; `None`: not before something comes or a
+    /// commit ends.
     fn begins_at(&self) -> Option<Instant> {
         let now = Instant::now();
         let gathered = &self.gathered;
@@ -152,9 +152,9 @@ impl CommitLoop {
         self.gathered.push(request, self.events_max, &self.hasher);
     }
 
-    /// Whether a key that waits is in a commit under way. Beside that one its row would be written by
-    /// whichever comes first, and there is no order in which both could be published and nothing be overtaken
-    /// that stands before it in either.
+    /// Whether a key that waits is in a commit under way. Beside that one its row would be written
+    /// by whichever comes first, and there is no order in which both could be published and nothing
+    /// be overtaken that stands before it in either.
     fn meets_one_under_way(&self) -> bool {
         let mut under_way = self.known_under_way.iter();
         under_way.any(|known| !known.keys.is_disjoint(&self.gathered.keys))

@@ -1,19 +1,18 @@
 //! Logging by group commit: what many requests bring at one time is written in one transaction.
 //!
-//! One task of a process gathers what waits, in the order of arrival. While a transaction is under way,
-//! the next one gathers; after it, those that it answered have a moment to send again, as long as it
-//! took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay: an idle system answers
-//! after one commit, and a busy one fills its commits.
+//! One task of a process gathers what waits, in the order of arrival. While a transaction is under
+//! way, the next one gathers; after it, those that it answered have a moment to send again, as long
+//! as it took and `GATHERING_MAX` at most. Who was alone, or comes later, meets no delay: an idle
+//! system answers after one commit, and a busy one fills its commits.
 //!
-//! Where so much waits that it is worth a transaction of its own (many events, or half of many callers), a
-//! second one is under way beside the first: the database then works while this process answers, and two commits share one wait for the disk.
-//! What they wrote is handed to publishing, and then answered, in the order in which they were gathered,
-//! however they end. So of two calls, the second made after the answer to the first, the first has its events
-//! published first; which of two calls at one time comes first, nobody promises. No commit begins beside one
-//! that has a key of its.
-//!
-//! So calls that are each made after the answer to the one before stand in the log (`logged_at`, `log_id`), in whose
-//! order the relay publishes, as this process published them.
+//! Where so much waits that it is worth a transaction of its own (many events, or half of many
+//! callers), a second one is under way beside the first: the database then works while this process
+//! answers, and two commits share one wait for the disk. No commit begins beside another that
+//! shares a key with it. What both wrote is handed to publishing, and then answered, in the order
+//! in which they were gathered, however they end. So of two calls, the second made after the answer
+//! to the first, the first has its events published first, and they stand in that order in the log
+//! too (`logged_at`, `log_id`), by which the relay publishes. Which of two calls at one time comes
+//! first, nobody promises.
 //!
 //! The layout by which events are placed on partitions is checked by the transaction itself. When
 //! it has been raised since, the events are placed anew and written again; while it is being

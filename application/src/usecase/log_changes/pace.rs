@@ -6,20 +6,20 @@ use tokio::time::Instant;
 /// The longest that a commit waits for callers, however slow the one before it was.
 pub(super) const GATHERING_MAX: Duration = Duration::from_millis(20);
 
-/// So many events are worth a commit of their own: they wait neither for callers nor for the commit that
-/// is under way. Fewer go cheaper in a later one, with more.
+/// So many events are worth a commit of their own: they wait neither for callers nor for the commit
+/// that is under way. Fewer go cheaper in a later one, with more.
 pub(super) const EVENTS_WORTH_A_COMMIT: usize = 400;
 
-/// At least this many requests, if they are half of all callers', are worth a commit too: what one half costs this
-/// process, to be taken in and answered, is done while the database writes the other. Of fewer callers, a half
-/// saves less than its commit costs.
+/// At least this many requests, if they are half of all callers', are worth a commit too: what one
+/// half costs this process, to be taken in and answered, is done while the database writes the
+/// other. Of fewer callers, a half saves less than its commit costs.
 pub(super) const CALLERS_WORTH_A_COMMIT: usize = 16;
 
 /// The rhythm of the commits.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
-    /// The requests of a round, at the end of the last commit: those that it answered, those that waited and
-    /// those of another commit under way.
+    /// The requests of a round, at the end of the last commit: those that it answered, those that
+    /// waited and those of another commit under way.
     callers: usize,
     /// Until when the next commit waits for them.
     waits_until: Option<Instant>,
@@ -29,21 +29,23 @@ impl Pace {
     /// After a commit of a round of so many requests, which took so long.
     pub(super) fn after(ended: Instant, took: Duration, callers: usize) -> Self {
         // As long as the commit took: those that it answered often send again at once. Beginning
-        // without them would split the callers for good into parts that take turns, in more commits.
+        // without them would split the callers for good into parts that take turns, in more
+        // commits.
         Self {
             callers,
             waits_until: Some(ended + took.min(GATHERING_MAX)),
         }
     }
 
-    /// Whether so much is worth a commit of its own, though another is under way or callers may still come.
+    /// Whether so much is worth a commit of its own, though another is under way or callers may
+    /// still come.
     pub(super) fn is_worth_a_commit(self, requests: usize, events: usize) -> bool {
         events >= EVENTS_WORTH_A_COMMIT
             || requests >= CALLERS_WORTH_A_COMMIT.max(self.callers.div_ceil(2))
     }
 
-    /// Until when a commit of so many requests waits for callers, in the past when it no longer does; `None`
-    /// when all have come.
+    /// Until when a commit of so many requests waits for callers, in the past when it no longer
+    /// does; `None` when all have come.
     pub(super) fn waits_for_others_until(self, requests: usize) -> Option<Instant> {
         self.waits_until.filter(|_| requests < self.callers)
     }

@@ -8,7 +8,8 @@ use axs_domain::id::LayoutEpoch;
 
 impl Appender {
     /// The placing of all events of the requests, which are of one history: by their own epoch when
-    /// it is one, and otherwise by the layout as this process knows it, by which they are placed then.
+    /// it is one, and otherwise by the layout as this process knows it, by which they are placed
+    /// then.
     pub(super) async fn placed_alike(
         &self,
         requests: &mut [LogRequest],

@@ -41,8 +41,8 @@ pub(super) fn admit(
 
 fn verdict_of(envelope: Envelope, partition: PartitionId, layout: &Layout) -> Verdict {
     let Envelope { header, event } = envelope;
-    // The map is asked first, not the epoch: an event published under an older layout is right where
-    // its shard still lives.
+    // The map is asked first, not the epoch: an event published under an older layout is right
+    // where its shard still lives.
     let home = layout.partition_of(header.shard_id);
     // Logged and placed before a raise, and so final or parked before it: everything was. A copy of
     // it that comes late to the partition of then is a redelivery. A parked event that is redriven

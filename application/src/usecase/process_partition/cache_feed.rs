@@ -60,8 +60,8 @@ impl Waiting {
     }
 }
 
-/// A write under way. One that panics, or whose future is dropped, leaves its tickets so that they never
-/// look as if they were out.
+/// A write under way. One that panics, or whose future is dropped, leaves its tickets so that they
+/// never look as if they were out.
 struct Writing<'w> {
     taken: &'w [Waiting],
     answered: bool,

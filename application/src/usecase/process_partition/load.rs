@@ -10,8 +10,8 @@ use axs_domain::balance::VersionedBalance;
 use axs_domain::incarnation::Incarnation;
 use tokio::time::Instant;
 
-/// How often an answer of another history than the claim's is asked for again: over an old connection, a server
-/// that was replaced may answer, and the next question goes over another one.
+/// How often an answer of another history than the claim's is asked for again: over an old
+/// connection, a server that was replaced may answer, and the next question goes over another one.
 pub(super) const HISTORY_TRIES_MAX: u32 = 5;
 
 /// Reads balances in one query, in the order of the keys, and again while the store is away and
@@ -34,7 +34,8 @@ pub(super) async fn load(
             Ok(loaded) if loaded.incarnation != claimed_in => {
                 of_other_histories += 1;
                 if of_other_histories > HISTORY_TRIES_MAX {
-                    // Which of the two the claim is of is found out by claiming anew, here or elsewhere.
+                    // Which of the two the claim is of is found out by claiming anew, here or
+                    // elsewhere.
                     return Err(StopReason::LeaseUnsure);
                 }
                 tracing::warn!("balances of another history of the database, asking again");

@@ -28,11 +28,11 @@ impl BalanceMemory {
         self.0.put(key, balance);
     }
 
-    /// Remembers a committed balance that nobody asked for yet, as the first one to be forgotten. `false`: it is
-    /// known already, and what is known is newer; or there is no room.
+    /// Remembers a committed balance that nobody asked for yet, as the first one to be forgotten.
+    /// `false`: it is known already, and what is known is newer; or there is no room.
     ///
-    /// Never call it with what was read before something was forgotten: the forgotten balance may have been
-    /// newer.
+    /// Never call it with what was read before something was forgotten: the forgotten balance may
+    /// have been newer.
     pub(super) fn preload(&mut self, key: ShardedKey, balance: VersionedBalance) -> bool {
         preload_into(&mut self.0, key, balance)
     }

@@ -24,8 +24,8 @@
 //!   the account that come after a parked one go on: they are sound, and holding a whole account
 //!   back for one event that a person must look at would stop trading on it. Whoever redrives a
 //!   parked event sends it behind them.
-//! - Balances are preloaded beside the work, a page at a time; a preloaded balance never replaces one that is
-//!   known (`preload`).
+//! - Balances are preloaded beside the work, a page at a time; a preloaded balance never replaces
+//!   one that is known (`preload`).
 //!
 //! # What is absent on purpose
 //! - No look at log rows before the decision: the finalising statement matches them and names the

@@ -18,7 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 type Page = Result<BalancesPage, StoreError>;
 
-/// The partitions of a process preload one at a time, so that together they take no more than one does.
+/// The partitions of a process preload one at a time, so that together they take no more than one
+/// does.
 #[derive(Clone)]
 pub(crate) struct PreloadTurns(Arc<Semaphore>);
 
@@ -30,14 +31,14 @@ impl Default for PreloadTurns {
 
 /// Reads the balances of one partition, shard by shard, until all are read or the memory is full.
 ///
-/// A page may be older than what has been decided since it was asked for. So it never replaces what the memory
-/// holds, and preloading ends when the memory is full: until then nothing was forgotten, so whatever is newer is
-/// still there. Whoever empties the memory calls [`Self::begin_anew`].
+/// A page may be older than what has been decided since it was asked for. So it never replaces what
+/// the memory holds, and preloading ends when the memory is full: until then nothing was forgotten,
+/// so whatever is newer is still there. Whoever empties the memory calls [`Self::begin_anew`].
 ///
-/// A page of another history than the claim's (over an old connection, a server that was replaced may answer) is
-/// asked for again, but no more than [`HISTORY_TRIES_MAX`] times: the claim may be of the old history. One that can't
-/// be read now is asked for until it can. What this build can't read ends it until then: what is missing is loaded
-/// when an event needs it.
+/// A page of another history than the claim's (over an old connection, a server that was replaced
+/// may answer) is asked for again, but no more than [`HISTORY_TRIES_MAX`] times: the claim may be
+/// of the old history. One that can't be read now is asked for until it can. What this build can't
+/// read ends it until then: what is missing is loaded when an event needs it.
 pub(super) struct BalancePreload {
     store: Arc<dyn BalanceStore>,
     turns: PreloadTurns,
@@ -210,8 +211,8 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
-    /// A store whose pages are empty and take a while, but for those of `answers`; and how many of them were
-    /// under way at once.
+    /// A store whose pages are empty and take a while, but for those of `answers`; and how many of
+    /// them were under way at once.
     #[derive(Default)]
     struct Pages {
         under_way: Mutex<(usize, usize)>,

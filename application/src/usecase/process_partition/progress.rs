@@ -44,7 +44,8 @@ impl Progress {
             .await;
     }
 
-    /// Notes that the worker has nothing to do but wait for the record at this offset, or that it has.
+    /// Notes that the worker has nothing to do but wait for the record at this offset, or that it
+    /// has.
     pub(crate) fn note_waiting(&self, offset: Option<Offset>) {
         *self
             .waits_for

@@ -13,8 +13,8 @@ pub struct ProcessSettings {
     pub batch_events_max: NonZeroUsize,
     /// How long a batch waits for more records after its first when nothing is in flight.
     pub batch_linger: Duration,
-    /// The longest time that a batch that is not full waits after the beginning of the one before it.
-    /// It waits less when that one was written quickly.
+    /// The longest time that a batch that is not full waits after the beginning of the one before
+    /// it. It waits less when that one was written quickly.
     pub batch_interval: Duration,
     /// The most balances that the memory of one partition holds.
     pub memory_balances_max: NonZeroUsize,

@@ -7,23 +7,25 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Positions that may wait to be noted: what a full load brings while they ripen, some 30 MB. More are
-/// dropped and counted: they are a hint for people and tools, and the final row has the position as a fact.
+/// Positions that may wait to be noted: what a full load brings while they ripen, some 30 MB. More
+/// are dropped and counted: they are a hint for people and tools, and the final row has the
+/// position as a fact.
 pub(super) const POSITIONS_WAITING_MAX: usize = 200_000;
 
 /// Positions noted by one statement.
 pub(super) const POSITIONS_NOTED_AT_ONCE_MAX: usize = 1_000;
 
-/// How old a position is when it is noted. By then the leader has nearly always made its row final, even
-/// when it is seconds behind, so that there is nothing to note: noting costs the database a third of what
-/// logging does, just when it has the least to spare. And a row that the leader is writing would make both
-/// wait for each other's lock. Still soon enough for a person who looks.
+/// How old a position is when it is noted. By then the leader has nearly always made its row final,
+/// even when it is seconds behind, so that there is nothing to note: noting costs the database a
+/// third of what logging does, just when it has the least to spare. And a row that the leader is
+/// writing would make both wait for each other's lock. Still soon enough for a person who looks.
 pub(super) const RIPE_AFTER: Duration = Duration::from_secs(5);
 
 /// How long ripe positions gather: one statement for many.
 const GATHERING: Duration = Duration::from_millis(200);
 
-/// Positions that are noted once the process drains: a second or two of its time. The rest are dropped.
+/// Positions that are noted once the process drains: a second or two of its time. The rest are
+/// dropped.
 const NOTED_AT_THE_END_MAX: usize = 20_000;
 
 /// Where positions are put to be noted. Never waits.

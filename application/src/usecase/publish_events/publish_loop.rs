@@ -39,8 +39,8 @@ const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// An event stays here until its delivery: what a failed producer gives back is enqueued again, in
 /// its old turn, before anything of its partition that was taken later.
 ///
-/// While [`UNREPORTED_MAX`] events of a partition or more are with the producer, the later ones wait
-/// here: it could not send them anyway. They travel together at the next report.
+/// While [`UNREPORTED_MAX`] events of a partition or more are with the producer, the later ones
+/// wait here: it could not send them anyway. They travel together at the next report.
 pub(super) struct PublishLoop {
     publisher: Arc<dyn EventPublisher>,
     window: Arc<PublishWindow>,
@@ -135,9 +135,9 @@ impl PublishLoop {
         }
     }
 
-    /// Enqueues what waits and may go, each event of a partition before the next one of it is looked
-    /// at, however often the queue is full: order per partition is the order of this loop. Ends early
-    /// when the producer fails.
+    /// Enqueues what waits and may go, each event of a partition before the next one of it is
+    /// looked at, however often the queue is full: order per partition is the order of this loop.
+    /// Ends early when the producer fails.
     async fn hand_over(&mut self) {
         // Round again: while one partition waited for room, all reports of another may have come.
         while self.failure.is_none() {

@@ -73,8 +73,8 @@ impl ResultFeed {
         }
     }
 
-    /// Takes a committed batch in, the one behind the last. Never waits: without room it is dropped,
-    /// and the task reads it from the topic.
+    /// Takes a committed batch in, the one behind the last. Never waits: without room it is
+    /// dropped, and the task reads it from the topic.
     pub(crate) fn offer(&self, batch: CommittedBatch) {
         {
             let mut waiting = self.waiting();

@@ -1,5 +1,5 @@
-//! Stretches of the topic whose results are acknowledged, until their cache writes are out. Pure but
-//! for the tickets.
+//! Stretches of the topic whose results are acknowledged, until their cache writes are out. Pure
+//! but for the tickets.
 
 use crate::usecase::process_partition::CacheTicket;
 use axs_domain::id::Offset;

@@ -39,8 +39,8 @@ pub(super) async fn read_page(
     if first > from {
         let log = ports.topic.bounds(partition).await;
         let log = log.map_err(|error| Trouble::new("read", error))?;
-        // What is committed stood on the topic: a log that ends before it has lost its tail, or does
-        // not tell of it yet.
+        // What is committed stood on the topic: a log that ends before it has lost its tail, or
+        // does not tell of it yet.
         if records.is_empty() && log.end < until {
             let end = log.end;
             let what = format!("the events topic ends at {end}, before offset {until}");

@@ -29,8 +29,8 @@ use std::time::Duration;
 use store_reads::StoreReads;
 use tokio::time::Instant;
 
-/// How many times one query's accounts are looked up: again only when their balances turned out to be of another
-/// history of the database, which one failover makes happen once.
+/// How many times one query's accounts are looked up: again only when their balances turned out to
+/// be of another history of the database, which one failover makes happen once.
 const LOOK_UPS_MAX: usize = 3;
 
 /// Bounds of reading.
@@ -123,8 +123,8 @@ pub enum ReadBalancesError {
 /// - Outcomes stand in the order of the accounts. An unknown account never fails its neighbours.
 /// - A cache that fails is never an error: the store answers instead, within its bound. So it does
 ///   while it is not known which history the store is in: the cache may hold another's.
-/// - An answer is of one history: where an account lives in one says nothing of its balances in another. While
-///   answers of two come in turn, a query is refused as [`StoreError::Unavailable`].
+/// - An answer is of one history: where an account lives in one says nothing of its balances in
+///   another. While answers of two come in turn, a query is refused as [`StoreError::Unavailable`].
 ///
 /// # Errors
 /// [`ReadBalancesError`].
@@ -209,7 +209,8 @@ impl BalanceReading {
         )))
     }
 
-    /// The balances of these accounts; `None` when the store read them in another history than the accounts'.
+    /// The balances of these accounts; `None` when the store read them in another history than the
+    /// accounts'.
     async fn balances_of(
         &self,
         known: &AccountsKnown,

@@ -33,7 +33,8 @@ struct Ports {
     currencies: MockCurrencyLookup,
     /// The incarnation last seen.
     seen: Option<Incarnation>,
-    /// In which histories the accounts are found, one look-up after the other; the last one for all others.
+    /// In which histories the accounts are found, one look-up after the other; the last one for all
+    /// others.
     found_in: Vec<Incarnation>,
     /// What the reading said that it saw.
     saw: Arc<Mutex<Vec<Incarnation>>>,
@@ -218,8 +219,8 @@ async fn only_misses_are_loaded_and_then_filled() {
     assert_eq!(*saw.lock().unwrap(), [INCARNATION]);
 }
 
-/// After a failover that lost accounts: one that was opened anew lives elsewhere, and where it lived it has
-/// no balance.
+/// After a failover that lost accounts: one that was opened anew lives elsewhere, and where it
+/// lived it has no balance.
 #[tokio::test(start_paused = true)]
 async fn balances_of_another_history_than_the_accounts_are_looked_up_again() {
     let mut ports = Ports::new();

@@ -10,18 +10,18 @@ pub(super) const MOVE_EVERY: Duration = Duration::from_secs(10);
 /// A mark that lies less than this behind costs the next leader next to nothing.
 const MOVE_BY_MIN: Duration = Duration::from_secs(5);
 
-/// A term begins its first scan by this much below the stored mark. PostgreSQL's clock may have been set back since it
-/// was stored, in a failover too; rows logged since then lie below the mark by no more than the time that passed.
-/// So no row is missed where no more than this passes between the last look of one term and the first of the next, or
-/// where the clock is set back by at most this much less [`MOVE_BY_MIN`]. It costs each term one scan of what was
-/// logged in this time.
+/// A term begins its first scan by this much below the stored mark. PostgreSQL's clock may have
+/// been set back since it was stored, in a failover too; rows logged since then lie below the mark
+/// by no more than the time that passed. So no row is missed where no more than this passes between
+/// the last look of one term and the first of the next, or where the clock is set back by at most
+/// this much less [`MOVE_BY_MIN`]. It costs each term one scan of what was logged in this time.
 pub(super) const TERM_MARGIN: Duration = Duration::from_mins(2);
 
 /// Up to where every row is final: no row written at or before it is INIT or can still come.
 ///
-/// Known better here than in the store, which hears of it now and then. It falls back when the stored mark
-/// was lowered from outside, and when PostgreSQL's clock was set back: what was logged since the last look
-/// bears times no earlier than the clock of now less the time that passed.
+/// Known better here than in the store, which hears of it now and then. It falls back when the
+/// stored mark was lowered from outside, and when PostgreSQL's clock was set back: what was logged
+/// since the last look bears times no earlier than the clock of now less the time that passed.
 #[derive(Debug, Default)]
 pub(super) struct LowWater {
     at: Option<Timestamp>,
@@ -60,8 +60,8 @@ struct Look {
 }
 
 impl LowWater {
-    /// Where the scan that follows the horizon begins. The horizon was asked for at `asked_at`, and it
-    /// was answered at `answered_at`.
+    /// Where the scan that follows the horizon begins. The horizon was asked for at `asked_at`, and
+    /// it was answered at `answered_at`.
     pub(super) fn begin(
         &mut self,
         horizon: &RelayHorizon,
@@ -279,7 +279,8 @@ mod tests {
         );
     }
 
-    /// The clock may go back again while the partition has no leader, and then the margin is for that.
+    /// The clock may go back again while the partition has no leader, and then the margin is for
+    /// that.
     #[test]
     fn what_the_clock_was_set_back_by_is_stored_at_once() {
         let mut term = Term::new();

@@ -15,16 +15,16 @@
 //! let a later event of an account overtake an earlier one. A round ends at its first failure; the
 //! next one begins anew with the oldest row that is still INIT.
 //!
-//! Beside a live API this keeps what an API process accepted in sequence, each call made after the answer
-//! to the one before: that process publishes
-//! an account's events in the order of the log too, and stops publishing a partition where it lost
-//! one, so whoever of the two comes first with a later event, the earlier one is on the topic
-//! before it. What two API processes accepted has no order before it is on the topic.
+//! Beside a live API this keeps what an API process accepted in sequence, each call made after the
+//! answer to the one before: that process publishes an account's events in the order of the log
+//! too, and stops publishing a partition where it lost one, so whoever of the two comes first with
+//! a later event, the earlier one is on the topic before it. What two API processes accepted has no
+//! order before it is on the topic.
 //!
 //! # Unsound rows
 //! A row whose payload is not what its key and fingerprint say would come back as a dead letter for
-//! ever, so it is not published. It is passed over, whole pages of them too, so that it hides no row
-//! behind it; it is counted and told. The mark stays below it: mended, it is found again.
+//! ever, so it is not published. It is passed over, whole pages of them too, so that it hides no
+//! row behind it; it is counted and told. The mark stays below it: mended, it is found again.
 //!
 //! # Bounds
 //! | what | bound |

@@ -38,7 +38,8 @@ struct Producer {
     room: Mutex<Option<usize>>,
     silent: AtomicBool,
     waiting: Mutex<Vec<Report>>,
-    /// Records, by their number, whose delivery fails; what follows them is delivered none the less.
+    /// Records, by their number, whose delivery fails; what follows them is delivered none the
+    /// less.
     failing: Mutex<Vec<usize>>,
 }
 

@@ -20,8 +20,8 @@ impl VerifyLedgerService {
     /// Compares the cached balances of accounts with the stored ones.
     ///
     /// The order of the two reads is the check: what the cache holds was committed before it was
-    /// read, so a later read of the database must show that version or a newer one. Only what is cached
-    /// under the standing incarnation is ever served, so only that is compared.
+    /// read, so a later read of the database must show that version or a newer one. Only what is
+    /// cached under the standing incarnation is ever served, so only that is compared.
     pub(super) async fn verify_cache(
         &self,
         accounts: Vec<(ShardId, AccountId)>,

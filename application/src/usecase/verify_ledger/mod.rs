@@ -11,12 +11,13 @@
 //! | per currency, applied deltas equal balances | [`fold::CurrencyTotal`] |
 //! | the cache is never newer than the database | [`cache_check`]: cache read first, database after |
 //!
-//! All but the last are read in one snapshot, a page at a time, so the system may run meanwhile. The
-//! last one is not: its two reads must follow each other, each as of its own moment.
+//! All but the last are read in one snapshot, a page at a time, so the system may run meanwhile.
+//! The last one is not: its two reads must follow each other, each as of its own moment.
 //!
-//! What can't be compared is said: events whose payload was retired are counted, and checked without
-//! their content; the partition of an event is compared with its shard's only while the layout was
-//! never raised; positions on a log that was replaced are not compared with the stored offset.
+//! What can't be compared is said: events whose payload was retired are counted, and checked
+//! without their content; the partition of an event is compared with its shard's only while the
+//! layout was never raised; positions on a log that was replaced are not compared with the stored
+//! offset.
 
 mod cache_check;
 mod difference;
@@ -79,7 +80,8 @@ pub struct VerifyReport {
     pub payloads: u64,
     /// Dead letters looked at.
     pub dead_letters: u64,
-    /// Accounts whose cached balances were compared; `None` when the cache was away, if only for a while.
+    /// Accounts whose cached balances were compared; `None` when the cache was away, if only for a
+    /// while.
     pub cached_accounts: Option<u64>,
     /// Why the cache was not compared, or not to the end.
     pub cache_left_out: Option<String>,

@@ -1,7 +1,7 @@
 //! `bootstrap dead-letters redrive` and `discard`.
 //!
-//! Exit codes: 0 everything was done or had been done before; 1 something was refused, or is discarded
-//! without its result being published; 2 wrong arguments; 3 a server is away.
+//! Exit codes: 0 everything was done or had been done before; 1 something was refused, or is
+//! discarded without its result being published; 2 wrong arguments; 3 a server is away.
 //!
 //! Each entry is a transaction of its own: a command that is ended in between has done what it
 //! printed, and is run again for the rest.

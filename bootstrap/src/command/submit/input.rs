@@ -1,5 +1,5 @@
-//! The lines of a file or of standard input, read ahead by a thread of their own: nobody knows when the
-//! next line of a pipe comes.
+//! The lines of a file or of standard input, read ahead by a thread of their own: nobody knows when
+//! the next line of a pipe comes.
 
 use super::line;
 use crate::exit::UsageError;
@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// How long the first line of a batch waits for others: a pipe that trickles is submitted as it comes.
+/// How long the first line of a batch waits for others: a pipe that trickles is submitted as it
+/// comes.
 pub const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
 /// Lines read ahead of those that are submitted.
@@ -101,7 +102,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The next lines, at most `max`, as they come within [`FLUSH_AFTER`] of the first; none at the end.
+    /// The next lines, at most `max`, as they come within [`FLUSH_AFTER`] of the first; none at the
+    /// end.
     ///
     /// # Errors
     /// Reading failed. The lines before were given by the call before.

@@ -1,9 +1,9 @@
 //! `bootstrap submit FILE`: events from a file, through the same use case that the API drives.
 //!
-//! The file is read once, in order, a bounded batch at a time; what trickles in by a pipe is sent as it
-//! comes. Lines that are no events are named and left out; the others go on. A batch whose outcome is unknown is sent again with the
-//! same keys, which settles it. However it ends, by a signal or a failure too, the summary is
-//! printed.
+//! The file is read once, in order, a bounded batch at a time; what trickles in by a pipe is sent
+//! as it comes. Lines that are no events are named and left out; the others go on. A batch whose
+//! outcome is unknown is sent again with the same keys, which settles it. However it ends, by a
+//! signal or a failure too, the summary is printed.
 
 mod input;
 mod line;
@@ -41,8 +41,8 @@ const UNKNOWN_TRIES_MAX: u32 = 10;
 /// The pause between two tries of a batch whose outcome is unknown.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a batch that is refused with a delay (a full window or backlog, a paused layout) is tried
-/// before the command gives up.
+/// How long a batch that is refused with a delay (a full window or backlog, a paused layout) is
+/// tried before the command gives up.
 const FULL_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the last events may take to be published.

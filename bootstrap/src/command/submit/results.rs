@@ -35,8 +35,8 @@ pub async fn wait_for(
         && Instant::now() < until
         && !stop.is_cancelled()
     {
-        // While one is undecided, the others need not be asked. Another one the next time: the partition
-        // of this one may be the one that nobody leads.
+        // While one is undecided, the others need not be asked. Another one the next time: the
+        // partition of this one may be the one that nobody leads.
         let found = look(find.as_ref(), first).await?;
         if !summary.note_result(first.line, &found) {
             summary.waiting.rotate_left(1);

@@ -1,21 +1,22 @@
 //! Gathering: batches of several partitions in one transaction.
 //!
-//! A transaction costs the store far more than another batch in it: COPY, fence, statement, offset and
-//! commit are paid once. So few events wait while a transaction is under way, and are written together by
-//! the next one. Where enough of them wait, that price is small beside theirs, and a transaction begins
-//! beside those under way, up to a bound: the store then works for several partitions at once, as when a
-//! backlog is worked off. A batch that finds nothing under way is written at once, and none waits longer than
-//! `wait_for_others_max` while there may be more transactions.
+//! A transaction costs the store far more than another batch in it: COPY, fence, statement, offset
+//! and commit are paid once. So few events wait while a transaction is under way, and are written
+//! together by the next one. Where enough of them wait, that price is small beside theirs, and a
+//! transaction begins beside those under way, up to a bound: the store then works for several
+//! partitions at once, as when a backlog is worked off. A batch that finds nothing under way is
+//! written at once, and none waits longer than `wait_for_others_max` while there may be more
+//! transactions.
 //!
-//! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved, refused)
-//! rolls all back, and then each is written by itself and has its own verdict. Only an unknown outcome of
-//! COMMIT is one for all: each partition settles it by its own leader row.
+//! They share a transaction and nothing else. What is wrong with one batch (fenced, spoilt, moved,
+//! refused) rolls all back, and then each is written by itself and has its own verdict. Only an
+//! unknown outcome of COMMIT is one for all: each partition settles it by its own leader row.
 //!
-//! Nor does one wait long for what holds up another. A shared transaction waits for no leader row: a batch
-//! whose row somebody holds, or that was spoilt, is written apart, where it may wait. A
-//! partition that had to be tried again stays apart until a batch of it is committed, so a row of its that
-//! is locked for long, or a server that is slow to refuse, costs the others one lock timeout, and not one
-//! for each try.
+//! Nor does one wait long for what holds up another. A shared transaction waits for no leader row:
+//! a batch whose row somebody holds, or that was spoilt, is written apart, where it may wait. A
+//! partition that had to be tried again stays apart until a batch of it is committed, so a row of
+//! that partition that is locked for long, or a server that is slow to refuse, costs the others one
+//! lock timeout, and not one for each try.
 //!
 //! | metric | what it measures |
 //! |---|---|
@@ -32,7 +33,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Events of one transaction, unless a single batch has more: what `staging_megabytes` is meant for.
+/// Events of one transaction, unless a single batch has more: what `staging_megabytes` is meant
+/// for.
 const EVENTS_TOGETHER_MAX: usize = 20_000;
 
 /// Looking more often would be all that a processor does.
@@ -40,8 +42,8 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 
 type Written = Result<WriteReceipt, WriteError>;
 
-/// Where batches wait for each other. No more wait than there are partitions, since each has one batch under
-/// way, unless callers go away.
+/// Where batches wait for each other. No more wait than there are partitions, since each has one
+/// batch under way, unless callers go away.
 pub(super) struct Lane(Mutex<LaneState>);
 
 struct LaneState {
@@ -50,10 +52,12 @@ struct LaneState {
     waiting: VecDeque<WaitingBatch>,
     /// Partitions whose last batch was not written and is to be tried again.
     apart: HashSet<PartitionId>,
-    /// Partitions of which a transaction has a batch: one that comes again, since its caller went away,
-    /// waits. Not what is written apart: there the lock of the leader row has the second one wait.
+    /// Partitions of which a transaction has a batch: one that comes again, since its caller went
+    /// away, waits. Not what is written apart: there the lock of the leader row has the second one
+    /// wait.
     writing: HashSet<PartitionId>,
-    /// Transactions under way; each begins another at its end, so none under way means that nothing waits.
+    /// Transactions under way; each begins another at its end, so none under way means that nothing
+    /// waits.
     transactions: usize,
 }
 
@@ -78,7 +82,8 @@ impl LaneState {
         self.begin_with(events_min)
     }
 
-    /// Begins a transaction, however few events wait, when the partition's batch is still among them.
+    /// Begins a transaction, however few events wait, when the partition's batch is still among
+    /// them.
     fn begin_for(&mut self, partition: PartitionId) -> Option<Vec<WaitingBatch>> {
         let mut waiting = self.waiting.iter();
         let waits = waiting.any(|it| it.batch.partition == partition);
@@ -104,8 +109,8 @@ impl LaneState {
         }
     }
 
-    /// The batches of the next transaction, in the order of coming: one of a partition, and so many events.
-    /// None of fewer than these.
+    /// The batches of the next transaction, in the order of coming: one of a partition, and so many
+    /// events. None of fewer than these.
     fn next_together(&mut self, events_min: usize) -> Option<Vec<WaitingBatch>> {
         let mut partitions = self.writing.clone();
         let (mut events, mut is_full) = (0, false);
@@ -173,7 +178,8 @@ impl Lane {
             self.start(together, sessions, settings);
         }
         let written = loop {
-            // Again and again: when it is overdue there may be no room, and nobody wakes it for few events.
+            // Again and again: when it is overdue there may be no room, and nobody wakes it for few
+            // events.
             let wait = settings.wait_for_others_max.max(WAIT_MIN);
             match tokio::time::timeout(wait, &mut written).await {
                 Ok(written) => break written,
@@ -226,7 +232,8 @@ impl Lane {
     ) {
         loop {
             let partitions: Vec<PartitionId> = together.iter().map(|w| w.batch.partition).collect();
-            // A task of its own: a panic ends one transaction, whose callers are told, and not the lane.
+            // A task of its own: a panic ends one transaction, whose callers are told, and not the
+            // lane.
             let writing = tokio::spawn(write_together(together, Arc::clone(&sessions), settings));
             if let Err(died) = writing.await {
                 tracing::error!(%died, "a transaction of batches died");
@@ -259,7 +266,8 @@ async fn write_together(
     let goes_apart = |error: &WriteError| match error {
         WriteError::OutcomeUnknown(_) => false,
         WriteError::Retryable(_) => count > 1,
-        // A lone one too: "fenced" may mean passed over, and only apart is it looked for what spoilt it.
+        // A lone one too: "fenced" may mean passed over, and only apart is it looked for what
+        // spoilt it.
         _ => true,
     };
     match written {

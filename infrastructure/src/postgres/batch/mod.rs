@@ -10,8 +10,8 @@
 //! | 4 | `insert_dead_letters.sql`, `insert_parked_events.sql` | left out unless the batch has any |
 //! | 5 | `store_offset.sql` | must hit exactly one row for each batch |
 //!
-//! Do not fold 2 into 3: a statement that waited for a lock keeps the snapshot it began with.
-//! Do not move 1 behind 2: a client that freezes while it sends would hold the partition.
+//! Do not fold 2 into 3: a statement that waited for a lock keeps the snapshot it began with. Do
+//! not move 1 behind 2: a client that freezes while it sends would hold the partition.
 
 mod aside;
 mod diagnosis;
@@ -49,8 +49,8 @@ const PREPARE_SESSION: &str = include_str!("../sql/batch/prepare_session.sql");
 
 /// [`BatchWriter`] by COPY and one CTE, over the writer pool.
 ///
-/// Each partition is written by one caller at a time. What comes while a transaction is under way is written
-/// together by the next one, and beside it where enough events wait.
+/// Each partition is written by one caller at a time. What comes while a transaction is under way
+/// is written together by the next one, and beside it where enough events wait.
 #[derive(Component)]
 #[shaku(interface = BatchWriter)]
 pub struct PgBatchWriter {
@@ -122,12 +122,13 @@ impl BatchWriter for PgBatchWriter {
 enum HeldRows {
     /// Nothing is written: it reads as fenced.
     PassOver,
-    /// Wait for it, up to the lock timeout. Only so is it looked for what spoilt the batch: that waits too.
+    /// Wait for it, up to the lock timeout. Only so is it looked for what spoilt the batch: that
+    /// waits too.
     WaitFor,
 }
 
-/// Writes the batches, of different partitions, as one. What spoilt a batch is looked for only when it is
-/// alone and may wait; otherwise the caller writes each apart.
+/// Writes the batches, of different partitions, as one. What spoilt a batch is looked for only when
+/// it is alone and may wait; otherwise the caller writes each apart.
 async fn write(
     sessions: &Sessions,
     batches: &[Arc<DecidedBatch>],

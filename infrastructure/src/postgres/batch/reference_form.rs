@@ -1,9 +1,10 @@
-//! The usual bulk form, to be measured beside ours: COPY to an UNLOGGED table, UPDATE … FROM
-//! it, TRUNCATE. Behind the feature `reference-form`, and in no build that ships.
+//! The usual bulk form, to be measured beside ours: COPY to an UNLOGGED table, UPDATE … FROM it,
+//! TRUNCATE. Behind the feature `reference-form`, and in no build that ships.
 //!
-//! Given the benefit of the doubt: deltas are summed before balances are touched, entries and the offset are
-//! written as ours are, the planner is left as it is, and there are no guards of versions. It writes what
-//! was applied to balances that are there, and nothing else: whatever else a batch holds is refused.
+//! Given the benefit of the doubt: deltas are summed before balances are touched, entries and the
+//! offset are written as ours are, the planner is left as it is, and there are no guards of
+//! versions. It writes what was applied to balances that are there, and nothing else: whatever else
+//! a batch holds is refused.
 
 use super::session::{Sessions, WriterSession};
 use super::settings::BatchWriterSettings;
@@ -241,7 +242,8 @@ fn named(statement: &str, batch: &DecidedBatch) -> SqlStr {
     AssertSqlSafe(statement.replace(STAGING, &table)).into_sql_str()
 }
 
-/// A batch that this form does not write. The partition stops: nothing here shall be guessed around.
+/// A batch that this form does not write. The partition stops: nothing here shall be guessed
+/// around.
 fn refused(why: String) -> Stop {
     Stop::Because(WriteError::Moved(why))
 }

@@ -1,8 +1,8 @@
 //! The writer's connections.
 //!
-//! A connection carries staging tables, planner settings and, on leader rows, its backend's pid. So it is
-//! not given back to the pool between batches, and who writes again gets, of those that are idle, the one
-//! that is on record for most of its batches: least has to be told again.
+//! A connection carries staging tables, planner settings and, on leader rows, its backend's pid. So
+//! it is not given back to the pool between batches, and who writes again gets, of those that are
+//! idle, the one that is on record for most of its batches: least has to be told again.
 
 use super::HeldRows;
 use super::failure::{Phase, leaves_connection_sound, write_error};
@@ -109,8 +109,8 @@ pub(super) struct Sessions {
     /// The one used last at the end.
     idle: Mutex<Vec<WriterSession>>,
     opened: AtomicU64,
-    /// For each partition the session whose backend its leader row holds, and under which claim: one, so
-    /// that a session which another one followed goes on record again before it writes.
+    /// For each partition the session whose backend its leader row holds, and under which claim:
+    /// one, so that a session which another one followed goes on record again before it writes.
     on_record: Mutex<HashMap<PartitionId, (u64, Claim)>>,
 }
 
@@ -122,7 +122,8 @@ pub(super) struct TakenSession {
 }
 
 impl Sessions {
-    /// None yet; each will be told `prepare`. Needs the runtime, which the container knows nothing of.
+    /// None yet; each will be told `prepare`. Needs the runtime, which the container knows nothing
+    /// of.
     pub(super) fn start(
         pool: &PgPool,
         settings: BatchWriterSettings,
@@ -149,8 +150,8 @@ impl Sessions {
         }
     }
 
-    /// Sees to it that the leader row of each batch holds the session's backend, committed. A partition is
-    /// written by one caller at a time.
+    /// Sees to it that the leader row of each batch holds the session's backend, committed. A
+    /// partition is written by one caller at a time.
     ///
     /// # Errors
     /// [`WriteError::Fenced`] when a claim no longer stands, or its row was passed over, and
@@ -186,9 +187,10 @@ impl Sessions {
         Err(Unrecorded::Sound(WriteError::Fenced))
     }
 
-    /// Of the idle sessions that which is on record for most of the batches. Where none is for any, a new one
-    /// while the pool has room: to go on record is a commit more, and one that hops between partitions pays
-    /// it again and again. Where the server lets no more in, any that is idle.
+    /// Of the idle sessions that which is on record for most of the batches. Where none is for any,
+    /// a new one while the pool has room: to go on record is a commit more, and one that hops
+    /// between partitions pays it again and again. Where the server lets no more in, any that is
+    /// idle.
     ///
     /// # Errors
     /// [`WriteError::Retryable`]. The caller bounds the wait.
@@ -226,7 +228,8 @@ impl Sessions {
         }
     }
 
-    /// The idle session that is on record for most of the batches, and for so many of them at least.
+    /// The idle session that is on record for most of the batches, and for so many of them at
+    /// least.
     fn take_idle(&self, batches: &[Arc<DecidedBatch>], known_min: usize) -> Option<WriterSession> {
         let age_max = self.settings.connection_age_max;
         let on_record: Vec<u64> = {

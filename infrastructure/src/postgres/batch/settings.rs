@@ -11,8 +11,8 @@ pub struct BatchWriterSettings {
     pub lock_timeout: Duration,
     /// How long the server lets a batch wait for its next statement before it ends the connection.
     pub idle_in_transaction_timeout: Duration,
-    /// How long getting a connection ready may take, and then how long a transaction may take until COMMIT
-    /// is sent. The wait for the lane is not in it.
+    /// How long getting a connection ready may take, and then how long a transaction may take until
+    /// COMMIT is sent. The wait for the lane is not in it.
     pub batch_timeout: Duration,
     /// How long the answer to COMMIT may take; after it the outcome is unknown.
     pub commit_timeout: Duration,
@@ -21,14 +21,14 @@ pub struct BatchWriterSettings {
     pub staging_megabytes: u32,
     /// How long a connection is used before it is made anew.
     pub connection_age_max: Duration,
-    /// Transactions under way at once, 1 or more; those of batches written apart come on top. More than the
-    /// writer has connections take turns.
+    /// Transactions under way at once, 1 or more; those of batches written apart come on top. More
+    /// than the writer has connections take turns.
     pub transactions_max: usize,
-    /// Where so many events wait, another transaction begins beside those under way; fewer wait for the
-    /// next.
+    /// Where so many events wait, another transaction begins beside those under way; fewer wait for
+    /// the next.
     pub events_worth_a_transaction: usize,
-    /// How long few events wait for transactions under way before they begin one beside them: one of these may
-    /// hang until its own bounds end it.
+    /// How long few events wait for transactions under way before they begin one beside them: one
+    /// of these may hang until its own bounds end it.
     pub wait_for_others_max: Duration,
     /// Whether connections over TCP get TCP_NODELAY. Without it each batch waits some 40 ms; off
     /// only to measure that.

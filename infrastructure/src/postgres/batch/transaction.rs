@@ -1,4 +1,5 @@
-//! One transaction, for one batch or for several of different partitions: the statements in their order.
+//! One transaction, for one batch or for several of different partitions: the statements in their
+//! order.
 
 use super::HeldRows;
 use super::aside;
@@ -48,8 +49,8 @@ impl Stop {
     }
 }
 
-/// Writes the batches and commits them together. After any [`Stop`] but [`Stop::Broken`] the transaction is rolled
-/// back and the session can go on.
+/// Writes the batches and commits them together. After any [`Stop`] but [`Stop::Broken`] the
+/// transaction is rolled back and the session can go on.
 pub(super) async fn write(
     session: &mut WriterSession,
     batches: &[Arc<DecidedBatch>],
@@ -137,8 +138,8 @@ pub(super) async fn admit(
         .await
         .map_err(|error| Stop::before_commit(&error))?;
     for batch in batches {
-        // A row that was passed over reads as fenced: its batch is then written apart, and has its true
-        // verdict.
+        // A row that was passed over reads as fenced: its batch is then written apart, and has its
+        // true verdict.
         let row = rows.iter().find(|row| {
             let partition: Result<i32, _> = row.try_get("partition");
             partition.is_ok_and(|partition| partition == batch.partition.value())
@@ -253,7 +254,8 @@ async fn apply(
     connection: &mut PgConnection,
     batches: &[Arc<DecidedBatch>],
 ) -> Result<WriteReceipt, Stop> {
-    // Kept with its plan, which is the same for 1 staged row and for 20,000: see prepare_session.sql.
+    // Kept with its plan, which is the same for 1 staged row and for 20,000: see
+    // prepare_session.sql.
     let row = sqlx::query(statement::apply())
         .fetch_one(&mut *connection)
         .await

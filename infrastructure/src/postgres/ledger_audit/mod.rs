@@ -50,7 +50,8 @@ impl PgLedgerAudit {
 impl LedgerAudit for PgLedgerAudit {
     async fn open(&self) -> Result<Box<dyn AuditSnapshot>, StoreError> {
         let opened = async {
-            // The pool of operations: the pages must not wait for the connection that waits for them.
+            // The pool of operations: the pages must not wait for the connection that waits for
+            // them.
             let mut keeper = self.database.operations().begin_with(BEGIN).await?;
             keeper.execute(KEEP).await?;
             let snapshot: String = sqlx::query_scalar("SELECT pg_export_snapshot()")

@@ -115,7 +115,8 @@ pub(super) async fn events(
     Ok(page)
 }
 
-/// Asked only for what needs it: events that are INIT though their record was seen, and parked ones.
+/// Asked only for what needs it: events that are INIT though their record was seen, and parked
+/// ones.
 async fn explained(page: &mut Page, rows: &[EventRow]) -> Result<HashSet<Uuid>, sqlx::Error> {
     let ids = |which: fn(&StateRow) -> bool| -> Vec<Uuid> {
         let found = rows.iter().filter(|row| which(&row.state));

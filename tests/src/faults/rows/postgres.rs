@@ -58,8 +58,8 @@ async fn restarted(scene: &mut Scene, how: &str) -> Result<()> {
     scene.results(200).await
 }
 
-/// Nothing is lost, and yet it is another history: another server would have come the same way. What is
-/// put in is the change of the incarnation; each term must end by it and be taken over.
+/// Nothing is lost, and yet it is another history: another server would have come the same way.
+/// What is put in is the change of the incarnation; each term must end by it and be taken over.
 async fn promoted(scene: &mut Scene) -> Result<()> {
     let data = std::env::var_os("AXS_TEST_POSTGRES_DATA").map(PathBuf::from);
     let data = data.context("AXS_TEST_POSTGRES_DATA is not set: run `make faults`")?;

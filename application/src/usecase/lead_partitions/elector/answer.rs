@@ -270,7 +270,8 @@ impl Elector {
             .retain(|partition| led.contains_key(partition) || taking.contains(partition));
     }
 
-    /// The free partitions that were free for so long that whoever's share they are won't take them.
+    /// The free partitions that were free for so long that whoever's share they are won't take
+    /// them.
     fn left_over(&mut self, free: &[PartitionId], now: Monotonic) -> Vec<PartitionId> {
         self.free_since
             .retain(|partition, _| free.contains(partition));

@@ -37,12 +37,14 @@ use tokio_util::sync::CancellationToken;
 /// be the trace of a predecessor; twice is a second writer.
 const MOVED_RETRIES_MAX: u32 = 1;
 
-/// After a batch the next one gathers for this part of the time that the one took to write, until the
-/// interval of the settings at most. So when the store is busy, batches take longer, come seldom and grow.
+/// After a batch the next one gathers for this part of the time that the one took to write, until
+/// the interval of the settings at most. So when the store is busy, batches take longer, come
+/// seldom and grow.
 const PAUSE_PART: u32 = 3;
 
-/// So many waiting records are decided at once, even if their batch may not begin yet. Fewer wait until it
-/// may: balances that are not remembered are then read by one query, and not by one for every few records.
+/// So many waiting records are decided at once, even if their batch may not begin yet. Fewer wait
+/// until it may: balances that are not remembered are then read by one query, and not by one for
+/// every few records.
 const DECIDED_EARLY_MIN: usize = 500;
 
 /// What every worker of a process shares.
@@ -241,8 +243,8 @@ impl Worker {
         !self.draft.is_empty() || !self.inbox.is_empty()
     }
 
-    /// Whether what waits is decided: when its batch may begin, when nothing more is awaited for it, or when
-    /// much waits.
+    /// Whether what waits is decided: when its batch may begin, when nothing more is awaited for
+    /// it, or when much waits.
     fn decides_now(&self) -> bool {
         let may_begin = self.in_flight.is_none() && self.write_due() <= Instant::now();
         may_begin || !self.wants_records() || self.inbox.len() >= DECIDED_EARLY_MIN

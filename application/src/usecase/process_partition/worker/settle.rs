@@ -55,8 +55,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Throws every later decision away. The records of the failed batch, in `groups`, and of the draft are
-    /// decided again, in order. The memory holds what is committed alone, of which nothing failed.
+    /// Throws every later decision away. The records of the failed batch, in `groups`, and of the
+    /// draft are decided again, in order. The memory holds what is committed alone, of which
+    /// nothing failed.
     fn decide_again(&mut self, groups: Vec<Vec<Item>>) {
         let kept = left_out::refusal_kept().then(|| self.draft.refusals());
         let mut later = std::mem::take(&mut self.draft).into_items();

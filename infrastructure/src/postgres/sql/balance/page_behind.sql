@@ -1,5 +1,5 @@
--- Balances of a shard in the order of the key, which is the primary key's: at most so many; and the incarnation
--- in every row: one row without a balance when there is none.
+-- Balances of a shard in the order of the key, which is the primary key's: at most so many; and the
+-- incarnation in every row: one row without a balance when there is none.
 --
 -- $1 shard, $2 and $3 account and currency of the last one before (0 and '' for none: both are below all
 -- there are), $4 at most this many.

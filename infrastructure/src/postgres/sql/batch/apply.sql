@@ -2,9 +2,11 @@
 -- partition that is staged nobody else writes these balances, so the versions found in this statement's
 -- snapshot stand until COMMIT.
 --
--- What is staged in which rows stands with the table, in prepare_session.sql. Each row's table partition is found while running. Naming the shards (`shard_id = ANY …`) would
--- prune while planning too, but goes into the index condition, and made the look-ups a fifth to
--- a half slower.
+-- What is staged in which rows stands with the table, in prepare_session.sql.
+--
+-- Each row's table partition is found while running. Naming the shards (`shard_id = ANY …`) would
+-- prune while planning too, but goes into the index condition, and made the look-ups a fifth to a
+-- half slower.
 WITH
 moved AS (
     UPDATE account_balances b

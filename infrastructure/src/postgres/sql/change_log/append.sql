@@ -3,10 +3,11 @@
 --
 -- $1 log ids, $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads: arrays of one length.
 -- $7 the epoch of the layout by which the rows will be published, $8 the incarnation in which their
--- accounts were found; see admit_log, which refuses. $9 the earliest
--- logged_at to write, just above the newest that this process was told: the server's clock may have stepped
--- back since, and the relay publishes in the order of logged_at. It goes no further ahead of the clock than
--- 5 minutes: one that was years ahead for a moment must not keep the relay from what is logged afterwards.
+-- accounts were found; see admit_log, which refuses.
+-- $9 the earliest logged_at to write, just above the newest that this process was told: the
+-- server's clock may have stepped back since, and the relay publishes in the order of logged_at. It
+-- goes no further ahead of the clock than 5 minutes: one that was years ahead for a moment must not
+-- keep the relay from what is logged afterwards.
 --
 -- One statement, so that it is a transaction of its own: one round trip, and nothing that a caller
 -- who goes away could leave open. Which rows the keys met is read by a statement of its own

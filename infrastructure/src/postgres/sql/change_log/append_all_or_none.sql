@@ -2,13 +2,14 @@
 -- meets one with its key refuses the whole statement (23505), and append.sql is asked instead.
 -- Gives the time written with the rows.
 --
--- $1 log ids (ascending ones go into their key from left to right), $2 shards, $3 accounts, $4 keys, $5 fingerprints, $6 payloads:
--- arrays of one length.
+-- $1 log ids (ascending ones go into their key from left to right), $2 shards, $3 accounts,
+-- $4 keys, $5 fingerprints, $6 payloads: arrays of one length.
 -- $7 the epoch of the layout by which the rows will be published, $8 the incarnation in which their
--- accounts were found; see admit_log, which refuses. $9 the earliest
--- logged_at to write, just above the newest that this process was told: the server's clock may have stepped
--- back since, and the relay publishes in the order of logged_at. It goes no further ahead of the clock than
--- 5 minutes: one that was years ahead for a moment must not keep the relay from what is logged afterwards.
+-- accounts were found; see admit_log, which refuses.
+-- $9 the earliest logged_at to write, just above the newest that this process was told: the
+-- server's clock may have stepped back since, and the relay publishes in the order of logged_at. It
+-- goes no further ahead of the clock than 5 minutes: one that was years ahead for a moment must not
+-- keep the relay from what is logged afterwards.
 --
 -- Nearly every row is new, and ON CONFLICT makes every row pay for the ones that are not: it looks
 -- each key up before it inserts it, and writes a second WAL record afterwards.

@@ -1,5 +1,6 @@
--- $1 owner, $2 milliseconds, $3 where it runs. Gives all live consumers. One's own row is locked first and others'
--- expired rows only if nobody has them, so that two who check in can't wait for each other.
+-- $1 owner, $2 milliseconds, $3 where it runs. Gives all live consumers. One's own row is locked
+-- first and others' expired rows only if nobody has them, so that two who check in can't wait for
+-- each other.
 WITH mine AS (
     INSERT INTO consumers (owner, live_until, name)
     VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3)

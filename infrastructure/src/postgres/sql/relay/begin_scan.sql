@@ -4,10 +4,11 @@
 --
 -- $1 partition, $2 the layout's epoch.
 --
--- A row's logged_at is the start of its transaction or later (append.sql, $9), never earlier, and its COMMIT may
--- hang for longer than any statement timeout: behind a synchronous replica, or frozen. So the mark stays below the start of
--- every open transaction that has written. A transaction that has not written yet gets its id
--- within a statement timeout, which is what the grace is longer than.
+-- A row's logged_at is the start of its transaction or later (append.sql, $9), never earlier, and
+-- its COMMIT may hang for longer than any statement timeout: behind a synchronous replica, or
+-- frozen. So the mark stays below the start of every open transaction that has written. A
+-- transaction that has not written yet gets its id within a statement timeout, which is what the
+-- grace is longer than.
 --
 -- The start of another role's transaction is seen only by members of that role or of
 -- pg_read_all_stats; others' transaction ids are seen by all. One that has written, and whose start
