@@ -16,16 +16,16 @@ use std::process::ExitCode;
 
 /// Exit code of a command that did its work and found something off.
 pub const OFF: u8 = 1;
-/// Exit code of wrong arguments or settings (clap uses the same), and of what a server refuses for a
-/// setting or a right that a person has to change: trying again as it is never helps.
+/// Exit code of wrong arguments or settings (clap uses the same), and of what a server refuses for
+/// a setting or a right that a person has to change: trying again as it is never helps.
 pub const USAGE: u8 = 2;
 /// Exit code of what could not be done now: a server is away or refuses, or the state of the system
 /// does not allow it.
 pub const UNAVAILABLE: u8 = 3;
 /// Exit code of a server process one of whose tasks died: start it again, and report the fault.
 pub const FAULT: u8 = 4;
-/// Exit code of a process that a signal, or the deadline after it, ended before it was done, as shells
-/// give it.
+/// Exit code of a process that a signal, or the deadline after it, ended before it was done, as
+/// shells give it.
 pub const CUT_OFF: u8 = 130;
 
 /// How a command ended.
@@ -63,8 +63,8 @@ fn error_code(error: &anyhow::Error) -> u8 {
 
 /// Whether a server refused it for a setting or a right.
 ///
-/// A use case passes on what a port said as its own (`#[error(transparent)]`), and then the port's error
-/// is none of the causes: it is looked for inside.
+/// A use case passes on what a port said as its own (`#[error(transparent)]`), and then the port's
+/// error is none of the causes: it is looked for inside.
 fn is_refused_for_good(cause: &(dyn Error + 'static)) -> bool {
     of_store(cause.downcast_ref())
         || of_broker(cause.downcast_ref())

@@ -13,6 +13,8 @@ pub struct StoredLayout {
     pub layout: Layout,
     /// The events topic.
     pub events_topic: String,
+    /// The result topic; `None` for a layout that was made before it was kept.
+    pub results_topic: Option<String>,
     /// The id of the Kafka cluster that held the topic when the layout was made; `None` when the
     /// broker gave none. Another id later means another cluster: nobody may lead on it.
     pub cluster_id: Option<String>,
@@ -28,6 +30,14 @@ impl StoredLayout {
     pub fn allows_topic_of(&self, partition_count: usize) -> bool {
         let standing = self.layout.partition_count();
         (standing..=self.grown_to.unwrap_or(standing)).contains(&partition_count)
+    }
+
+    /// The layout's result topic, when it is known and is not the one that `kafka.results_topic`
+    /// names.
+    #[must_use]
+    pub fn other_results_topic(&self, configured: &str) -> Option<&str> {
+        let kept = self.results_topic.as_deref();
+        kept.filter(|kept| *kept != configured)
     }
 }
 
@@ -45,6 +55,9 @@ impl StoredLayout {
 pub trait LayoutStore: Interface {
     /// The layout, if one was made.
     async fn load(&self) -> Result<Option<StoredLayout>, StoreError>;
+
+    /// Keeps the result topic of a layout that has none yet; of another one nothing changes.
+    async fn keep_results_topic(&self, topic: String) -> Result<(), StoreError>;
 
     /// Makes the layout, whose partitions are read from these starts; `false` when one existed
     /// already, which then stands unchanged.

@@ -62,8 +62,8 @@ pub trait PartitionLeadership: Interface {
         ttl: Duration,
     ) -> Result<TakeOver, StoreError>;
 
-    /// Renews leases; gives the partitions whose lease is still the claim's, in the history of the database
-    /// in which the claim was given.
+    /// Renews leases; gives the partitions whose lease is still the claim's, in the history of the
+    /// database in which the claim was given.
     async fn renew(
         &self,
         claims: Vec<(PartitionId, Claim)>,

@@ -96,8 +96,8 @@ pub struct MarkMove {
 /// - A row whose payload is gone comes with an empty one: it hides no neighbour.
 /// - Rows come in the order (`logged_at`, `log_id`), in which they are published again. A page that
 ///   begins behind the last row of the one before leaves none out.
-/// - `move_mark` changes nothing when the claim no longer stands, was given in another history of the
-///   database, or the generation is another one.
+/// - `move_mark` changes nothing when the claim no longer stands, was given in another history of
+///   the database, or the generation is another one.
 ///
 /// # Errors
 /// [`StoreError`]; begin again with the horizon.

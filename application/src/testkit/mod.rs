@@ -111,6 +111,7 @@ pub fn stored_layout() -> StoredLayout {
     StoredLayout {
         layout: Layout::lay_out(&[pool]).unwrap(),
         events_topic: "axs.events".to_owned(),
+        results_topic: Some("axs.results".to_owned()),
         cluster_id: Some("cluster-1".to_owned()),
         grown_to: None,
     }

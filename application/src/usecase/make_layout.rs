@@ -21,7 +21,8 @@ use shaku::{Component, Interface};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often the brokers are asked for a topic that was just made, until they tell of its partitions.
+/// How often the brokers are asked for a topic that was just made, until they tell of its
+/// partitions.
 const TOLD_LOOKS_MAX: usize = 50;
 
 /// The pause between two looks.
@@ -34,11 +35,11 @@ pub struct LayoutPlan {
     pub pools: Vec<PoolSpec>,
     /// The events topic, the one that the topic's adapter is set to.
     pub events_topic: String,
-    /// Whether topics that hold records already are taken: they are led from their ends on, and what is
-    /// on them is not read.
+    /// Whether topics that hold records already are taken: they are led from their ends on, and
+    /// what is on them is not read.
     pub adopts_records: bool,
-    /// Whether the topics are claimed for this database, so that no other is laid out on them before they
-    /// hold records.
+    /// Whether the topics are claimed for this database, so that no other is laid out on them
+    /// before they hold records.
     pub claims_topics: bool,
 }
 
@@ -60,14 +61,15 @@ pub struct LayoutMade {
 /// Makes the layout.
 ///
 /// # Contract
-/// - Made once. Making it again with the same plan changes nothing, also after raises; with another one
-///   it is refused.
-/// - A topic that holds records before there is a layout, or that another database claims, is taken only
-///   by a plan that says so.
+/// - Made once. Making it again with the same plan changes nothing, also after raises; with another
+///   one it is refused.
+/// - A topic that holds records before there is a layout, or that another database claims, is taken
+///   only by a plan that says so.
 /// - The topic and the result topic exist with exactly the layout's partitions before the layout is
 ///   stored.
 /// - A result topic that is missing is made, also for a layout that stands: what was on it is no
-///   fact that AXS lives by.
+///   fact that AXS lives by. A layout that was made before its result topic was kept keeps the one
+///   that is set now.
 ///
 /// # Errors
 /// [`MakeLayoutError`]; after each of them the same call may be made again.
@@ -116,7 +118,7 @@ impl LayoutMaking {
     /// A layout that stands must be the planned one, and its topic must be there as it was.
     async fn check_standing(
         &self,
-        standing: StoredLayout,
+        mut standing: StoredLayout,
         planned: &StoredLayout,
     ) -> Result<LayoutMade, MakeLayoutError> {
         if let Some(difference) = difference(&standing, planned) {
@@ -142,6 +144,11 @@ impl LayoutMaking {
                 check_count(&standing, &standing.events_topic, EVENTS_SETTING, found)?;
                 let (results_topic_created, results_topic) =
                     self.ensure_results_topic(&standing).await?;
+                if standing.results_topic.is_none() {
+                    let kept = results_topic.clone();
+                    self.layouts.keep_results_topic(kept).await?;
+                    standing.results_topic = Some(results_topic.clone());
+                }
                 Ok(LayoutMade {
                     layout: standing,
                     created: false,
@@ -171,8 +178,8 @@ impl LayoutMaking {
         Ok((created, described.cluster_id))
     }
 
-    /// Where the partitions of a topic that was there are to be read: nowhere in particular when nothing
-    /// was ever written to it, or else at their ends.
+    /// Where the partitions of a topic that was there are to be read: nowhere in particular when
+    /// nothing was ever written to it, or else at their ends.
     async fn starts_of_events(
         &self,
         planned: &StoredLayout,
@@ -254,6 +261,13 @@ impl LayoutMaking {
         layout: &StoredLayout,
     ) -> Result<(bool, String), MakeLayoutError> {
         let described = self.results.describe().await?;
+        if let Some(kept) = layout.other_results_topic(&described.topic) {
+            let difference = format!(
+                "its result topic is {kept}, and {RESULTS_SETTING} is {}",
+                described.topic
+            );
+            return Err(MakeLayoutError::OtherLayoutStands { difference });
+        }
         if let Some(found) = described.partition_count {
             check_count(layout, &described.topic, RESULTS_SETTING, found)?;
             return Ok((false, described.topic));
@@ -265,8 +279,8 @@ impl LayoutMaking {
     }
 }
 
-/// What the brokers tell of a topic that was just made, and of how many partitions: asked again while
-/// they don't, since each broker learns of it in its own time.
+/// What the brokers tell of a topic that was just made, and of how many partitions: asked again
+/// while they don't, since each broker learns of it in its own time.
 async fn until_told<F>(
     describe: impl Fn() -> F,
 ) -> Result<(TopicDescription, usize), MakeLayoutError>
@@ -295,6 +309,7 @@ impl MakeLayout for LayoutMaking {
         let mut planned = StoredLayout {
             layout: Layout::lay_out(&plan.pools)?,
             events_topic: plan.events_topic,
+            results_topic: None,
             cluster_id: None,
             grown_to: None,
         };
@@ -309,12 +324,14 @@ impl MakeLayout for LayoutMaking {
             self.starts_of_events(&planned, plan.adopts_records).await?
         };
         let (results_topic_created, results_topic) = self.ensure_results_topic(&planned).await?;
+        planned.results_topic = Some(results_topic.clone());
         if !results_topic_created && !plan.adopts_records {
             self.check_no_results(&planned, &results_topic).await?;
         }
         if plan.claims_topics {
-            // After the looks at the records: an attempt that is refused for them claims nothing. And
-            // whoever writes a record after those looks was laid out, and so has claimed, before this.
+            // After the looks at the records: an attempt that is refused for them claims nothing.
+            // And whoever writes a record after those looks was laid out, and so has claimed,
+            // before this.
             let taken = plan.adopts_records;
             self.claim_topics(&planned.events_topic, &results_topic, taken)
                 .await?;

@@ -21,8 +21,8 @@ use shaku::HasComponent;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the command of a change may be silent before it may have ended. Counting what is undecided
-/// in a large log, and topics that grow slowly, take longer.
+/// How long the command of a change may be silent before it may have ended. Counting what is
+/// undecided in a large log, and topics that grow slowly, take longer.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// Makes or shows the layout.
@@ -113,8 +113,8 @@ pub async fn run(command: &LayoutCommand, settings: Settings) -> anyhow::Result<
     Ok(Ending::Fine)
 }
 
-/// Pools that can't be laid out, and pools or topics that are not those that stand, are wrong usage: the
-/// same arguments and settings never help.
+/// Pools that can't be laid out, and pools or topics that are not those that stand, are wrong
+/// usage: the same arguments and settings never help.
 fn usage_or_failure(error: MakeLayoutError) -> anyhow::Error {
     match error {
         MakeLayoutError::Plan(_) => UsageError(format!("--pool: {error}")).into(),

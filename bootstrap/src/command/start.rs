@@ -51,14 +51,14 @@ pub async fn wait_for_schema(layers: &Layers) -> anyhow::Result<()> {
 }
 
 /// What a serving process waits for, unless it is told to stop meanwhile: PostgreSQL, its schema,
-/// and the layout's topic, if there is a layout. Gives whether to go on.
+/// and the layout's topics, if there is a layout. Gives whether to go on.
 ///
 /// # Errors
-/// As [`wait_for_schema`] and [`check_topic`].
+/// As [`wait_for_schema`] and [`check_topics`].
 pub async fn ready_to_serve(layers: &Layers, stop: &CancellationToken) -> anyhow::Result<bool> {
     let ready = async {
         wait_for_schema(layers).await?;
-        check_topic(layers).await
+        check_topics(layers).await
     };
     tokio::select! {
         biased;
@@ -67,33 +67,43 @@ pub async fn ready_to_serve(layers: &Layers, stop: &CancellationToken) -> anyhow
     }
 }
 
-/// Waits as [`wait_for_schema`] does, and goes on only with a layout and its topic.
+/// Waits as [`wait_for_schema`] does, and goes on only with a layout and its topics.
 ///
 /// # Errors
-/// As [`wait_for_schema`] and [`check_topic`], or that there is no layout.
+/// As [`wait_for_schema`] and [`check_topics`], or that there is no layout.
 pub async fn wait_for_layout(layers: &Layers) -> anyhow::Result<()> {
     wait_for_schema(layers).await?;
-    if check_topic(layers).await? {
+    if check_topics(layers).await? {
         Ok(())
     } else {
         bail!("there is no layout yet; run `bootstrap layout init`")
     }
 }
 
-/// Refuses a topic other than the layout's: what is published there, nobody reads. Gives whether
-/// there is a layout; without one there is nothing to compare.
+/// Refuses topics other than the layout's: what is published there, nobody reads. Gives whether there
+/// is a layout; without one there is nothing to compare.
 ///
 /// # Errors
 /// A [`UsageError`] that names the setting and both topics.
-pub async fn check_topic(layers: &Layers) -> anyhow::Result<bool> {
+pub async fn check_topics(layers: &Layers) -> anyhow::Result<bool> {
     let layouts: &dyn LayoutStore = layers.repo.resolve_ref();
-    let configured = &layers.config().settings().kafka.events_topic;
-    match layouts.load().await? {
-        Some(stored) if &stored.events_topic != configured => Err(UsageError(format!(
-            "kafka.events_topic is {configured}; the layout was made for {}",
-            stored.events_topic
+    let Some(stored) = layouts.load().await? else {
+        return Ok(false);
+    };
+    let kafka = &layers.config().settings().kafka;
+    if stored.events_topic != kafka.events_topic {
+        return Err(UsageError(format!(
+            "kafka.events_topic is {}; the layout was made for {}",
+            kafka.events_topic, stored.events_topic
+        ))
+        .into());
+    }
+    match stored.other_results_topic(&kafka.results_topic) {
+        Some(kept) => Err(UsageError(format!(
+            "kafka.results_topic is {}; the layout's is {kept}",
+            kafka.results_topic
         ))
         .into()),
-        stored => Ok(stored.is_some()),
+        None => Ok(true),
     }
 }

@@ -109,11 +109,12 @@ fn shared_properties(brokers: &str, client_id: &str) -> [Property; 7] {
         ("client.id", client_id.into()),
         ("statistics.interval.ms", "0".into()),
         ("socket.keepalive.enable", "true".into()),
-        // A topic that was deleted, or whose name is mistyped, must not come to be by being asked for, with
-        // whatever partitions the brokers give it. librdkafka's default lets producers do that.
+        // A topic that was deleted, or whose name is mistyped, must not come to be by being asked
+        // for, with whatever partitions the brokers give it. librdkafka's default lets producers do
+        // that.
         ("allow.auto.create.topics", "false".into()),
-        // Requests to several partitions go out one after the other. Without this each would wait in the
-        // kernel until the one before it is acknowledged, up to the 40 ms of a delayed ACK.
+        // Requests to several partitions go out one after the other. Without this each would wait
+        // in the kernel until the one before it is acknowledged, up to the 40 ms of a delayed ACK.
         ("socket.nagle.disable", "true".into()),
         (
             "reconnect.backoff.max.ms",

@@ -10,10 +10,10 @@ use axs_application::port::store_error::StoreError;
 use axs_domain::id::LayoutEpoch;
 use axs_domain::layout::{Layout, Shard};
 use axs_domain::text::PoolName;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    AccessMode, ActiveValue, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    IsolationLevel, Statement, TransactionTrait,
+    AccessMode, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait, IsolationLevel, QueryFilter, Statement, TransactionTrait,
 };
 use shaku::Component;
 use std::collections::BTreeMap;
@@ -69,6 +69,16 @@ impl LayoutStore for PgLayoutStore {
             .transpose()
     }
 
+    async fn keep_results_topic(&self, topic: String) -> Result<(), StoreError> {
+        layout::Entity::update_many()
+            .col_expr(layout::Column::ResultsTopic, Expr::value(topic))
+            .filter(layout::Column::ResultsTopic.is_null())
+            .exec(self.database.orm())
+            .await
+            .map(|_| ())
+            .map_err(|error| self.name().orm(&error))
+    }
+
     async fn create(
         &self,
         stored: StoredLayout,
@@ -117,6 +127,7 @@ async fn insert_layout(
         epoch: ActiveValue::Set(stored.layout.epoch().value()),
         partition_count: ActiveValue::Set(numbers.partition_count),
         events_topic: ActiveValue::Set(stored.events_topic.clone()),
+        results_topic: ActiveValue::Set(stored.results_topic.clone()),
         cluster_id: ActiveValue::Set(stored.cluster_id.clone()),
         grown_partition_count: ActiveValue::NotSet,
     })
@@ -229,6 +240,7 @@ fn restore(
         layout: Layout::restore(epoch, partition_count, shards)
             .map_err(|error| name.corrupt(error))?,
         events_topic: layout.events_topic,
+        results_topic: layout.results_topic,
         cluster_id: layout.cluster_id,
         grown_to: layout
             .grown_partition_count

@@ -20,12 +20,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// A scan of more of the log than this is a long one, which may take longer than other statements: a term's
-/// first, and any while the mark stays below a row that waits.
+/// A scan of more of the log than this is a long one, which may take longer than other statements:
+/// a term's first, and any while the mark stays below a row that waits.
 const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 
-/// Long scans at once in this process. After a change of the layout every partition begins one, and each
-/// takes a connection of those on which leaders take over and load what they decide on.
+/// Long scans at once in this process. After a change of the layout every partition begins one, and
+/// each takes a connection of those on which leaders take over and load what they decide on.
 const LONG_SCANS_MAX: usize = 1;
 
 /// [`RelaySource`] over the change log.
@@ -185,7 +185,8 @@ impl RelaySource for PgRelaySource {
             None
         };
         let pool = self.database.queries().clone();
-        // A task of its own: a relay that is dropped must not leave a transaction open. It keeps its turn.
+        // A task of its own: a relay that is dropped must not leave a transaction open. It keeps
+        // its turn.
         let states = tokio::spawn(async move {
             let states = scan_states(&pool, page).await;
             drop(turn);

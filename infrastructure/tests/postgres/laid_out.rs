@@ -41,6 +41,7 @@ pub fn layout() -> StoredLayout {
     StoredLayout {
         layout: Layout::lay_out(&[pool("retail", 20, 2), pool("whale", 4, 1)]).expect("a layout"),
         events_topic: "axs.events".to_owned(),
+        results_topic: Some("axs.results".to_owned()),
         cluster_id: Some("a-cluster".to_owned()),
         grown_to: None,
     }

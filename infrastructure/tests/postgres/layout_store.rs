@@ -21,6 +21,25 @@ async fn a_layout_is_read_back_as_it_was_made() {
 }
 
 #[tokio::test]
+async fn a_result_topic_is_kept_once() {
+    on_database(async |test| {
+        let store = PgLayoutStore::new(test.database());
+        store.keep_results_topic("early".to_owned()).await.unwrap();
+        let older = StoredLayout {
+            results_topic: None,
+            ..layout()
+        };
+        assert!(store.create(older, Vec::new()).await.unwrap());
+        for topic in ["first", "second"] {
+            store.keep_results_topic(topic.to_owned()).await.unwrap();
+            let stored = store.load().await.unwrap().unwrap();
+            assert_eq!(stored.results_topic.as_deref(), Some("first"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn every_partition_has_a_fence_and_a_lease_and_every_range_its_tables() {
     on_laid_out_database(async |test| {
         for table in ["partition_leader_locks", "partition_leases"] {
@@ -87,6 +106,7 @@ async fn of_two_that_make_the_layout_at_once_one_does_and_its_layout_stands() {
             .unwrap(),
             events_topic: "axs.other".to_owned(),
             cluster_id: None,
+            results_topic: None,
             grown_to: None,
         };
         let (first, second) = tokio::join!(

@@ -82,6 +82,14 @@ async fn a_raise_under_load_loses_and_doubles_nothing_and_clients_are_only_told_
         "new partitions carry events"
     );
     assert_eq!(deployment.database.dead_letters().await?, []);
+    let mistyped = [("AXS__KAFKA__RESULTS_TOPIC", "mistyped")];
+    for arguments in [&["grpc"][..], &["consumer"], &INIT, &RAISE] {
+        let refused = deployment.run_with(arguments, &mistyped).await?;
+        assert_ne!(refused.code, Some(0), "{arguments:?}: {refused}");
+        for words in ["kafka.results_topic is mistyped", &deployment.results.name] {
+            assert!(refused.stderr.contains(words), "{arguments:?}: {refused}");
+        }
+    }
     for arguments in [&INIT[..], &RAISE[..]] {
         let again = deployment.run(arguments).await?;
         assert_eq!(again.code, Some(0), "{arguments:?}: {again}");

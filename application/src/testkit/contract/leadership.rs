@@ -97,8 +97,8 @@ pub async fn a_partition_that_no_layout_has_can_not_be_led(stores: Stores) {
     );
 }
 
-/// Not an older claim's, not another owner's, not one of no partition, not one that was given in another
-/// history of the database, whose leader's memory is of that one.
+/// Not an older claim's, not another owner's, not one of no partition, not one that was given in
+/// another history of the database, whose leader's memory is of that one.
 pub async fn only_leases_that_are_still_the_claims_are_renewed(stores: Stores) {
     let owner = new_owner();
     let sound = stores.lead(partition(0), owner).await;

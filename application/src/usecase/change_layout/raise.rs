@@ -117,7 +117,7 @@ impl PartitionRaising {
         }
         let count = stored.layout.partition_count();
         check_topic(&stored, &self.topic.describe().await?, count)?;
-        check_not_more(&self.results.describe().await?, count)?;
+        check_results(&stored, &self.results.describe().await?, count)?;
         Ok(LayoutRaised {
             layout: stored,
             shards_moved: 0,
@@ -229,7 +229,8 @@ impl RaisePartitions for PartitionRaising {
         let raised = raise(&stored.layout, order.partition_count, &order.pools)?;
         let topic = self.topic.describe().await?;
         check_topic(&stored, &topic, raised.partition_count())?;
-        check_not_more(&self.results.describe().await?, raised.partition_count())?;
+        let results = self.results.describe().await?;
+        check_results(&stored, &results, raised.partition_count())?;
         progress.send_replace(ChangeProgress::Pausing);
         let kind = LayoutChangeKind::Raise {
             partition_count: raised.partition_count(),
@@ -295,6 +296,21 @@ fn check_topic(
         ))),
         Some(_) => check_not_more(found, wanted),
     }
+}
+
+/// Refuses a result topic that is not the layout's, or that no raise to so many can serve.
+fn check_results(
+    stored: &StoredLayout,
+    found: &TopicDescription,
+    wanted: usize,
+) -> Result<(), ChangeLayoutError> {
+    if let Some(kept) = stored.other_results_topic(&found.topic) {
+        return Err(ChangeLayoutError::Topic(format!(
+            "kafka.results_topic is {}; the layout's is {kept}",
+            found.topic
+        )));
+    }
+    check_not_more(found, wanted)
 }
 
 fn check_not_more(found: &TopicDescription, wanted: usize) -> Result<(), ChangeLayoutError> {

@@ -32,6 +32,13 @@ fn described(count: Option<usize>) -> TopicDescription {
     }
 }
 
+fn results_described(count: Option<usize>) -> TopicDescription {
+    TopicDescription {
+        topic: "axs.results".to_owned(),
+        ..described(count)
+    }
+}
+
 /// The ports of a change over [`stored_layout`], whose four partitions are written to their ends.
 struct Bench {
     layouts: MockLayoutStore,
@@ -72,7 +79,7 @@ impl Bench {
             .returning(move || Ok(described(count)));
         self.results
             .expect_describe()
-            .returning(move || Ok(described(count)));
+            .returning(move || Ok(results_described(count)));
     }
 
     fn written_to(&mut self, stored: i64) {
@@ -291,6 +298,22 @@ async fn what_can_not_be_raised_pauses_nobody() {
         bench.notes.expect_standing().returning(|| Ok(None));
         bench.changes.expect_pause().never();
         let refused = bench.raise(to, stop()).await.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+    let mut bench = Bench::new();
+    bench
+        .topic
+        .expect_describe()
+        .returning(|| Ok(described(Some(4))));
+    bench.results.expect_describe().returning(|| {
+        Ok(TopicDescription {
+            topic: "axs.mistyped".to_owned(),
+            ..results_described(Some(4))
+        })
+    });
+    bench.changes.expect_pause().never();
+    let refused = bench.raise(6, stop()).await.unwrap_err().to_string();
+    for words in ["kafka.results_topic is axs.mistyped", "axs.results"] {
         assert!(refused.contains(words), "{refused}");
     }
     let mut bench = Bench::new();

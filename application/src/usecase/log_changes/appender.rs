@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often one commit is tried, each time after the first by a newer layout. Raises are rare: more than
-/// one during a commit means that something else is wrong.
-const TRIES_MAX: usize = 3;
+/// How often one commit is tried, each time after the first by a newer layout. Raises are rare:
+/// more than one during a commit means that something else is wrong.
+pub(super) const TRIES_MAX: usize = 3;
 
 /// Writes requests to the change log, in one commit each call.
 pub(super) struct Appender {

@@ -29,8 +29,8 @@ pub enum MakeLayoutError {
         /// Partitions of the plan.
         expected: usize,
     },
-    /// A topic that is there was written to before there was a layout, so by somebody else. Nothing was
-    /// stored.
+    /// A topic that is there was written to before there was a layout, so by somebody else. Nothing
+    /// was stored.
     #[error(
         "topic {topic} is not new: {written} records were written to it, {kept} of which it still holds, \
          and this database has no layout yet, so they are another one's. Name another topic by \
@@ -47,8 +47,8 @@ pub enum MakeLayoutError {
         /// Those that retention has left.
         kept: u64,
     },
-    /// Another database has claimed the topic, and may be laid out on it although it holds no record yet.
-    /// Nothing was stored.
+    /// Another database has claimed the topic, and may be laid out on it although it holds no
+    /// record yet. Nothing was stored.
     #[error(
         "topic {topic} is claimed by {claimant}. Name another topic by {setting}; or, when that database \
          does not use it, take this one by --adopt-records"

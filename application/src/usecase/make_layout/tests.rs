@@ -455,6 +455,43 @@ async fn another_layout_is_never_replaced_and_what_differs_is_named() {
 }
 
 #[tokio::test]
+async fn another_result_topic_than_the_layouts_is_refused_and_one_that_was_not_kept_is_kept() {
+    for (kept, stands) in [("axs.results", true), ("axs.others", false)] {
+        let stored = StoredLayout {
+            results_topic: Some(kept.to_owned()),
+            ..stored_layout()
+        };
+        let mut layouts = standing(Some(stored));
+        layouts.expect_keep_results_topic().never();
+        let mut results = results_topic(vec![Some(4)]);
+        results.expect_create().never();
+        let topic = topic("cluster-1", vec![Some(4)]);
+        let made = make_with(layouts, topic, results, plan()).await;
+        assert_eq!(made.is_ok(), stands, "{made:?}");
+        if let Err(refused) = made {
+            let text = refused.to_string();
+            for words in ["axs.others", "kafka.results_topic is axs.results"] {
+                assert!(text.contains(words), "{text}");
+            }
+        }
+    }
+    let older = StoredLayout {
+        results_topic: None,
+        ..stored_layout()
+    };
+    let mut layouts = standing(Some(older));
+    layouts
+        .expect_keep_results_topic()
+        .times(1)
+        .withf(|topic| topic == "axs.results")
+        .returning(|_| Ok(()));
+    let topic = topic("cluster-1", vec![Some(4)]);
+    let results = results_topic(vec![Some(4)]);
+    let made = make_with(layouts, topic, results, plan()).await.unwrap();
+    assert_eq!(made.layout, stored_layout());
+}
+
+#[tokio::test]
 async fn a_layout_whose_topic_is_gone_or_elsewhere_is_not_made_whole_in_silence() {
     let gone = topic("cluster-1", vec![None]);
     let refused = make(standing(Some(stored_layout())), gone, plan()).await;

@@ -37,8 +37,9 @@ pub(super) struct LowWater {
 pub(super) enum ToStore {
     /// It stands here.
     Mark(Timestamp),
-    /// There is none: the stored one lies above the clock, and how far below it rows were logged since
-    /// is not known. Whoever leads next scans everything too, until one scan has come to its end.
+    /// There is none: the stored one lies above the clock, and how far below it rows were logged
+    /// since is not known. Whoever leads next scans everything too, until one scan has come to its
+    /// end.
     NoMark,
 }
 
@@ -320,8 +321,8 @@ mod tests {
         assert_eq!(term.to_store(), Some(mark(4_000)), "at once");
     }
 
-    /// The scan of everything may not end before the term does, and the clock may have passed the mark by
-    /// the time of the next.
+    /// The scan of everything may not end before the term does, and the clock may have passed the
+    /// mark by the time of the next.
     #[test]
     fn a_mark_that_the_clock_has_not_reached_is_forgotten_before_any_scan() {
         let mut term = Term::new();

@@ -78,9 +78,10 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(50);
 pub struct RelaySettings {
     /// The pause between scans.
     pub every: Duration,
-    /// How old a row must be, by PostgreSQL's clock; longer than any log transaction.
+    /// How old a row must be, by PostgreSQL's clock; longer than any statement may take
+    /// (`database.statement_timeout_ms`).
     pub grace: Duration,
-    /// The most rows of one scan.
+    /// The most rows of one page, and the most that one round publishes; 1 or more.
     pub rows_max: u32,
 }
 
@@ -268,7 +269,8 @@ impl LostEventRelay {
         Ok(self.ports.source.still_init(scan).await?)
     }
 
-    /// Tells the store of the mark, if there is something to tell. A failure costs the next leader a longer scan.
+    /// Tells the store of the mark, if there is something to tell. A failure costs the next leader
+    /// a longer scan.
     async fn store_mark(&mut self, horizon: &RelayHorizon, what: Option<ToStore>) {
         let Some(what) = what else {
             return;
@@ -282,7 +284,8 @@ impl LostEventRelay {
         };
         match self.ports.source.move_mark(to).await {
             Ok(true) => self.low_water.stored(what, Instant::now()),
-            // Fenced, which the worker finds out, or a redrive came in between: the next scan tells.
+            // Fenced, which the worker finds out, or a redrive came in between: the next scan
+            // tells.
             Ok(false) => {}
             Err(failure) => {
                 tracing::warn!(partition = %self.term.partition, %failure, "the relay's mark is not stored");

@@ -43,8 +43,8 @@ impl Acceptance<'_> {
         self.change_of(account, event).map(Ok)
     }
 
-    /// A refused event as an earlier try of it may have been logged: `None` when no try can have passed.
-    /// Only a currency is ever taken away from what was accepted before.
+    /// A refused event as an earlier try of it may have been logged: `None` when no try can have
+    /// passed. Only a currency is ever taken away from what was accepted before.
     ///
     /// # Errors
     /// As of [`check`](Self::check).

@@ -18,9 +18,9 @@ use metrics::counter;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How often one request is checked in all: once, and again for each other history of the database that
-/// is met meanwhile. It changes with a restart or a failover: more than two during a request mean that
-/// something else is wrong.
+/// How often one request is checked in all: once, and again for each other history of the database
+/// that is met meanwhile. It changes with a restart or a failover: more than two during a request
+/// mean that something else is wrong.
 pub(super) const CHECKS_MAX: usize = 3;
 
 /// What the checks make of an event.
@@ -88,9 +88,9 @@ impl BalanceChangeSubmission {
         Ok(checked)
     }
 
-    /// Refuses the event unless an earlier try of it passed: that would deny what takes effect. It is to be
-    /// logged again then, which meets the row: the log answers for it and, where nobody did, publishes it
-    /// before what comes after.
+    /// Refuses the event unless an earlier try of it passed: that would deny what takes effect. It
+    /// is to be logged again then, which meets the row: the log answers for it and, where nobody
+    /// did, publishes it before what comes after.
     async fn unless_new(&self, change: ChangeToLog, refusal: Refusal) -> Checked {
         match self.change_log.find_by_key(change.key.clone()).await {
             Ok(Some(_)) => Checked::ToLog(change),

@@ -2,8 +2,9 @@
 //!
 //! The metric `axs_submitted_events_total` counts events by `outcome`: accepted, duplicate, refused
 //! or unknown; `axs_backlog_refusals_total` those refused for the backlog of their partition,
-//! whether one by one or with their whole request; `axs_submits_checked_anew_total` requests that were
-//! checked again in another history of the database. Requests that failed as a whole are the caller's to count.
+//! whether one by one or with their whole request; `axs_submits_checked_anew_total` requests that
+//! were checked again in another history of the database. Requests that failed as a whole are the
+//! caller's to count.
 
 mod acceptance;
 mod answer;
@@ -74,8 +75,8 @@ pub enum SubmitError {
     /// The outcome is unknown. Sending the same keys again settles it.
     #[error("unavailable: {0}")]
     Unavailable(String),
-    /// The store lets this process not look up what the events need: a person has to grant it. Nothing
-    /// was logged.
+    /// The store lets this process not look up what the events need: a person has to grant it.
+    /// Nothing was logged.
     #[error("{0}")]
     Denied(String),
     /// Nothing was logged, and nothing can be before an operator has made the layout.
@@ -138,8 +139,8 @@ impl From<LogError> for SubmitError {
 /// # Contract
 /// - Outcomes stand in the order of the events. A refused event never fails its neighbours.
 /// - An accepted event is durably logged. Events of one account take effect in the order of the
-///   list; across requests to one process, when each is sent after the answer to the one before; and across
-///   processes only when the earlier one was `published` before the later one was sent.
+///   list; across requests to one process, when each is sent after the answer to the one before;
+///   and across processes only when the earlier one was `published` before the later one was sent.
 /// - The same key with the same content is answered with the first event's state; with other
 ///   content it is refused. Copies inside one list are no exception.
 /// - Dropping the future does not stop what was taken.

@@ -174,6 +174,10 @@ impl LayoutStore for StoreClient {
             .await
     }
 
+    async fn keep_results_topic(&self, _topic: String) -> Result<(), StoreError> {
+        self.statement("keep results topic", |_, _| ()).await
+    }
+
     async fn create(
         &self,
         _layout: StoredLayout,

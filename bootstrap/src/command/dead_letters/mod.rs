@@ -6,7 +6,7 @@ mod select;
 mod settle;
 mod show;
 
-use super::start::wait_for_schema;
+use super::start::{check_topics, wait_for_schema};
 use crate::cli::DeadLettersCommand;
 use crate::exit::Ending;
 use crate::module::clients::Clients;
@@ -37,6 +37,8 @@ pub async fn run(command: &DeadLettersCommand, settings: Settings) -> anyhow::Re
         DeadLettersCommand::Discard(args) => {
             let task = settle::Task::discard(args)?;
             let layers = with_database(settings).await?;
+            // A discarded event has its result there.
+            check_topics(&layers).await?;
             settle::run(task, &layers).await
         }
     }

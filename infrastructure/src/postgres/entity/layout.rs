@@ -10,6 +10,7 @@ pub struct Model {
     pub epoch: i32,
     pub partition_count: i32,
     pub events_topic: String,
+    pub results_topic: Option<String>,
     pub cluster_id: Option<String>,
     pub grown_partition_count: Option<i32>,
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::port::change_log::AppendError;
+use crate::usecase::log_changes::appender::TRIES_MAX;
 
 #[tokio::test(start_paused = true)]
 async fn while_the_layout_is_changed_requests_are_refused_with_a_delay_and_nothing_is_logged() {
@@ -48,7 +49,7 @@ async fn a_layout_that_moves_again_and_again_is_given_up_without_logging() {
     let mut change_log = MockChangeLog::new();
     change_log
         .expect_append()
-        .times(1..10)
+        .times(TRIES_MAX)
         .returning(|_, placed_by| {
             Err(AppendError::LayoutMoved {
                 current: placed_by.layout_epoch.next().unwrap(),

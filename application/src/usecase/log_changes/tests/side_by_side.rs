@@ -136,8 +136,8 @@ async fn a_second_commit_is_published_though_the_first_fails_and_whoever_was_in_
     assert!(bench.all_places_are_back().await);
 }
 
-/// Whichever wrote its row first, what stands before it in one of the two could be overtaken by it, or by it
-/// what stands behind it in the other.
+/// Whichever wrote its row first, what stands before it in one of the two could be overtaken by it,
+/// or by it what stands behind it in the other.
 #[tokio::test(start_paused = true)]
 async fn a_commit_with_a_key_of_one_under_way_waits_for_its_end_however_full_it_is() {
     let bench = Bench::new(MemoryTopic::delivering(), 2);

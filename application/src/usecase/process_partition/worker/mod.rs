@@ -40,7 +40,7 @@ const MOVED_RETRIES_MAX: u32 = 1;
 /// After a batch the next one gathers for this part of the time that the one took to write, until
 /// the interval of the settings at most. So when the store is busy, batches take longer, come
 /// seldom and grow.
-const PAUSE_PART: u32 = 3;
+const PAUSE_DIVISOR: u32 = 3;
 
 /// So many waiting records are decided at once, even if their batch may not begin yet. Fewer wait
 /// until it may: balances that are not remembered are then read by one query, and not by one for

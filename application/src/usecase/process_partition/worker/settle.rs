@@ -1,6 +1,6 @@
 //! What follows from the end of a write.
 
-use super::{MOVED_RETRIES_MAX, PAUSE_PART, Worker};
+use super::{MOVED_RETRIES_MAX, PAUSE_DIVISOR, Worker};
 use crate::port::balance_cache::CommittedBalance;
 use crate::port::batch_writer::{DecidedBatch, FinalResult};
 use crate::port::result_codec::{FinishedEvent, FinishedOutcome};
@@ -26,7 +26,7 @@ impl Worker {
         };
         let took = flight.began.elapsed();
         meter::stage(Stage::Write, took);
-        let spacing = took + took / PAUSE_PART;
+        let spacing = took + took / PAUSE_DIVISOR;
         self.next_write = flight.began + spacing.min(self.ports.settings.batch_interval);
         match end {
             WriteEnd::Committed { decided_at } => self.after_commit(flight, decided_at),

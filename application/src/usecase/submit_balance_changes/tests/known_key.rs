@@ -138,7 +138,8 @@ async fn what_passed_before_its_currency_was_made_inactive_is_not_denied_to_its_
         .times(1)
         .withf(|key| key.idempotency_key.as_str() == "k")
         .returning(move |_| Ok(Some(found.clone())));
-    // Through the log, which publishes what nobody did: what the client sends next must not overtake it.
+    // Through the log, which publishes what nobody did: what the client sends next must not
+    // overtake it.
     ports.knows(record);
     let outcomes = ports.submit(vec![event()]).await.unwrap();
     let known = accepted(&outcomes[0]);

@@ -216,6 +216,10 @@ impl LayoutStore for Cluster {
         Ok(self.with(|state| state.layout.clone()))
     }
 
+    async fn keep_results_topic(&self, _topic: String) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn create(
         &self,
         _layout: StoredLayout,
