@@ -125,12 +125,10 @@ impl LayoutMaking {
             return Err(MakeLayoutError::OtherLayoutStands { difference });
         }
         let topic = self.topic.describe().await?;
-        if let (Some(expected), Some(found)) = (&standing.cluster_id, topic.cluster_id)
-            && *expected != found
-        {
+        if let Some((expected, found)) = standing.other_cluster(topic.cluster_id.as_deref()) {
             return Err(MakeLayoutError::OtherCluster {
-                expected: expected.clone(),
-                found,
+                expected: expected.to_owned(),
+                found: found.to_owned(),
             });
         }
         match topic.partition_count {

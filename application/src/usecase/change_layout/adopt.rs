@@ -263,10 +263,8 @@ fn check(
             count: expected,
         });
     }
-    let other_cluster = stored.cluster_id.is_some()
-        && found.cluster_id.is_some()
-        && stored.cluster_id != found.cluster_id;
-    if found.partition_count.is_none() || other_cluster {
+    let other_cluster = stored.other_cluster(found.cluster_id.as_deref());
+    if found.partition_count.is_none() || other_cluster.is_some() {
         return Err(ChangeLayoutError::Topic(format!(
             "topic {topic} is gone, or of another cluster: adopt it as a whole, without --partition"
         )));

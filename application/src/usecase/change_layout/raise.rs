@@ -277,9 +277,7 @@ fn check_topic(
     wanted: usize,
 ) -> Result<(), ChangeLayoutError> {
     check_name(stored, found)?;
-    if let (Some(expected), Some(found)) = (&stored.cluster_id, &found.cluster_id)
-        && expected != found
-    {
+    if let Some((expected, found)) = stored.other_cluster(found.cluster_id.as_deref()) {
         return Err(ChangeLayoutError::Topic(format!(
             "this is Kafka cluster {found}; the layout was made for {expected}"
         )));

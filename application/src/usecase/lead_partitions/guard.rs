@@ -81,13 +81,10 @@ pub(super) fn check_topic(stored: &StoredLayout, found: &TopicDescription) -> Re
             expected: stored.events_topic.clone(),
         });
     }
-    // Only two known ids can differ: brokers too old to give one must not stop everything.
-    if let (Some(expected), Some(found)) = (&stored.cluster_id, &found.cluster_id)
-        && expected != found
-    {
+    if let Some((expected, found)) = stored.other_cluster(found.cluster_id.as_deref()) {
         return Err(Refusal::OtherCluster {
-            found: found.clone(),
-            expected: expected.clone(),
+            found: found.to_owned(),
+            expected: expected.to_owned(),
         });
     }
     let expected = stored.layout.partition_count();
