@@ -32,8 +32,8 @@ impl StoredLayout {
         (standing..=self.grown_to.unwrap_or(standing)).contains(&partition_count)
     }
 
-    /// The layout's cluster and the one found, when they differ. Only two known ids can: brokers too
-    /// old to give one must not stop everything.
+    /// The layout's cluster and the one found, when they differ. Only two known ids can: brokers
+    /// too old to give one must not stop everything.
     #[must_use]
     pub fn other_cluster<'a>(&'a self, found: Option<&'a str>) -> Option<(&'a str, &'a str)> {
         let pair = self.cluster_id.as_deref().zip(found);

@@ -43,6 +43,13 @@ pub struct LayoutPlan {
     pub claims_topics: bool,
 }
 
+/// Whether and how topics are claimed.
+#[derive(Clone, Copy)]
+struct Claims {
+    claims: bool,
+    takes_over: bool,
+}
+
 /// The layout that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutMade {
@@ -120,6 +127,7 @@ impl LayoutMaking {
         &self,
         mut standing: StoredLayout,
         planned: &StoredLayout,
+        claims: Claims,
     ) -> Result<LayoutMade, MakeLayoutError> {
         if let Some(difference) = difference(&standing, planned) {
             return Err(MakeLayoutError::OtherLayoutStands { difference });
@@ -143,6 +151,10 @@ impl LayoutMaking {
                 let (results_topic_created, results_topic) =
                     self.ensure_results_topic(&standing).await?;
                 if standing.results_topic.is_none() {
+                    if claims.claims {
+                        let topics = [(results_topic.as_str(), RESULTS_SETTING)];
+                        self.claim_topics(&topics, claims.takes_over).await?;
+                    }
                     let kept = results_topic.clone();
                     self.layouts.keep_results_topic(kept).await?;
                     standing.results_topic = Some(results_topic.clone());
@@ -214,18 +226,15 @@ impl LayoutMaking {
         records_of(topic, RESULTS_SETTING, &logs).map_or(Ok(()), Err)
     }
 
-    /// Claims both topics for this database: one without records may have been laid out on before.
+    /// Claims topics, with the settings that name them, for this database: one without records may
+    /// have been laid out on before.
     async fn claim_topics(
         &self,
-        events_topic: &str,
-        results_topic: &str,
+        topics: &[(&str, &'static str)],
         takes_over: bool,
     ) -> Result<(), MakeLayoutError> {
         let claimant = self.installation.claimant().await?;
-        for (topic, setting) in [
-            (events_topic, EVENTS_SETTING),
-            (results_topic, RESULTS_SETTING),
-        ] {
+        for &(topic, setting) in topics {
             let (name, by) = (topic.to_owned(), claimant.clone());
             let claimed = if takes_over {
                 let taken = self.claims.take_over(name, by).await;
@@ -311,8 +320,12 @@ impl MakeLayout for LayoutMaking {
             cluster_id: None,
             grown_to: None,
         };
+        let claims = Claims {
+            claims: plan.claims_topics,
+            takes_over: plan.adopts_records,
+        };
         if let Some(standing) = self.layouts.load().await? {
-            return self.check_standing(standing, &planned).await;
+            return self.check_standing(standing, &planned, claims).await;
         }
         let (topic_created, cluster_id) = self.ensure_topic(&planned).await?;
         planned.cluster_id = cluster_id;
@@ -326,13 +339,15 @@ impl MakeLayout for LayoutMaking {
         if !results_topic_created && !plan.adopts_records {
             self.check_no_results(&planned, &results_topic).await?;
         }
-        if plan.claims_topics {
+        if claims.claims {
             // After the looks at the records: an attempt that is refused for them claims nothing.
             // And whoever writes a record after those looks was laid out, and so has claimed,
             // before this.
-            let taken = plan.adopts_records;
-            self.claim_topics(&planned.events_topic, &results_topic, taken)
-                .await?;
+            let topics = [
+                (planned.events_topic.as_str(), EVENTS_SETTING),
+                (results_topic.as_str(), RESULTS_SETTING),
+            ];
+            self.claim_topics(&topics, claims.takes_over).await?;
         }
         let (layouts, stored) = (Arc::clone(&self.layouts), planned.clone());
         if run_detached(async move { layouts.create(stored, starts).await }).await? {
@@ -353,7 +368,7 @@ impl MakeLayout for LayoutMaking {
                 store: "the layout store".to_owned(),
                 reason: "it refuses a layout because one stands, and has none".to_owned(),
             })?;
-        self.check_standing(standing, &planned).await
+        self.check_standing(standing, &planned, claims).await
     }
 }
 

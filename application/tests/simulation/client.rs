@@ -182,7 +182,10 @@ impl Client {
                 return false;
             }
             Some(Err(
-                SubmitError::Unavailable(_) | SubmitError::Denied(_) | SubmitError::Paused { .. },
+                SubmitError::Unavailable(_)
+                | SubmitError::Denied(_)
+                | SubmitError::NotLaidOut
+                | SubmitError::Paused { .. },
             ))
             | None => return false,
         };

@@ -26,6 +26,7 @@ fn bound(value: usize) -> NonZeroUsize {
 pub fn leading() -> LeadSettings {
     LeadSettings {
         lease: LeaseTimes::try_new(LEASE).unwrap(),
+        results_topic: "axs.results".to_owned(),
         drain_max: Duration::from_secs(3),
         refusal_pause: Duration::from_secs(2),
         process: ProcessSettings {

@@ -158,6 +158,7 @@ fn drain_max(seconds: Option<u64>, settings: &Settings) -> Duration {
 fn usage_or_failure(error: ChangeLayoutError) -> anyhow::Error {
     match error {
         ChangeLayoutError::Raise(_)
+        | ChangeLayoutError::OtherTopic { .. }
         | ChangeLayoutError::TopicHasMore { .. }
         | ChangeLayoutError::NoPartition { .. } => UsageError(error.to_string()).into(),
         other => other.into(),

@@ -80,8 +80,8 @@ pub async fn wait_for_layout(layers: &Layers) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses topics other than the layout's: what is published there, nobody reads. Gives whether there
-/// is a layout; without one there is nothing to compare.
+/// Refuses topics other than the layout's: what is published there, nobody reads. Gives whether
+/// there is a layout; without one there is nothing to compare.
 ///
 /// # Errors
 /// A [`UsageError`] that names the setting and both topics.

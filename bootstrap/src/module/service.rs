@@ -144,6 +144,7 @@ pub fn service_module(
     let leading = LeadSettings {
         lease: LeaseTimes::try_new(millis(settings.lease.ttl_ms))
             .map_err(SettingsError::at("lease.ttl_ms"))?,
+        results_topic: settings.kafka.results_topic.clone(),
         drain_max: millis(processing.drain_ms),
         refusal_pause: millis(settings.lease.retry_after_refusal_ms),
         process: ProcessSettings {

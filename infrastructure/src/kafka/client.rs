@@ -5,7 +5,7 @@ use super::own_properties::client_config;
 use super::settings::{KafkaSettings, KafkaSettingsError};
 use axs_application::port::event_topic::BrokerError;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,10 @@ impl KafkaClient {
         })
         .await;
         match answer {
-            Ok(answer) => answer.map_err(|error| self.unavailable(&error)),
+            Ok(answer) => answer.map_err(|error| match error {
+                KafkaError::MetadataFetch(code) if is_for_good(code) => self.refused(&error),
+                error => self.unavailable(&error),
+            }),
             Err(error) => Err(self.unavailable(&error)),
         }
     }
@@ -104,4 +107,18 @@ impl KafkaClient {
             }
         }
     }
+}
+
+/// Whether the same request will be refused again, until a person changes a setting or a right.
+pub(super) const fn is_for_good(error: RDKafkaErrorCode) -> bool {
+    matches!(
+        error,
+        RDKafkaErrorCode::InvalidReplicationFactor
+            | RDKafkaErrorCode::InvalidPartitions
+            | RDKafkaErrorCode::InvalidConfig
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::PolicyViolation
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
 }

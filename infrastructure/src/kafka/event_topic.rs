@@ -1,6 +1,6 @@
 //! The events topic as the brokers describe it.
 
-use super::client::KafkaClient;
+use super::client::{KafkaClient, is_for_good};
 use super::client_log::ClientLog;
 use super::log_bounds::log_bounds;
 use super::own_properties::client_config;
@@ -82,20 +82,6 @@ impl KafkaEventTopic {
                 ))
             })
     }
-}
-
-/// Whether the same request will be refused again, until a person changes a setting or a right.
-const fn is_for_good(error: RDKafkaErrorCode) -> bool {
-    matches!(
-        error,
-        RDKafkaErrorCode::InvalidReplicationFactor
-            | RDKafkaErrorCode::InvalidPartitions
-            | RDKafkaErrorCode::InvalidConfig
-            | RDKafkaErrorCode::InvalidTopic
-            | RDKafkaErrorCode::PolicyViolation
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-    )
 }
 
 #[async_trait]

@@ -293,7 +293,7 @@ mod tests {
             seen.0.lock().unwrap().clone()
         };
         let none: [&str; 0] = [];
-        assert_eq!(of_consumer(&question_properties()), none);
+        assert_eq!(of_consumer(&[]), none);
         assert_eq!(of_consumer(&reader_properties("axs")), none);
         assert_eq!(of_consumer(&looking_properties("axs")), none);
         assert_eq!(of_producer(AfterFailure::GoOn), none);

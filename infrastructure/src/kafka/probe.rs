@@ -41,7 +41,9 @@ impl ReadinessProbe for KafkaProbe {
                 let topic = &settings.events_topic;
                 let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT)?;
                 let described = metadata.topics().iter().find(|it| it.name() == topic);
-                let code = described.and_then(|it| it.error()).map(RDKafkaErrorCode::from);
+                let code = described
+                    .and_then(|it| it.error())
+                    .map(RDKafkaErrorCode::from);
                 Ok(code.map(|code| format!("topic {topic}: {code}")))
             })
             .await

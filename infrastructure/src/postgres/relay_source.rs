@@ -24,9 +24,10 @@ use uuid::Uuid;
 /// a term's first, and any while the mark stays below a row that waits.
 const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 
-/// Long scans at once in this process. After a change of the layout every partition begins one, and
-/// each takes a connection of those on which leaders take over and load what they decide on.
-const LONG_SCANS_MAX: usize = 1;
+/// Scans without a mark at once in this process. After a change of the layout every partition
+/// begins one, which reads all states of its shards, and each takes a connection of those on which
+/// leaders take over and load what they decide on.
+const WHOLE_SCANS_MAX: usize = 1;
 
 /// [`RelaySource`] over the change log.
 ///
@@ -37,15 +38,15 @@ pub struct PgRelaySource {
     #[shaku(inject)]
     database: Arc<dyn Database>,
     #[shaku(force_default)]
-    long_scans: LongScans,
+    whole_scans: WholeScans,
 }
 
-/// The turns of long scans.
-struct LongScans(Arc<Semaphore>);
+/// The turns of scans without a mark.
+struct WholeScans(Arc<Semaphore>);
 
-impl Default for LongScans {
+impl Default for WholeScans {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LONG_SCANS_MAX)))
+        Self(Arc::new(Semaphore::new(WHOLE_SCANS_MAX)))
     }
 }
 
@@ -55,7 +56,7 @@ impl PgRelaySource {
     pub fn new(database: Arc<dyn Database>) -> Self {
         Self {
             database,
-            long_scans: LongScans::default(),
+            whole_scans: WholeScans::default(),
         }
     }
 
@@ -122,7 +123,8 @@ impl PageBounds {
     /// Whether it is read by a long scan: without a mark, or from one that lies far below.
     fn is_long(&self) -> bool {
         let stretch = |after| self.until.signed_duration_since(after);
-        self.after.is_none_or(|after| stretch(after) > SHORT_SCAN_MAX)
+        self.after
+            .is_none_or(|after| stretch(after) > SHORT_SCAN_MAX)
     }
 }
 
@@ -177,8 +179,8 @@ impl RelaySource for PgRelaySource {
                 .transpose()?,
             limit: i64::from(scan.limit),
         };
-        let turn = if page.is_long() {
-            let turns = Arc::clone(&self.long_scans.0);
+        let turn = if page.after.is_none() {
+            let turns = Arc::clone(&self.whole_scans.0);
             let turn = turns.acquire_owned().await;
             Some(turn.map_err(|closed| name.unavailable(closed))?)
         } else {

@@ -1,8 +1,6 @@
 //! Claims about whose a topic is.
 
-use crate::support::{
-    NOWHERE, PATIENCE, admin, new_topic, partition, settings, skipped, topic_of,
-};
+use crate::support::{NOWHERE, PATIENCE, admin, new_topic, partition, settings, skipped, topic_of};
 use axs_application::port::event_topic::EventTopic;
 use axs_application::port::topic_claims::{Claimant, TopicClaim, TopicClaims};
 use axs_infrastructure::kafka::{KafkaClient, KafkaSettings, KafkaTopicClaims};

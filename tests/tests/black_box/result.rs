@@ -72,7 +72,11 @@ async fn what_a_killed_leader_had_committed_and_not_sent_its_successor_sends() -
         .start()
         .await?;
     deployment.furnish(&crate::stage::cast()).await?;
-    // A leader whose results and cache writes go nowhere; it decides all the same.
+    // A leader whose results and cache writes go nowhere; it decides all the same. It is let in as
+    // by a layout of before result topics were kept.
+    sqlx::query("UPDATE layout SET results_topic = NULL")
+        .execute(&deployment.database.pool)
+        .await?;
     let mut victim = deployment.spawn_consumer(&[
         ("AXS__KAFKA__RESULTS_TOPIC", "axs-t-nobody-made-this"),
         ("AXS__CACHE__URL", "redis://127.0.0.1:1/"),

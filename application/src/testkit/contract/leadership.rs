@@ -113,7 +113,9 @@ pub async fn only_leases_that_are_still_the_claims_are_renewed(stores: Stores) {
         incarnation: Incarnation::new(!of_another_history.incarnation.value()),
         ..of_another_history
     };
-    let renewed = stores.leadership.renew(vec![(partition(3), of_another_history)], LEASE);
+    let renewed = stores
+        .leadership
+        .renew(vec![(partition(3), of_another_history)], LEASE);
     assert_eq!(renewed.await, Ok(Vec::new()));
     let claims = vec![
         (partition(2), older),

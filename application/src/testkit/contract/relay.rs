@@ -133,7 +133,11 @@ pub async fn a_mark_is_moved_by_the_leader_alone_and_found_by_the_next(stores: S
         ..claim
     };
     for refused in [to(old, 0), to(claim, 1), to(of_another_history, 0)] {
-        assert_eq!(stores.relay.move_mark(refused).await, Ok(false), "{refused:?}");
+        assert_eq!(
+            stores.relay.move_mark(refused).await,
+            Ok(false),
+            "{refused:?}"
+        );
     }
     assert_eq!(horizon(&stores).await.low_water, None);
     assert_eq!(stores.relay.move_mark(to(claim, 0)).await, Ok(true));

@@ -56,6 +56,16 @@ pub enum ChangeLayoutError {
     /// The numbers don't fit.
     #[error(transparent)]
     Raise(#[from] RaiseError),
+    /// A topic of the settings is not the layout's. Nothing was done.
+    #[error("{setting} is {found}; the layout's is {expected}")]
+    OtherTopic {
+        /// The setting.
+        setting: &'static str,
+        /// What it names.
+        found: String,
+        /// What it should name.
+        expected: String,
+    },
     /// The topic is not one that the change can begin with. Nothing was done.
     #[error("{0}")]
     Topic(String),
@@ -133,8 +143,9 @@ fn check_name(stored: &StoredLayout, found: &TopicDescription) -> Result<(), Cha
     if stored.events_topic == found.topic {
         return Ok(());
     }
-    Err(ChangeLayoutError::Topic(format!(
-        "kafka.events_topic is {}; the layout was made for {}",
-        found.topic, stored.events_topic
-    )))
+    Err(ChangeLayoutError::OtherTopic {
+        setting: "kafka.events_topic",
+        found: found.topic.clone(),
+        expected: stored.events_topic.clone(),
+    })
 }

@@ -303,10 +303,11 @@ fn check_results(
     wanted: usize,
 ) -> Result<(), ChangeLayoutError> {
     if let Some(kept) = stored.other_results_topic(&found.topic) {
-        return Err(ChangeLayoutError::Topic(format!(
-            "kafka.results_topic is {}; the layout's is {kept}",
-            found.topic
-        )));
+        return Err(ChangeLayoutError::OtherTopic {
+            setting: "kafka.results_topic",
+            found: found.topic.clone(),
+            expected: kept.to_owned(),
+        });
     }
     check_not_more(found, wanted)
 }

@@ -32,6 +32,11 @@ pub(super) enum Refusal {
     )]
     OtherTopic { found: String, expected: String },
     #[error(
+        "kafka.results_topic is {found}; the layout's is {expected}, and whoever reads results reads \
+         that one: set the topic of the layout"
+    )]
+    OtherResultsTopic { found: String, expected: String },
+    #[error(
         "this is Kafka cluster {found}; the layout was made for {expected}. Stored offsets mean \
          nothing here: point kafka at the cluster of the layout or, when this one replaces it for \
          good, run `bootstrap layout adopt-topic`"
@@ -68,6 +73,20 @@ pub(super) enum Refusal {
         partition: PartitionId,
         stored: Offset,
     },
+}
+
+/// Compares the result topic of the settings with the layout.
+///
+/// # Errors
+/// [`Refusal`]: lead nothing here.
+pub(super) fn check_results_topic(stored: &StoredLayout, configured: &str) -> Result<(), Refusal> {
+    let other = stored.other_results_topic(configured);
+    other.map_or(Ok(()), |expected| {
+        Err(Refusal::OtherResultsTopic {
+            found: configured.to_owned(),
+            expected: expected.to_owned(),
+        })
+    })
 }
 
 /// Compares the broker's topic with the layout.
@@ -218,6 +237,21 @@ mod tests {
                 partition_count: Some(count),
             };
             assert_eq!(check_topic(&raising, &found).is_ok(), leads, "{count}");
+        }
+    }
+
+    #[test]
+    fn results_go_to_the_layouts_topic_or_nobody_leads() {
+        let older = StoredLayout {
+            results_topic: None,
+            ..stored_layout()
+        };
+        assert_eq!(check_results_topic(&stored_layout(), "axs.results"), Ok(()));
+        assert_eq!(check_results_topic(&older, "axs.others"), Ok(()));
+        let refused = check_results_topic(&stored_layout(), "axs.others");
+        let text = refused.unwrap_err().to_string();
+        for words in ["kafka.results_topic is axs.others", "axs.results"] {
+            assert!(text.contains(words), "{text}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What the election loop asks the servers.
 
-use super::guard::{Refusal, check_bounds, check_record, check_topic, record_to_compare};
+use super::guard::{
+    Refusal, check_bounds, check_record, check_results_topic, check_topic, record_to_compare,
+};
 use super::settings::LeadSettings;
 use super::status::StatusBoard;
 use super::term::TermPorts;
@@ -86,7 +88,9 @@ pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, LookFailure> {
     let stored = ports.layouts.load().await.map_err(|f| f.to_string())?;
     let stored = stored.ok_or_else(|| "a layout: `bootstrap layout init` makes it".to_owned())?;
     count_partitions(&stored.layout);
-    check_topic(&stored, &topic).map_err(|refusal| refusal.to_string())?;
+    check_topic(&stored, &topic)
+        .and_then(|()| check_results_topic(&stored, &ports.settings.results_topic))
+        .map_err(|refusal| refusal.to_string())?;
     let ttl = ports.settings.lease.ttl();
     let members = ports.registry.check_in(ports.owner, ttl).await;
     let members = members.map_err(|failure| failure.to_string())?;

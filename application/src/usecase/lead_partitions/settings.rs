@@ -19,6 +19,8 @@ pub(super) const READING_LOST_MAX: Duration = Duration::from_secs(30);
 pub struct LeadSettings {
     /// How long PostgreSQL holds a lease, a registration and, in ninths of it, a beat.
     pub lease: LeaseTimes,
+    /// Where the results of a term go; compared with the layout's.
+    pub results_topic: String,
     /// How long draining may take at shutdown before terms are cut off.
     pub drain_max: Duration,
     /// How long a partition that was refused or stopped for a person's attention rests before it

@@ -337,7 +337,7 @@ async fn the_next_leader_begins_a_margin_below_the_mark_that_the_last_one_stored
 #[tokio::test(start_paused = true)]
 async fn a_mark_above_the_clock_is_forgotten_although_the_scan_fails() {
     let (_bench, mut relay) = bench(0, 0);
-    let at = |seconds| Timestamp::from_unix_micros(seconds * 1_000_000);
+    let at = |seconds: i64| Timestamp::from_unix_micros(seconds * 1_000_000);
     let mut source = MockRelaySource::new();
     source.expect_horizon().returning(move |_| {
         Ok(RelayHorizon {

@@ -11,6 +11,7 @@ pub(super) fn settings() -> LeadSettings {
     let bound = |value| NonZeroUsize::new(value).unwrap();
     LeadSettings {
         lease: LeaseTimes::try_new(Duration::from_secs(9)).unwrap(),
+        results_topic: "axs.results".to_owned(),
         drain_max: Duration::from_secs(20),
         refusal_pause: Duration::from_secs(30),
         process: ProcessSettings {
