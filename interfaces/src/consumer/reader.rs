@@ -37,6 +37,9 @@ const ROUND_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// How long a broker may take to tell a partition's bounds.
 pub(super) const BOUNDS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the reader waits for the answer to a question that is only to wake librdkafka.
+const WAKE_WAIT: Duration = Duration::from_millis(5);
+
 /// How often a log line says that reading is held up.
 const HELD_UP_SAID_EVERY: Duration = Duration::from_secs(5);
 
@@ -226,13 +229,30 @@ impl Reader {
             metrics::counter!("axs_source_pauses_total").increment(1);
             self.consumer.pause(&list)
         } else {
-            self.consumer.resume(&list)
+            let resumed = self.consumer.resume(&list);
+            self.wake(partition);
+            resumed
         };
         if let Some(feed) = self.feeds.get_mut(&partition) {
             match outcome {
                 Ok(()) => feed.set_fetching(fetching),
                 Err(error) => feed.break_off(error.to_string()),
             }
+        }
+    }
+
+    /// Makes librdkafka look at a partition that was resumed.
+    ///
+    /// Its thread for a broker sleeps for up to a second while every partition there is paused, and a
+    /// resumption does not wake it (librdkafka 2.3, `rd_kafka_toppar_pause_resume` and
+    /// `rd_kafka_broker_consumer_serve`). A question to the partition's leader does; what is answered
+    /// is not needed.
+    fn wake(&self, partition: PartitionId) {
+        let asked = self
+            .consumer
+            .fetch_watermarks(&self.topic, partition.value(), WAKE_WAIT);
+        if let Err(error) = asked {
+            tracing::debug!(%partition, %error, "a partition was resumed without an answer");
         }
     }
 

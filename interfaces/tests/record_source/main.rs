@@ -104,6 +104,30 @@ async fn a_full_channel_pauses_its_own_partition_and_no_other() {
     held_up.up_to(RECORDS).await;
 }
 
+/// librdkafka sleeps for up to a second over a partition that is paused and alone, and would begin to
+/// fetch it again only then: with a backlog, for as long nothing would be decided.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_is_paused_again_and_again_goes_on_whenever_there_is_room() {
+    const RECORDS: i64 = 200_000;
+    // Tens of seconds where resuming wakes nobody, a few where it does.
+    const IN_TIME: Duration = Duration::from_secs(15);
+    let topic = Topic::new(1).await;
+    topic.write(0, 0..RECORDS);
+    let source = topic.source();
+    let mut read = begin(&source, 0, 0).await;
+    let began = Instant::now();
+    while read.next() < RECORDS {
+        // The channel fills, and the partition is paused.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..2 {
+            if read.next() < RECORDS {
+                read.one_event().await;
+            }
+        }
+    }
+    assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_left_while_it_was_paused_is_read_when_it_is_assigned_again() {
     const RECORDS: i64 = 30_000;
