@@ -82,12 +82,12 @@ fn is_refused_for_good(cause: &(dyn Error + 'static)) -> bool {
         || matches!(cause.downcast_ref(), Some(SubmitError::Denied(_)))
 }
 
+/// Not of a pause that stands: the same command again, or another, takes it back.
 fn of_change(error: &ChangeLayoutError) -> bool {
     match error {
         ChangeLayoutError::Store(error)
         | ChangeLayoutError::Change(LayoutChangeError::Store(error)) => of_store(Some(error)),
         ChangeLayoutError::Broker(error) => of_broker(Some(error)),
-        ChangeLayoutError::StillPaused { cause, .. } => of_change(cause),
         _ => false,
     }
 }
@@ -167,7 +167,7 @@ mod tests {
                 ChangeLayoutError::from(LayoutChangeError::from(denied())).into(),
                 USAGE,
             ),
-            (still_paused.into(), USAGE),
+            (still_paused.into(), UNAVAILABLE),
             (LayoutLookupError::from(denied()).into(), USAGE),
             (ReadBalancesError::from(denied()).into(), USAGE),
             (VerifyError::from(denied()).into(), USAGE),

@@ -18,6 +18,7 @@ use sqlx::{FromRow, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A scan of more of the log than this is a long one, which may take longer than other statements:
@@ -28,6 +29,10 @@ const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 /// begins one, which reads all states of its shards, and each takes a connection of those on which
 /// leaders take over and load what they decide on.
 const WHOLE_SCANS_MAX: usize = 1;
+
+/// How long a scan may take in all. PostgreSQL ends a long one a minute sooner
+/// (allow_long_scan.sql); a server that hangs must not keep the turn of the others for ever.
+const SCAN_MAX: Duration = Duration::from_mins(11);
 
 /// [`RelaySource`] over the change log.
 ///
@@ -190,12 +195,13 @@ impl RelaySource for PgRelaySource {
         // A task of its own: a relay that is dropped must not leave a transaction open. It keeps
         // its turn.
         let states = tokio::spawn(async move {
-            let states = scan_states(&pool, page).await;
+            let states = timeout(SCAN_MAX, scan_states(&pool, page)).await;
             drop(turn);
             states
         })
         .await
         .map_err(|ended| name.unavailable(ended))?
+        .map_err(|elapsed| name.unavailable(elapsed))?
         .map_err(|error| name.sqlx(&error))?;
         let ids: Vec<Uuid> = states.iter().map(|state| state.log_id).collect();
         let mut payloads = read_payloads(self.database.queries(), name, &ids).await?;

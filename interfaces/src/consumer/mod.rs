@@ -3,8 +3,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `record_source.rs` | the port: sends commands to the thread |
+//! | `record_source.rs` | the adapter of the port: sends commands to the thread |
 //! | `reader.rs` | the thread: commands, poll rounds, errors |
+//! | `waker.rs` | a thread beside it, which wakes librdkafka when a partition goes on |
 //! | `feed.rs` | one partition: its batch, its channel, what is expected next |
 //! | `log_bounds.rs` | where a partition's log begins and ends |
 //! | `fault.rs` | which of librdkafka's errors pass and which break a partition |
@@ -20,6 +21,7 @@ mod log_bounds;
 mod reader;
 mod record_source;
 mod settings;
+mod waker;
 
 pub use record_source::{KafkaRecordSource, KafkaRecordSourceParameters, RecordReader};
 pub use settings::{RecordSourceSettings, RecordSourceSettingsError, is_own_property};

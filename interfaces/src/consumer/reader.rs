@@ -8,6 +8,7 @@ use super::client_log::ClientLog;
 use super::fault::{self, Fault};
 use super::feed::{Feed, Fetching, Need};
 use super::log_bounds::log_bounds;
+use super::waker::Waker;
 use axs_application::port::record_source::{SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -37,9 +38,6 @@ const ROUND_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// How long a broker may take to tell a partition's bounds.
 pub(super) const BOUNDS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the reader waits for the answer to a question that is only to wake librdkafka.
-const WAKE_WAIT: Duration = Duration::from_millis(5);
-
 /// How often a log line says that reading is held up.
 const HELD_UP_SAID_EVERY: Duration = Duration::from_secs(5);
 
@@ -68,6 +66,7 @@ pub(super) enum Command {
 /// Reads all assigned partitions.
 pub(super) struct Reader {
     consumer: SharedConsumer,
+    waker: Waker,
     topic: String,
     waiting_batches_max: usize,
     feeds: BTreeMap<PartitionId, Feed>,
@@ -78,12 +77,14 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) const fn new(
         consumer: SharedConsumer,
+        waker: Waker,
         topic: String,
         waiting_batches_max: usize,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
             consumer,
+            waker,
             topic,
             waiting_batches_max,
             feeds: BTreeMap::new(),
@@ -230,7 +231,9 @@ impl Reader {
             self.consumer.pause(&list)
         } else {
             let resumed = self.consumer.resume(&list);
-            self.wake(partition);
+            if resumed.is_ok() {
+                self.waker.wake(partition);
+            }
             resumed
         };
         if let Some(feed) = self.feeds.get_mut(&partition) {
@@ -238,21 +241,6 @@ impl Reader {
                 Ok(()) => feed.set_fetching(fetching),
                 Err(error) => feed.break_off(error.to_string()),
             }
-        }
-    }
-
-    /// Makes librdkafka look at a partition that was resumed.
-    ///
-    /// Its thread for a broker sleeps for up to a second while every partition there is paused, and a
-    /// resumption does not wake it (librdkafka 2.3, `rd_kafka_toppar_pause_resume` and
-    /// `rd_kafka_broker_consumer_serve`). A question to the partition's leader does; what is answered
-    /// is not needed.
-    fn wake(&self, partition: PartitionId) {
-        let asked = self
-            .consumer
-            .fetch_watermarks(&self.topic, partition.value(), WAKE_WAIT);
-        if let Err(error) = asked {
-            tracing::debug!(%partition, %error, "a partition was resumed without an answer");
         }
     }
 

@@ -5,6 +5,7 @@ use super::fault;
 use super::log_bounds::log_bounds;
 use super::reader::{BOUNDS_TIMEOUT, Command, Reader, SharedConsumer};
 use super::settings::{RecordSourceSettings, RecordSourceSettingsError};
+use super::waker::Waker;
 use async_trait::async_trait;
 use axs_application::port::record_source::{RecordSource, SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
@@ -62,8 +63,11 @@ impl RecordReader {
             commands: sender,
             consumer: Arc::downgrade(&consumer),
         };
+        let waker = Waker::start(Arc::downgrade(&consumer), settings.events_topic.clone())
+            .map_err(|error| settings.refused(&error))?;
         let reader = Reader::new(
             consumer,
+            waker,
             settings.events_topic.clone(),
             settings.waiting_batches_max,
             commands,
