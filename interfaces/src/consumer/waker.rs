@@ -2,11 +2,11 @@
 //!
 //! Its thread for a broker sleeps for up to a second while every partition there is paused, and a
 //! resumption does not wake it (librdkafka 2.3, `rd_kafka_toppar_pause_resume` and
-//! `rd_kafka_broker_consumer_serve`). A question to the partition's leader does; what is answered is
-//! not needed.
+//! `rd_kafka_broker_consumer_serve`). A question to the partition's leader does; what is answered
+//! is not needed.
 //!
-//! It is asked on a thread of its own, since whoever reads must not wait for the answer, and with the
-//! patience of any question: librdkafka cuts the connection on which a request expired.
+//! It is asked on a thread of its own, since whoever reads must not wait for the answer, and with
+//! the patience of any question: librdkafka cuts the connection on which a request expired.
 
 use super::client_log::ClientLog;
 use super::reader::BOUNDS_TIMEOUT;

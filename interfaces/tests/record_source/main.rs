@@ -104,8 +104,8 @@ async fn a_full_channel_pauses_its_own_partition_and_no_other() {
     held_up.up_to(RECORDS).await;
 }
 
-/// librdkafka sleeps for up to a second over a partition that is paused and alone, and would begin to
-/// fetch it again only then: with a backlog, for as long nothing would be decided.
+/// librdkafka sleeps for up to a second over a partition that is paused and alone, and would begin
+/// to fetch it again only then: with a backlog, for as long nothing would be decided.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_is_paused_again_and_again_goes_on_whenever_there_is_room() {
     const RECORDS: i64 = 200_000;
