@@ -64,8 +64,9 @@ pub trait LayoutStore: Interface {
     /// The layout, if one was made.
     async fn load(&self) -> Result<Option<StoredLayout>, StoreError>;
 
-    /// Keeps the result topic of a layout that has none yet; of another one nothing changes.
-    async fn keep_results_topic(&self, topic: String) -> Result<(), StoreError>;
+    /// Keeps the result topic of a layout that has none yet; gives whether it did. Of another one
+    /// nothing changes.
+    async fn keep_results_topic(&self, topic: String) -> Result<bool, StoreError>;
 
     /// Makes the layout, whose partitions are read from these starts; `false` when one existed
     /// already, which then stands unchanged.

@@ -16,7 +16,9 @@ use crate::port::store_error::StoreError;
 use crate::port::topic_claims::{TopicClaim, TopicClaims};
 use async_trait::async_trait;
 use axs_domain::layout::{Layout, PoolSpec};
-use check::{EVENTS_SETTING, RESULTS_SETTING, check_count, difference, records_of};
+use check::{
+    EVENTS_SETTING, RESULTS_SETTING, check_count, check_results_topic, difference, records_of,
+};
 use shaku::{Component, Interface};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +124,16 @@ impl LayoutMaking {
         }
     }
 
+    /// The layout, which the store has just said to stand.
+    async fn load_standing(&self) -> Result<StoredLayout, MakeLayoutError> {
+        let standing = self.layouts.load().await?;
+        let gone = || StoreError::Corrupt {
+            store: "the layout store".to_owned(),
+            reason: "it changes nothing because a layout stands, and has none".to_owned(),
+        };
+        Ok(standing.ok_or_else(gone)?)
+    }
+
     /// A layout that stands must be the planned one, and its topic must be there as it was.
     async fn check_standing(
         &self,
@@ -155,9 +167,14 @@ impl LayoutMaking {
                         let topics = [(results_topic.as_str(), RESULTS_SETTING)];
                         self.claim_topics(&topics, claims.takes_over).await?;
                     }
-                    let kept = results_topic.clone();
-                    self.layouts.keep_results_topic(kept).await?;
-                    standing.results_topic = Some(results_topic.clone());
+                    let topic = results_topic.clone();
+                    if self.layouts.keep_results_topic(topic).await? {
+                        standing.results_topic = Some(results_topic.clone());
+                    } else {
+                        // Another operator was faster.
+                        standing = self.load_standing().await?;
+                        check_results_topic(&standing, &results_topic)?;
+                    }
                 }
                 Ok(LayoutMade {
                     layout: standing,
@@ -268,13 +285,7 @@ impl LayoutMaking {
         layout: &StoredLayout,
     ) -> Result<(bool, String), MakeLayoutError> {
         let described = self.results.describe().await?;
-        if let Some(kept) = layout.other_results_topic(&described.topic) {
-            let difference = format!(
-                "its result topic is {kept}, and {RESULTS_SETTING} is {}",
-                described.topic
-            );
-            return Err(MakeLayoutError::OtherLayoutStands { difference });
-        }
+        check_results_topic(layout, &described.topic)?;
         if let Some(found) = described.partition_count {
             check_count(layout, &described.topic, RESULTS_SETTING, found)?;
             return Ok((false, described.topic));
@@ -360,14 +371,7 @@ impl MakeLayout for LayoutMaking {
             });
         }
         // Another operator was faster.
-        let standing = self
-            .layouts
-            .load()
-            .await?
-            .ok_or_else(|| StoreError::Corrupt {
-                store: "the layout store".to_owned(),
-                reason: "it refuses a layout because one stands, and has none".to_owned(),
-            })?;
+        let standing = self.load_standing().await?;
         self.check_standing(standing, &planned, claims).await
     }
 }

@@ -26,6 +26,7 @@ use axs_application::port::layout_change::{
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::{LayoutChangeId, LayoutEpoch};
 use axs_domain::layout::Layout;
+use chrono::{DateTime, Utc};
 use shaku::Component;
 use sqlx::postgres::PgTransaction;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
@@ -37,7 +38,8 @@ use uuid::Uuid;
 /// statement and than a candidate's patience with a leader that froze.
 pub(super) const OPEN_WORK_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How long a count of what is undecided may take: it reads the state tables whole.
+/// How long a count of what is undecided may take: where a relay has no mark it reads the state
+/// tables whole.
 const COUNT_WAIT_MAX: Duration = Duration::from_mins(10);
 
 const RAISE: &str = "RAISE";
@@ -147,8 +149,13 @@ impl LayoutChange for PgLayoutChange {
     async fn undecided(&self, count_max: u32) -> Result<u32, StoreError> {
         let count = async {
             let mut transaction = patient(self.pool(), COUNT_WAIT_MAX).await?;
+            let mark: Option<DateTime<Utc>> =
+                sqlx::query_scalar(include_str!("sql/layout/lowest_mark.sql"))
+                    .fetch_one(&mut *transaction)
+                    .await?;
             let count: i64 = sqlx::query_scalar(include_str!("sql/layout/undecided.sql"))
                 .bind(i64::from(count_max))
+                .bind(mark)
                 .fetch_one(&mut *transaction)
                 .await?;
             transaction.rollback().await?;
@@ -176,6 +183,10 @@ impl LayoutChange for PgLayoutChange {
         let partition_count = i32::try_from(layout.partition_count())
             .map_err(|reason| self.name().corrupt(reason))?;
         let raise = async {
+            sqlx::query(include_str!("sql/layout/carry_marks.sql"))
+                .bind(layout.epoch().value())
+                .execute(&mut *transaction)
+                .await?;
             sqlx::query(include_str!("sql/layout/add_leaders.sql"))
                 .bind(&partitions)
                 .bind(offsets)

@@ -69,13 +69,13 @@ impl LayoutStore for PgLayoutStore {
             .transpose()
     }
 
-    async fn keep_results_topic(&self, topic: String) -> Result<(), StoreError> {
+    async fn keep_results_topic(&self, topic: String) -> Result<bool, StoreError> {
         layout::Entity::update_many()
             .col_expr(layout::Column::ResultsTopic, Expr::value(topic))
             .filter(layout::Column::ResultsTopic.is_null())
             .exec(self.database.orm())
             .await
-            .map(|_| ())
+            .map(|kept| kept.rows_affected > 0)
             .map_err(|error| self.name().orm(&error))
     }
 

@@ -246,6 +246,42 @@ async fn a_raise_fences_the_leaders_moves_the_map_and_ends_the_pause_as_one() {
     .await;
 }
 
+/// Otherwise the first scan of every new term would read every state there ever was.
+#[tokio::test]
+async fn a_raise_carries_the_relays_marks_on_where_every_partition_has_one() {
+    const MARKED: &str = "UPDATE partition_leader_locks
+        SET relay_epoch = layout_epoch,
+            relay_low_water = timestamptz '2026-01-01 10:00+00' + partition * interval '1 hour'";
+    const MARKS: &str = "SELECT count(*) FROM partition_leader_locks
+        WHERE relay_epoch = layout_epoch AND relay_low_water = '2026-01-01 10:00+00'";
+    const NONE: &str =
+        "UPDATE partition_leader_locks SET relay_low_water = NULL WHERE partition = 2";
+    const OF_BEFORE: &str =
+        "UPDATE partition_leader_locks SET relay_epoch = layout_epoch - 1 WHERE partition = 2";
+    const NEVER: &str = "UPDATE partition_leader_locks SET relay_epoch = NULL WHERE partition = 2";
+    for (spoilt, carried) in [
+        (None, 5),
+        (Some(NONE), 0),
+        (Some(OF_BEFORE), 0),
+        (Some(NEVER), 0),
+    ] {
+        on_laid_out_database(async move |test| {
+            let changes = PgLayoutChange::new(test.database());
+            test.execute(MARKED).await;
+            if let Some(spoilt) = spoilt {
+                test.execute(spoilt).await;
+            }
+            let change = paused(&changes, RAISE).await;
+            let starts = vec![start(3, 0), start(4, 9)];
+            changes.raise(change, raised(), starts).await.unwrap();
+            assert_eq!(test.number(MARKS).await, carried, "{spoilt:?}");
+            let marks = "SELECT count(relay_low_water) FROM partition_leader_locks";
+            assert_eq!(test.number(marks).await, carried, "{spoilt:?}");
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_raise_waits_for_a_leaders_open_batch() {
     on_laid_out_database(async |test| {
@@ -431,6 +467,50 @@ async fn what_is_undecided_is_counted_up_to_a_bound() {
         let changes = PgLayoutChange::new(test.database());
         assert_eq!(changes.undecided(100).await, Ok(4));
         assert_eq!(changes.undecided(2).await, Ok(2));
+    })
+    .await;
+}
+
+/// A change of the layout counts again and again while writing is paused.
+#[tokio::test]
+async fn what_lies_below_the_mark_of_every_relay_is_not_read_to_count_it() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let rows = (0..3).map(|n| deposit(&key(n, 7, &format!("key {n}")), "1"));
+        log.append(rows.collect(), placing(&test).await)
+            .await
+            .unwrap();
+        // Below the mark no relay leaves one, so only what does not read it misses it.
+        test.execute(
+            "UPDATE balance_change_states SET logged_at = now() - interval '1 day'
+              WHERE shard_id = 0",
+        )
+        .await;
+        let changes = PgLayoutChange::new(test.database());
+        let marked = |mark: &str| {
+            format!(
+                "UPDATE partition_leader_locks
+                    SET relay_epoch = layout_epoch, relay_low_water = now() + interval '{mark}'"
+            )
+        };
+        let no_mark = "UPDATE partition_leader_locks SET relay_low_water = NULL
+                        WHERE partition = 2";
+        let of_before = "UPDATE partition_leader_locks SET relay_epoch = relay_epoch - 1
+                          WHERE partition = 2";
+        for (mark, spoilt, counted) in [
+            ("-1 s", None, 2),
+            ("-2 days", None, 3),
+            ("1 hour", None, 3),
+            ("-1 s", Some(no_mark), 3),
+            ("-1 s", Some(of_before), 3),
+        ] {
+            test.execute(&marked(mark)).await;
+            if let Some(spoilt) = spoilt {
+                test.execute(spoilt).await;
+            }
+            let count = changes.undecided(100).await;
+            assert_eq!(count, Ok(counted), "{mark} {spoilt:?}");
+        }
     })
     .await;
 }

@@ -24,14 +24,16 @@ async fn a_layout_is_read_back_as_it_was_made() {
 async fn a_result_topic_is_kept_once() {
     on_database(async |test| {
         let store = PgLayoutStore::new(test.database());
-        store.keep_results_topic("early".to_owned()).await.unwrap();
+        let early = store.keep_results_topic("early".to_owned()).await;
+        assert_eq!(early, Ok(false), "there is no layout");
         let older = StoredLayout {
             results_topic: None,
             ..layout()
         };
         assert!(store.create(older, Vec::new()).await.unwrap());
-        for topic in ["first", "second"] {
-            store.keep_results_topic(topic.to_owned()).await.unwrap();
+        for (topic, keeps) in [("first", true), ("second", false)] {
+            let kept = store.keep_results_topic(topic.to_owned()).await;
+            assert_eq!(kept, Ok(keeps));
             let stored = store.load().await.unwrap().unwrap();
             assert_eq!(stored.results_topic.as_deref(), Some("first"));
         }

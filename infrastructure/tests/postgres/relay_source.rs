@@ -6,7 +6,7 @@ use crate::support::TestDatabase;
 use axs_application::port::change_log::{ChangeLog, ChangeLogRecord, NewChangeLog};
 use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver};
 use axs_application::port::relay_source::{
-    MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
 };
 use axs_domain::fencing::Claim;
 use axs_domain::id::{LayoutEpoch, OwnerId, PartitionId, ShardId};
@@ -130,6 +130,60 @@ async fn a_scan_begins_after_the_mark_and_rows_of_one_moment_go_by_their_ids() {
         let older = Some(all[0].logged_at);
         let after = scan_after(&source, [3, 19], older, &horizon, 4).await;
         assert_eq!(after, all[1..5]);
+    })
+    .await;
+}
+
+/// A log of days is read in windows, of which nobody is to see anything.
+#[tokio::test]
+async fn a_long_scan_finds_what_a_short_one_would_wherever_the_log_began() {
+    const HOUR: i64 = 3_600;
+    on_laid_out_database(async |test| {
+        let source = PgRelaySource::new(test.database());
+        // Whole hours, so some stand at the very ends of windows.
+        for (name, hours) in [
+            ("f", 0),
+            ("e", 1),
+            ("d", 2),
+            ("c", 2),
+            ("b", 30),
+            ("a", 24 * 40),
+        ] {
+            log_aged(&test, 3, name, hours * HOUR + 120).await;
+        }
+        let horizon = source.horizon(scope(GRACE)).await.unwrap();
+        let since = |row: &ChangeLogRecord, micros: i64| {
+            Timestamp::from_unix_micros(row.logged_at.unix_micros() + micros)
+        };
+        for began in ["0 s", "2 h", "2 days", "50 days"] {
+            let set_up =
+                format!("UPDATE _sqlx_migrations SET installed_on = now() - interval '{began}'");
+            test.execute(&set_up).await;
+            let all = scan_after(&source, [3], None, &horizon, 10).await;
+            assert_eq!(names(&all).first(), Some(&"a"), "{began}");
+            assert_eq!(all.len(), 6, "{began}");
+            assert!(all.is_sorted_by_key(|row| (row.logged_at, row.log_id)));
+            for limit in 1..6 {
+                let first = scan_after(&source, [3], None, &horizon, limit).await;
+                assert_eq!(first, all[..limit as usize], "{began}");
+            }
+            for (place, row) in all.iter().enumerate() {
+                let before = scan_after(&source, [3], Some(since(row, -1)), &horizon, 10).await;
+                let same_moment = all.iter().position(|r| r.logged_at == row.logged_at);
+                assert_eq!(before, all[same_moment.unwrap()..], "{began}");
+                for after in [None, Some(since(&all[0], -1))] {
+                    let behind = RelayScan {
+                        shards: vec![shard(3)],
+                        after,
+                        behind: Some(LogPlace::of(row)),
+                        until: horizon.until,
+                        limit: 10,
+                    };
+                    let behind = source.still_init(behind).await.unwrap();
+                    assert_eq!(behind, all[place + 1..], "{began}");
+                }
+            }
+        }
     })
     .await;
 }

@@ -327,6 +327,7 @@ impl Reader {
 
     /// Leaves everything, says so, and gives the consumer up.
     fn finish(mut self, stopped: Option<oneshot::Sender<()>>) {
+        self.waker.stop();
         let partitions: Vec<PartitionId> = self.feeds.keys().copied().collect();
         for partition in partitions {
             if let Err(error) = self.unassign(partition) {
@@ -337,8 +338,9 @@ impl Reader {
         if let Some(reply) = stopped {
             let _ = reply.send(());
         }
-        // Dropping a consumer may block, so the last to hold it must be this thread and not a
-        // question on a thread of the runtime. Questions are bounded, and no new one begins.
+        // Dropping a consumer may block, so the last to hold it should be this thread and not a
+        // question on a thread of the runtime, and none begins any more. Where the broker is away
+        // the waker may be the last, on its own thread.
         let deadline = Instant::now() + 2 * BOUNDS_TIMEOUT;
         while Arc::strong_count(&self.consumer) > 1 && Instant::now() < deadline {
             std::thread::sleep(RELEASE_PAUSE);

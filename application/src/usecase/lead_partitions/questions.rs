@@ -63,6 +63,8 @@ pub(super) enum Attempt {
 pub(super) enum LookFailure {
     /// The broker did not describe the topic.
     Broker(String),
+    /// The layout has another result topic than this process is set to: no result may go there.
+    OtherResultsTopic(String),
     /// Something else is away or does not fit.
     Other(String),
 }
@@ -88,9 +90,9 @@ pub(super) async fn look(ports: &ElectorPorts) -> Result<Look, LookFailure> {
     let stored = ports.layouts.load().await.map_err(|f| f.to_string())?;
     let stored = stored.ok_or_else(|| "a layout: `bootstrap layout init` makes it".to_owned())?;
     count_partitions(&stored.layout);
-    check_topic(&stored, &topic)
-        .and_then(|()| check_results_topic(&stored, &ports.settings.results_topic))
-        .map_err(|refusal| refusal.to_string())?;
+    check_topic(&stored, &topic).map_err(|refusal| refusal.to_string())?;
+    check_results_topic(&stored, &ports.settings.results_topic)
+        .map_err(|refusal| LookFailure::OtherResultsTopic(refusal.to_string()))?;
     let ttl = ports.settings.lease.ttl();
     let members = ports.registry.check_in(ports.owner, ttl).await;
     let members = members.map_err(|failure| failure.to_string())?;

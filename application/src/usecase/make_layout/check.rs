@@ -29,6 +29,18 @@ pub(super) fn check_count(
     })
 }
 
+/// Refuses another result topic than the layout's, if it has one.
+pub(super) fn check_results_topic(
+    layout: &StoredLayout,
+    topic: &str,
+) -> Result<(), MakeLayoutError> {
+    let Some(kept) = layout.other_results_topic(topic) else {
+        return Ok(());
+    };
+    let difference = format!("its result topic is {kept}, and {RESULTS_SETTING} is {topic}");
+    Err(MakeLayoutError::OtherLayoutStands { difference })
+}
+
 /// What was written to a topic, when something was.
 pub(super) fn records_of(
     topic: &str,

@@ -484,11 +484,41 @@ async fn another_result_topic_than_the_layouts_is_refused_and_one_that_was_not_k
         .expect_keep_results_topic()
         .times(1)
         .withf(|topic| topic == "axs.results")
-        .returning(|_| Ok(()));
+        .returning(|_| Ok(true));
     let topic = topic("cluster-1", vec![Some(4)]);
     let results = results_topic(vec![Some(4)]);
     let made = make_with(layouts, topic, results, plan()).await.unwrap();
     assert_eq!(made.layout, stored_layout());
+}
+
+#[tokio::test]
+async fn of_two_that_keep_a_result_topic_the_slower_is_told_of_another_one() {
+    for (kept, stands) in [("axs.results", true), ("axs.others", false)] {
+        let with = |results_topic: Option<&str>| StoredLayout {
+            results_topic: results_topic.map(ToOwned::to_owned),
+            ..stored_layout()
+        };
+        let mut layouts = MockLayoutStore::new();
+        let mut order = Sequence::new();
+        for answer in [with(None), with(Some(kept))] {
+            layouts
+                .expect_load()
+                .times(1)
+                .in_sequence(&mut order)
+                .returning(move || Ok(Some(answer.clone())));
+        }
+        layouts
+            .expect_keep_results_topic()
+            .times(1)
+            .returning(|_| Ok(false));
+        let topic = topic("cluster-1", vec![Some(4)]);
+        let made = make_with(layouts, topic, results_topic(vec![Some(4)]), plan()).await;
+        match made {
+            Ok(made) => assert!(stands, "{made:?}"),
+            Err(MakeLayoutError::OtherLayoutStands { .. }) => assert!(!stands),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ const MOVE_BY_MIN: Duration = Duration::from_secs(5);
 /// by no more than the time that passed. So no row is missed where no more than this passes between
 /// the last look of one term and the first of the next, or where the clock is set back by at most
 /// this much less [`MOVE_BY_MIN`]. It costs each term one scan of what was logged in this time.
+/// What counts undecided events for a change of the layout goes as far below (`lowest_mark.sql`).
 pub(super) const TERM_MARGIN: Duration = Duration::from_mins(2);
 
 /// Up to where every row is final: no row written at or before it is INIT or can still come.

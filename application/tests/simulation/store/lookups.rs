@@ -174,8 +174,8 @@ impl LayoutStore for StoreClient {
             .await
     }
 
-    async fn keep_results_topic(&self, _topic: String) -> Result<(), StoreError> {
-        self.statement("keep results topic", |_, _| ()).await
+    async fn keep_results_topic(&self, _topic: String) -> Result<bool, StoreError> {
+        self.statement("keep results topic", |_, _| false).await
     }
 
     async fn create(

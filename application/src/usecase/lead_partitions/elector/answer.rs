@@ -109,6 +109,8 @@ impl Elector {
     ) {
         if !matches!(looked, Err(LookFailure::Broker(_))) {
             self.broker_lost_since = None;
+        }
+        if matches!(looked, Ok(_) | Err(LookFailure::Other(_))) {
             self.gave_way = false;
         }
         let what = match looked {
@@ -120,9 +122,14 @@ impl Elector {
                 let since = *self.broker_lost_since.get_or_insert(requested_at);
                 // It may be away for this process alone, and back at any moment.
                 self.look_at = now.plus(self.ports.settings.beat_every());
-                if !self.gave_way && now.since(since) >= self.ports.settings.broker_lost_max() {
-                    self.give_way();
+                if now.since(since) >= self.ports.settings.broker_lost_max() {
+                    self.give_way(&what);
                 }
+                what
+            }
+            // It was kept since the process began, by `layout init`.
+            Err(LookFailure::OtherResultsTopic(what)) => {
+                self.give_way(&what);
                 what
             }
             Err(LookFailure::Other(what)) => what,
@@ -132,14 +139,18 @@ impl Elector {
         }
     }
 
-    /// Leaves everything to others. Once an outage: where the broker is away for everybody, nobody
-    /// takes anything until it is back, so nothing goes to and fro.
-    fn give_way(&mut self) {
-        self.gave_way = true;
+    /// Leaves everything to others, for as long as the looks fail for this. Once an outage: where
+    /// the broker is away for everybody, nobody takes anything until it is back, so nothing goes to
+    /// and fro.
+    fn give_way(&mut self, why: &str) {
+        if std::mem::replace(&mut self.gave_way, true) {
+            return;
+        }
         let led: Vec<_> = self.led.keys().copied().collect();
         tracing::warn!(
             partitions = led.len(),
-            "the topic can't be read from here: giving way to other consumers"
+            why,
+            "nothing can be led from here: giving way to other consumers"
         );
         counter!("axs_gave_way_total").increment(1);
         for partition in led {

@@ -97,7 +97,7 @@ pub(super) struct Elector {
     members: Vec<OwnerId>,
     /// Since when no look has shown the topic.
     broker_lost_since: Option<Monotonic>,
-    /// Whether this process has left the field to others until the broker answers.
+    /// Whether this process has left the field to others until its looks show something again.
     gave_way: bool,
     renew_at: Monotonic,
     look_at: Monotonic,

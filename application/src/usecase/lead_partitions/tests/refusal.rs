@@ -68,6 +68,29 @@ async fn a_topic_that_is_not_the_layouts_is_not_led_on_and_its_reader_does_not_r
     until("leads", || process.leads().len() == 4).await;
 }
 
+/// The result topic of a layout of before may be kept while consumers run that are set to others.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_set_to_another_result_topic_than_was_kept_hands_everything_over() {
+    let cluster = Cluster::new();
+    let process = Process::start(&cluster, 1);
+    until("leads", || process.leads().len() == 4).await;
+    let keep = |topic: Option<&str>| {
+        cluster.with(|state| {
+            let layout = state.layout.as_mut().unwrap();
+            layout.results_topic = topic.map(ToOwned::to_owned);
+        });
+    };
+    keep(Some("axs.others"));
+    until("leads nothing", || process.leads().is_empty()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(process.leads().is_empty());
+    let waiting_for = process.status().waiting_for.unwrap();
+    assert!(waiting_for.contains("axs.others"), "{waiting_for}");
+    assert!(cluster.with(|state| state.consumers.is_empty()));
+    keep(Some("axs.results"));
+    until("leads again", || process.leads().len() == 4).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_log_that_does_not_hold_the_stored_offset_is_refused_slowly_and_visibly() {
     let cluster = Cluster::new();

@@ -216,8 +216,8 @@ impl LayoutStore for Cluster {
         Ok(self.with(|state| state.layout.clone()))
     }
 
-    async fn keep_results_topic(&self, _topic: String) -> Result<(), StoreError> {
-        Ok(())
+    async fn keep_results_topic(&self, _topic: String) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn create(

@@ -1,5 +1,7 @@
 //! Rows that may never have reached the topic.
 
+mod windows;
+
 use super::change_log_record::{KeyColumns, StateRow, read_payloads};
 use super::error::StoreName;
 use super::pool::Database;
@@ -17,9 +19,10 @@ use shaku::Component;
 use sqlx::{FromRow, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
+use windows::{Window, Windows};
 
 /// A scan of more of the log than this is a long one, which may take longer than other statements:
 /// a term's first, and any while the mark stays below a row that waits.
@@ -30,9 +33,9 @@ const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 /// leaders take over and load what they decide on.
 const WHOLE_SCANS_MAX: usize = 1;
 
-/// How long a scan may take in all. PostgreSQL ends a long one a minute sooner
-/// (allow_long_scan.sql); a server that hangs must not keep the turn of the others for ever.
-const SCAN_MAX: Duration = Duration::from_mins(11);
+/// How long a window of a scan may take in all. PostgreSQL ends a statement of a long scan a minute
+/// sooner (allow_long_scan.sql); a server that hangs must not keep the turn of the others for ever.
+const WINDOW_MAX: Duration = Duration::from_mins(11);
 
 /// [`RelaySource`] over the change log.
 ///
@@ -116,38 +119,34 @@ struct HorizonRow {
 }
 
 /// What a page is bound by.
+#[derive(Clone)]
 struct PageBounds {
     shards: Vec<i32>,
-    after: Option<DateTime<Utc>>,
-    until: DateTime<Utc>,
+    window: Window,
     behind: Option<(DateTime<Utc>, Uuid)>,
-    limit: i64,
-}
-
-impl PageBounds {
+    limit: usize,
     /// Whether it is read by a long scan: without a mark, or from one that lies far below.
-    fn is_long(&self) -> bool {
-        let stretch = |after| self.until.signed_duration_since(after);
-        self.after
-            .is_none_or(|after| stretch(after) > SHORT_SCAN_MAX)
-    }
+    is_long: bool,
 }
 
-/// The states of one page.
-async fn scan_states(pool: &PgPool, page: PageBounds) -> Result<Vec<StateRow>, sqlx::Error> {
+/// The turn of a scan without a mark: had until the last of its transactions has ended.
+type Turn = Option<Arc<OwnedSemaphorePermit>>;
+
+/// The states of one page of a window.
+async fn read_states(pool: &PgPool, page: PageBounds) -> Result<Vec<StateRow>, sqlx::Error> {
     let mut transaction = pool
-        .begin_with(include_str!("sql/relay/begin_rows.sql"))
+        .begin_with(include_str!("../sql/relay/begin_rows.sql"))
         .await?;
-    if page.is_long() {
-        sqlx::raw_sql(include_str!("sql/relay/allow_long_scan.sql"))
+    if page.is_long {
+        sqlx::raw_sql(include_str!("../sql/relay/allow_long_scan.sql"))
             .execute(&mut *transaction)
             .await?;
     }
-    let states = sqlx::query_as(include_str!("sql/relay/still_init.sql"))
+    let states = sqlx::query_as(include_str!("../sql/relay/still_init.sql"))
         .bind(page.shards)
-        .bind(page.after)
-        .bind(page.until)
-        .bind(page.limit)
+        .bind(page.window.after)
+        .bind(page.window.until)
+        .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
         .bind(page.behind.map(|(logged_at, _)| logged_at))
         .bind(page.behind.map(|(_, log_id)| log_id))
         .fetch_all(&mut *transaction)
@@ -156,10 +155,65 @@ async fn scan_states(pool: &PgPool, page: PageBounds) -> Result<Vec<StateRow>, s
     Ok(states)
 }
 
+impl PgRelaySource {
+    /// The oldest states of the page, window by window.
+    async fn scan(&self, mut page: PageBounds) -> Result<Vec<StateRow>, StoreError> {
+        let whole = page.window;
+        let (turn, began) = if whole.after.is_some() {
+            (None, whole.until)
+        } else {
+            (Some(self.turn().await?), self.log_began(whole.until).await?)
+        };
+        let limit = page.limit;
+        let mut states = Vec::new();
+        for window in Windows::new(whole, began) {
+            page.window = window;
+            page.limit = limit.saturating_sub(states.len());
+            states.extend(self.read(page.clone(), turn.clone()).await?);
+            if states.len() >= limit {
+                break;
+            }
+        }
+        Ok(states)
+    }
+
+    async fn turn(&self) -> Result<Arc<OwnedSemaphorePermit>, StoreError> {
+        let turn = Arc::clone(&self.whole_scans.0).acquire_owned().await;
+        turn.map(Arc::new)
+            .map_err(|closed| self.name().unavailable(closed))
+    }
+
+    /// When the log began, or else `otherwise`. Only how the log is divided depends on it.
+    async fn log_began(&self, otherwise: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+        let began: Option<DateTime<Utc>> =
+            sqlx::query_scalar(include_str!("../sql/relay/log_began.sql"))
+                .fetch_one(self.database.queries())
+                .await
+                .map_err(|error| self.name().sqlx(&error))?;
+        Ok(began.unwrap_or(otherwise))
+    }
+
+    /// Reads one page in a task of its own: a relay that is dropped must not leave a transaction
+    /// open. The task keeps the turn.
+    async fn read(&self, page: PageBounds, turn: Turn) -> Result<Vec<StateRow>, StoreError> {
+        let name = self.name();
+        let pool = self.database.queries().clone();
+        tokio::spawn(async move {
+            let states = timeout(WINDOW_MAX, read_states(&pool, page)).await;
+            drop(turn);
+            states
+        })
+        .await
+        .map_err(|ended| name.unavailable(ended))?
+        .map_err(|elapsed| name.unavailable(elapsed))?
+        .map_err(|error| name.sqlx(&error))
+    }
+}
+
 #[async_trait]
 impl RelaySource for PgRelaySource {
     async fn horizon(&self, scope: RelayScope) -> Result<RelayHorizon, StoreError> {
-        let row: Option<HorizonRow> = sqlx::query_as(include_str!("sql/relay/begin_scan.sql"))
+        let row: Option<HorizonRow> = sqlx::query_as(include_str!("../sql/relay/begin_scan.sql"))
             .bind(scope.partition.value())
             .bind(scope.layout_epoch.value())
             .fetch_optional(self.database.queries())
@@ -174,35 +228,25 @@ impl RelaySource for PgRelaySource {
 
     async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
         let name = self.name();
-        let page = PageBounds {
-            shards: scan.shards.iter().copied().map(ShardId::value).collect(),
-            after: scan.after.map(|after| name.time(after)).transpose()?,
-            until: name.time(scan.until)?,
-            behind: scan
-                .behind
-                .map(|place| Ok((name.time(place.logged_at)?, place.log_id.uuid())))
-                .transpose()?,
-            limit: i64::from(scan.limit),
-        };
-        let turn = if page.after.is_none() {
-            let turns = Arc::clone(&self.whole_scans.0);
-            let turn = turns.acquire_owned().await;
-            Some(turn.map_err(|closed| name.unavailable(closed))?)
-        } else {
-            None
-        };
-        let pool = self.database.queries().clone();
-        // A task of its own: a relay that is dropped must not leave a transaction open. It keeps
-        // its turn.
-        let states = tokio::spawn(async move {
-            let states = timeout(SCAN_MAX, scan_states(&pool, page)).await;
-            drop(turn);
-            states
-        })
-        .await
-        .map_err(|ended| name.unavailable(ended))?
-        .map_err(|elapsed| name.unavailable(elapsed))?
-        .map_err(|error| name.sqlx(&error))?;
+        let behind = scan
+            .behind
+            .map(|place| Ok((name.time(place.logged_at)?, place.log_id.uuid())))
+            .transpose()?;
+        let mark = scan.after.map(|after| name.time(after)).transpose()?;
+        let until = name.time(scan.until)?;
+        // Rows of the same moment may lie behind the place.
+        let place = behind.and_then(|(at, _)| at.checked_sub_signed(TimeDelta::microseconds(1)));
+        let after = mark.max(place);
+        let states = self
+            .scan(PageBounds {
+                shards: scan.shards.iter().copied().map(ShardId::value).collect(),
+                window: Window { after, until },
+                behind,
+                limit: usize::try_from(scan.limit).unwrap_or(usize::MAX),
+                is_long: after
+                    .is_none_or(|after| until.signed_duration_since(after) > SHORT_SCAN_MAX),
+            })
+            .await?;
         let ids: Vec<Uuid> = states.iter().map(|state| state.log_id).collect();
         let mut payloads = read_payloads(self.database.queries(), name, &ids).await?;
         states
@@ -225,7 +269,7 @@ impl RelaySource for PgRelaySource {
             return Ok(Vec::new());
         };
         let ids: Vec<Uuid> = rows.iter().map(|row| row.log_id.uuid()).collect();
-        let positions: Vec<i64> = sqlx::query_scalar(include_str!("sql/relay/keep_init.sql"))
+        let positions: Vec<i64> = sqlx::query_scalar(include_str!("../sql/relay/keep_init.sql"))
             .bind(columns.shards)
             .bind(columns.accounts)
             .bind(columns.keys)
@@ -251,7 +295,7 @@ impl RelaySource for PgRelaySource {
 
     async fn move_mark(&self, to: MarkMove) -> Result<bool, StoreError> {
         let name = self.name();
-        let moved = sqlx::query(include_str!("sql/relay/move_mark.sql"))
+        let moved = sqlx::query(include_str!("../sql/relay/move_mark.sql"))
             .bind(to.partition.value())
             .bind(to.claim.token.value())
             .bind(to.claim.owner.uuid())
