@@ -159,6 +159,12 @@ macro_rules! uuid_id {
 uuid_id!(
     /// The id of a change log row: a `UUIDv7` (RFC 9562), ordered by the time the API made it.
     LogId);
+
+impl LogId {
+    /// No id is later.
+    pub const MAX: Self = Self(Uuid::max());
+}
+
 uuid_id!(
     /// The random id of one run of a process. Two runs never share one.
     OwnerId);

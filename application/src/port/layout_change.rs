@@ -65,6 +65,10 @@ pub enum LayoutChangeError {
         /// The epoch that stands.
         standing: LayoutEpoch,
     },
+    /// An event is undecided again, although none was: the database lost its last moments in a
+    /// failover, or a parked event was redriven. Nothing was changed.
+    #[error("an event is undecided again since the drain; nothing was changed, begin again")]
+    Undecided,
     /// The store failed. Whether the change was made is unknown; the layout tells.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,9 +79,12 @@ pub enum LayoutChangeError {
 /// # Contract
 /// - `pause` outlives its caller. After `Paused`, no append is under way and every later one is
 ///   refused, whichever process makes it and whatever layout that process knows. Pausing for the
-///   same change again takes it over: the caller before loses it.
+///   same change again takes it over: the caller before loses it. After an error writing goes on,
+///   unless its text says that it is still paused.
 /// - `raise` and `adopt` commit as a whole: leaders of before are fenced and their leases ended,
-///   once their open batches are over, and whoever leads from then on sees the change.
+///   once their open batches are over, and whoever leads from then on sees the change. `raise`
+///   looks once more, under these locks, that nothing is undecided, where the relays' marks make
+///   that a look at the last minutes.
 /// - `raise` ends the pause with its own commit; `adopt` leaves it standing.
 ///
 /// # Errors

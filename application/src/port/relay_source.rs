@@ -5,6 +5,7 @@ use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{LayoutEpoch, LogId, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use shaku::Interface;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct RelayScope {
     pub layout_epoch: LayoutEpoch,
     /// How old a row must be, by PostgreSQL's clock; longer than any statement may take.
     pub grace: Duration,
+    /// The history of the database in which the leader's claim was given.
+    pub incarnation: Incarnation,
 }
 
 /// What a scan begins with, all read before its rows.
@@ -55,6 +58,15 @@ impl LogPlace {
             log_id: row.log_id,
         }
     }
+
+    /// Behind every row written up to this time.
+    #[must_use]
+    pub const fn end_of(logged_at: Timestamp) -> Self {
+        Self {
+            logged_at,
+            log_id: LogId::MAX,
+        }
+    }
 }
 
 /// What one scan asks for.
@@ -71,6 +83,19 @@ pub struct RelayScan {
     pub until: Timestamp,
     /// At most this many rows.
     pub limit: u32,
+    /// The history of the database in which the leader's claim was given.
+    pub incarnation: Incarnation,
+}
+
+/// One page of a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayPage {
+    /// Rows still INIT, oldest first.
+    pub rows: Vec<ChangeLogRecord>,
+    /// A page that did not reach its limit shows all rows written up to this time: the scan's end,
+    /// or a time before it, since a long log is read in parts. Always later than where the page
+    /// began.
+    pub read_to: Timestamp,
 }
 
 /// Where the mark is to move.
@@ -95,7 +120,10 @@ pub struct MarkMove {
 ///   [`RelayHorizon::settled_to`] that the scan does not show never comes, even when COMMITs hang.
 /// - A row whose payload is gone comes with an empty one: it hides no neighbour.
 /// - Rows come in the order (`logged_at`, `log_id`), in which they are published again. A page that
-///   begins behind the last row of the one before leaves none out.
+///   begins behind the last row of the one before, or behind what that one read to, leaves none
+///   out.
+/// - What is read in another history of the database than the claim's is an error: a primary that
+///   was replaced may still answer, and a mark must not pass what it does not show.
 /// - `move_mark` changes nothing when the claim no longer stands, was given in another history of
 ///   the database, or the generation is another one.
 ///
@@ -108,7 +136,7 @@ pub trait RelaySource: Interface {
     async fn horizon(&self, scope: RelayScope) -> Result<RelayHorizon, StoreError>;
 
     /// One page of rows still INIT.
-    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError>;
+    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError>;
 
     /// Those among `rows` that are still INIT now, in the same order.
     async fn keep_init(

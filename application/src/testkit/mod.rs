@@ -14,6 +14,7 @@ mod event_builder;
 mod log_lines;
 mod memory_change_log;
 mod memory_topic;
+mod relay_scan;
 mod table_codec;
 
 pub use counting_log_ids::CountingLogIds;
@@ -22,6 +23,7 @@ pub use event_builder::EventBuilder;
 pub(crate) use log_lines::LogLines;
 pub use memory_change_log::MemoryChangeLog;
 pub use memory_topic::MemoryTopic;
+pub use relay_scan::scanned;
 pub use table_codec::TableCodec;
 
 use crate::port::batch_writer::DecidedBatch;

@@ -45,11 +45,25 @@ pub struct LayoutPlan {
     pub claims_topics: bool,
 }
 
-/// Whether and how topics are claimed.
-#[derive(Clone, Copy)]
-struct Claims {
-    claims: bool,
-    takes_over: bool,
+/// Whether and how topics are claimed for this database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claiming {
+    /// They are not.
+    Nothing,
+    /// Unless another database has claimed them.
+    Unclaimed,
+    /// Whoever has claimed them.
+    Everything,
+}
+
+impl LayoutPlan {
+    const fn claiming(&self) -> Claiming {
+        match (self.claims_topics, self.adopts_records) {
+            (false, _) => Claiming::Nothing,
+            (true, false) => Claiming::Unclaimed,
+            (true, true) => Claiming::Everything,
+        }
+    }
 }
 
 /// The layout that stands.
@@ -139,7 +153,7 @@ impl LayoutMaking {
         &self,
         mut standing: StoredLayout,
         planned: &StoredLayout,
-        claims: Claims,
+        claiming: Claiming,
     ) -> Result<LayoutMade, MakeLayoutError> {
         if let Some(difference) = difference(&standing, planned) {
             return Err(MakeLayoutError::OtherLayoutStands { difference });
@@ -163,10 +177,8 @@ impl LayoutMaking {
                 let (results_topic_created, results_topic) =
                     self.ensure_results_topic(&standing).await?;
                 if standing.results_topic.is_none() {
-                    if claims.claims {
-                        let topics = [(results_topic.as_str(), RESULTS_SETTING)];
-                        self.claim_topics(&topics, claims.takes_over).await?;
-                    }
+                    let topics = [(results_topic.as_str(), RESULTS_SETTING)];
+                    self.claim_topics(&topics, claiming).await?;
                     let topic = results_topic.clone();
                     if self.layouts.keep_results_topic(topic).await? {
                         standing.results_topic = Some(results_topic.clone());
@@ -248,12 +260,15 @@ impl LayoutMaking {
     async fn claim_topics(
         &self,
         topics: &[(&str, &'static str)],
-        takes_over: bool,
+        claiming: Claiming,
     ) -> Result<(), MakeLayoutError> {
+        if claiming == Claiming::Nothing {
+            return Ok(());
+        }
         let claimant = self.installation.claimant().await?;
         for &(topic, setting) in topics {
             let (name, by) = (topic.to_owned(), claimant.clone());
-            let claimed = if takes_over {
+            let claimed = if claiming == Claiming::Everything {
                 let taken = self.claims.take_over(name, by).await;
                 taken.map(|()| TopicClaim::Own)
             } else {
@@ -324,6 +339,7 @@ where
 #[async_trait]
 impl MakeLayout for LayoutMaking {
     async fn make(&self, plan: LayoutPlan) -> Result<LayoutMade, MakeLayoutError> {
+        let claiming = plan.claiming();
         let mut planned = StoredLayout {
             layout: Layout::lay_out(&plan.pools)?,
             events_topic: plan.events_topic,
@@ -331,12 +347,8 @@ impl MakeLayout for LayoutMaking {
             cluster_id: None,
             grown_to: None,
         };
-        let claims = Claims {
-            claims: plan.claims_topics,
-            takes_over: plan.adopts_records,
-        };
         if let Some(standing) = self.layouts.load().await? {
-            return self.check_standing(standing, &planned, claims).await;
+            return self.check_standing(standing, &planned, claiming).await;
         }
         let (topic_created, cluster_id) = self.ensure_topic(&planned).await?;
         planned.cluster_id = cluster_id;
@@ -350,16 +362,13 @@ impl MakeLayout for LayoutMaking {
         if !results_topic_created && !plan.adopts_records {
             self.check_no_results(&planned, &results_topic).await?;
         }
-        if claims.claims {
-            // After the looks at the records: an attempt that is refused for them claims nothing.
-            // And whoever writes a record after those looks was laid out, and so has claimed,
-            // before this.
-            let topics = [
-                (planned.events_topic.as_str(), EVENTS_SETTING),
-                (results_topic.as_str(), RESULTS_SETTING),
-            ];
-            self.claim_topics(&topics, claims.takes_over).await?;
-        }
+        // After the looks at the records: an attempt that is refused for them claims nothing. And
+        // whoever writes a record after those looks was laid out, and so has claimed, before this.
+        let topics = [
+            (planned.events_topic.as_str(), EVENTS_SETTING),
+            (results_topic.as_str(), RESULTS_SETTING),
+        ];
+        self.claim_topics(&topics, claiming).await?;
         let (layouts, stored) = (Arc::clone(&self.layouts), planned.clone());
         if run_detached(async move { layouts.create(stored, starts).await }).await? {
             return Ok(LayoutMade {
@@ -372,7 +381,7 @@ impl MakeLayout for LayoutMaking {
         }
         // Another operator was faster.
         let standing = self.load_standing().await?;
-        self.check_standing(standing, &planned, claims).await
+        self.check_standing(standing, &planned, claiming).await
     }
 }
 

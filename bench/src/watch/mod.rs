@@ -2,6 +2,7 @@
 
 mod commit;
 mod cpu;
+mod disk;
 mod metrics;
 mod processes;
 mod progress;
@@ -10,6 +11,7 @@ mod visible;
 
 pub use commit::commits;
 pub use cpu::{CpuSpent, CpuWatch};
+pub use disk::DiskUse;
 pub use metrics::MetricsPage;
 pub use processes::Processes;
 pub use progress::{Progress, ProgressWatch, stored, until_stored};

@@ -117,7 +117,7 @@ fn dependencies(
         wanted(RedisProbe::new(layers.infra.resolve())),
     ];
     if let Some(client) = kafka {
-        let address = client.settings().brokers.clone();
+        let address = client.settings().connection.brokers.clone();
         let alive = PublishingProbe {
             name: "publisher",
             publishing: Arc::clone(&publishing),

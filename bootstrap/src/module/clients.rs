@@ -8,7 +8,7 @@ use axs_infrastructure::kafka::{
 use axs_infrastructure::postgres::pool::{DatabaseSettings, PgPools};
 use axs_infrastructure::redis::{RedisConnections, RedisConnectionsParameters, RedisSettings};
 use axs_interfaces::consumer::{RecordReader, RecordSourceSettings};
-use std::collections::BTreeMap;
+use axs_kafka::KafkaConnection;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -130,11 +130,9 @@ impl Clients {
         let section = &settings.kafka;
         self.reader = Some(
             RecordReader::start(&RecordSourceSettings {
-                brokers: section.brokers.clone(),
+                connection: kafka_connection(settings),
                 events_topic: section.events_topic.clone(),
-                client_id: section.client_id.clone(),
                 group_id: section.group_id.clone(),
-                properties: properties(settings),
                 waiting_batches_max: settings.processing.read_ahead_batches_max,
             })
             .map_err(wrong_kafka())?,
@@ -158,18 +156,20 @@ fn wrong_kafka<E: Display>() -> impl FnOnce(E) -> SettingsError {
 }
 
 fn kafka_settings(settings: &Settings) -> KafkaSettings {
-    let section = &settings.kafka;
     KafkaSettings {
-        brokers: section.brokers.clone(),
-        events_topic: section.events_topic.clone(),
-        client_id: section.client_id.clone(),
-        properties: properties(settings),
+        connection: kafka_connection(settings),
+        events_topic: settings.kafka.events_topic.clone(),
     }
 }
 
-fn properties(settings: &Settings) -> BTreeMap<String, String> {
-    let properties = settings.kafka.properties.iter();
-    properties
-        .map(|(key, value)| (key.clone(), value.expose().to_owned()))
-        .collect()
+fn kafka_connection(settings: &Settings) -> KafkaConnection {
+    let section = &settings.kafka;
+    let properties = section.properties.iter();
+    KafkaConnection {
+        brokers: section.brokers.clone(),
+        client_id: section.client_id.clone(),
+        properties: properties
+            .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+            .collect(),
+    }
 }

@@ -4,7 +4,6 @@
 //! word and with the default in its place is worse than one that does not start.
 
 use super::{DEFAULTS, ENVIRONMENT_PREFIX, Secret, SettingsError};
-use axs_infrastructure::kafka;
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
 use std::collections::BTreeMap;
 
@@ -73,7 +72,7 @@ impl Variables {
             // Two underscores came as a dot.
             let spelt = name.replace('.', SEPARATOR).to_ascii_uppercase();
             let value = value.into_string()?;
-            match kafka::property_problem(&dotted, &value) {
+            match axs_kafka::property_problem(&dotted, &value) {
                 _ if name.contains('.') => problems.push(format!(
                     "{variable}__{spelt} is no setting; {variable}__{} is",
                     dotted.replace('.', "_").to_ascii_uppercase()

@@ -55,7 +55,7 @@ impl KafkaSection {
         for (name, value) in &self.properties {
             if kafka::is_own_property(name) || consumer::is_own_property(name) {
                 problems.push(format!("kafka.properties.\"{name}\" is set by AXS alone"));
-            } else if let Some(problem) = kafka::property_problem(name, value.expose()) {
+            } else if let Some(problem) = axs_kafka::property_problem(name, value.expose()) {
                 problems.push(format!("kafka.properties.\"{name}\" {problem}"));
             }
         }

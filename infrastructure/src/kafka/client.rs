@@ -1,9 +1,9 @@
 //! A client that asks the brokers questions and reads or writes no records.
 
 use super::client_log::ClientLog;
-use super::own_properties::client_config;
-use super::settings::{KafkaSettings, KafkaSettingsError};
+use super::settings::KafkaSettings;
 use axs_application::port::event_topic::BrokerError;
+use axs_kafka::KafkaSettingsError;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use std::fmt;
@@ -36,9 +36,11 @@ impl KafkaClient {
     /// # Errors
     /// [`KafkaSettingsError`] when they set what is set here, or when librdkafka refuses them.
     pub fn try_new(settings: &KafkaSettings) -> Result<Self, KafkaSettingsError> {
-        let consumer = client_config(settings, &[])?
+        let kafka = &settings.connection;
+        let consumer = kafka
+            .client_config(&[])?
             .create_with_context(ClientLog)
-            .map_err(|error| settings.refused(&error))?;
+            .map_err(|error| kafka.refused(&error))?;
         Ok(Self {
             settings: Arc::new(settings.clone()),
             consumer: Arc::new(consumer),
@@ -87,14 +89,14 @@ impl KafkaClient {
 
     pub(super) fn unavailable(&self, reason: &dyn fmt::Display) -> BrokerError {
         BrokerError::Unavailable {
-            brokers: self.settings.brokers.clone(),
+            brokers: self.settings.connection.brokers.clone(),
             reason: reason.to_string(),
         }
     }
 
     pub(super) fn refused(&self, reason: &dyn fmt::Display) -> BrokerError {
         BrokerError::Refused {
-            brokers: self.settings.brokers.clone(),
+            brokers: self.settings.connection.brokers.clone(),
             reason: reason.to_string(),
         }
     }

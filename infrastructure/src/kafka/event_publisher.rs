@@ -19,12 +19,12 @@
 //! The relay's producer goes on after a failed record, and replaces itself when it is fatal.
 
 use super::deliveries::Deliveries;
-use super::own_properties::{Property, client_config};
-use super::settings::{AfterFailure, KafkaSettings, KafkaSettingsError, ProducerSettings};
+use super::settings::{AfterFailure, KafkaSettings, ProducerSettings};
 use async_trait::async_trait;
 use axs_application::port::event_publisher::{
     Delivery, EventPublisher, OutboundRecord, PublishError,
 };
+use axs_kafka::{KafkaSettingsError, Property};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
@@ -95,8 +95,9 @@ impl EventProducer {
         kafka: &KafkaSettings,
         settings: ProducerSettings,
     ) -> Result<Self, KafkaSettingsError> {
-        let config = client_config(kafka, &producer_properties(settings))?;
-        let current = make(&config, settings.after_failure).map_err(|e| kafka.refused(&e))?;
+        let connection = &kafka.connection;
+        let config = connection.client_config(&producer_properties(settings))?;
+        let current = make(&config, settings.after_failure).map_err(|e| connection.refused(&e))?;
         Ok(Self(Arc::new(Shared {
             topic: kafka.events_topic.clone(),
             config,

@@ -2,12 +2,11 @@
 
 use super::client::{KafkaClient, is_for_good};
 use super::client_log::ClientLog;
-use super::log_bounds::log_bounds;
-use super::own_properties::client_config;
 use super::settings::EventTopicSettings;
 use async_trait::async_trait;
 use axs_application::port::event_topic::{BrokerError, EventTopic, LogBounds, TopicDescription};
 use axs_domain::id::{Offset, PartitionId};
+use axs_kafka::log_bounds;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -45,11 +44,22 @@ impl KafkaEventTopic {
 
     /// Where the brokers are.
     pub(super) fn address(&self) -> String {
-        self.client.settings().brokers.clone()
+        self.client.settings().connection.brokers.clone()
     }
-}
 
-impl KafkaEventTopic {
+    /// Made for one call: topics are made once in a deployment's life.
+    fn admin(&self) -> Result<(AdminClient<ClientLog>, AdminOptions), BrokerError> {
+        let config = self.client.settings().connection.client_config(&[]);
+        let admin = config
+            .map_err(|error| self.client.unavailable(&error))?
+            .create_with_context(ClientLog)
+            .map_err(|error| self.client.unavailable(&error))?;
+        let options = AdminOptions::new()
+            .request_timeout(Some(CREATE_TIMEOUT))
+            .operation_timeout(Some(CREATE_TIMEOUT));
+        Ok((admin, options))
+    }
+
     /// Why the brokers did not do what they were asked: for now, or for good.
     fn not_done(&self, error: RDKafkaErrorCode, reason: &dyn fmt::Display) -> BrokerError {
         if is_for_good(error) {
@@ -137,24 +147,16 @@ impl EventTopic for KafkaEventTopic {
 
     async fn create(&self, partition_count: usize) -> Result<bool, BrokerError> {
         let count = i32::try_from(partition_count).map_err(|e| self.client.unavailable(&e))?;
-        let kafka = self.client.settings();
-        // Made for this one call: topics are made once in a deployment's life.
-        let admin: AdminClient<ClientLog> = client_config(kafka, &[])
-            .map_err(|error| self.client.unavailable(&error))?
-            .create_with_context(ClientLog)
-            .map_err(|error| self.client.unavailable(&error))?;
+        let (admin, options) = self.admin()?;
         let min_insync = self.settings.min_insync_replicas.to_string();
         let retention = self.settings.retention.as_millis().to_string();
         let replication = TopicReplication::Fixed(self.settings.replication_factor.into());
-        let topic = NewTopic::new(&kafka.events_topic, count, replication)
+        let topic = NewTopic::new(&self.client.settings().events_topic, count, replication)
             .set("cleanup.policy", "delete")
             .set("retention.ms", &retention)
             .set("min.insync.replicas", &min_insync)
             // An out-of-sync copy that becomes leader would forget acknowledged records.
             .set("unclean.leader.election.enable", "false");
-        let options = AdminOptions::new()
-            .request_timeout(Some(CREATE_TIMEOUT))
-            .operation_timeout(Some(CREATE_TIMEOUT));
         let results = admin
             .create_topics([&topic], &options)
             .await
@@ -177,15 +179,8 @@ impl EventTopic for KafkaEventTopic {
     }
 
     async fn grow(&self, partition_count: usize) -> Result<(), BrokerError> {
-        let kafka = self.client.settings();
-        let admin: AdminClient<ClientLog> = client_config(kafka, &[])
-            .map_err(|error| self.client.unavailable(&error))?
-            .create_with_context(ClientLog)
-            .map_err(|error| self.client.unavailable(&error))?;
-        let options = AdminOptions::new()
-            .request_timeout(Some(CREATE_TIMEOUT))
-            .operation_timeout(Some(CREATE_TIMEOUT));
-        let grown = NewPartitions::new(&kafka.events_topic, partition_count);
+        let (admin, options) = self.admin()?;
+        let grown = NewPartitions::new(&self.client.settings().events_topic, partition_count);
         let results = admin
             .create_partitions([&grown], &options)
             .await

@@ -1,4 +1,4 @@
-//! Kafka, as the producing side knows it.
+//! Kafka: what is published, what is read again, and the topics.
 //!
 //! | port | adapter |
 //! |---|---|
@@ -18,7 +18,6 @@ mod client_log;
 mod deliveries;
 mod event_publisher;
 mod event_topic;
-mod log_bounds;
 mod own_properties;
 mod probe;
 mod record_reader;
@@ -30,12 +29,10 @@ mod topic_claims;
 pub use client::KafkaClient;
 pub use event_publisher::{EventProducer, KafkaEventPublisher, KafkaEventPublisherParameters};
 pub use event_topic::{KafkaEventTopic, KafkaEventTopicParameters};
-pub use own_properties::{is_own_property, property_problem};
+pub use own_properties::is_own_property;
 pub use probe::KafkaProbe;
 pub use record_reader::{KafkaRecordReader, KafkaRecordReaderParameters, ReadingClient};
 pub use result_publisher::{KafkaResultPublisher, KafkaResultPublisherParameters};
 pub use result_topic::{KafkaResultTopic, KafkaResultTopicParameters, KafkaResultTopicProbe};
-pub use settings::{
-    AfterFailure, EventTopicSettings, KafkaSettings, KafkaSettingsError, ProducerSettings,
-};
+pub use settings::{AfterFailure, EventTopicSettings, KafkaSettings, ProducerSettings};
 pub use topic_claims::{KafkaTopicClaims, KafkaTopicClaimsParameters};

@@ -31,7 +31,7 @@ impl ReadinessProbe for KafkaProbe {
     }
 
     fn address(&self) -> String {
-        self.client.settings().brokers.clone()
+        self.client.settings().connection.brokers.clone()
     }
 
     async fn check(&self) -> Result<(), ProbeFailure> {

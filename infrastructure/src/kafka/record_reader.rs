@@ -7,14 +7,13 @@
 //! checksum) is an error.
 
 use super::client_log::ClientLog;
-use super::log_bounds::log_bounds;
-use super::own_properties::{Property, client_config};
-use super::settings::{KafkaSettings, KafkaSettingsError};
+use super::settings::KafkaSettings;
 use async_trait::async_trait;
 use axs_application::port::event_topic::BrokerError;
 use axs_application::port::record_reader::RecordReader;
 use axs_application::port::record_source::InboundRecord;
 use axs_domain::id::{Offset, PartitionId};
+use axs_kafka::{KafkaSettingsError, Property, log_bounds};
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -92,9 +91,11 @@ impl ReadingClient {
     /// # Errors
     /// [`KafkaSettingsError`] when they set what is set here, or when librdkafka refuses them.
     pub fn try_new(settings: &KafkaSettings, group_id: &str) -> Result<Self, KafkaSettingsError> {
-        let consumer = client_config(settings, &reader_properties(group_id))?
+        let kafka = &settings.connection;
+        let consumer = kafka
+            .client_config(&reader_properties(group_id))?
             .create_with_context(ClientLog)
-            .map_err(|error| settings.refused(&error))?;
+            .map_err(|error| kafka.refused(&error))?;
         Ok(Self {
             settings: Arc::new(settings.clone()),
             consumer: Arc::new(Mutex::new(Reading(Some(consumer)))),
@@ -103,7 +104,7 @@ impl ReadingClient {
 
     fn unavailable(&self, reason: &dyn fmt::Display) -> BrokerError {
         BrokerError::Unavailable {
-            brokers: self.settings.brokers.clone(),
+            brokers: self.settings.connection.brokers.clone(),
             reason: format!("reading {}: {reason}", self.settings.events_topic),
         }
     }

@@ -16,11 +16,10 @@
 
 use super::client::KafkaClient;
 use super::client_log::ClientLog;
-use super::own_properties::{Property, client_config};
-use super::settings::KafkaSettings;
 use async_trait::async_trait;
 use axs_application::port::event_topic::BrokerError;
 use axs_application::port::topic_claims::{Claimant, TopicClaim, TopicClaims};
+use axs_kafka::{KafkaConnection, Property};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -65,7 +64,7 @@ impl KafkaTopicClaims {
         claimant: Claimant,
         takes_over: bool,
     ) -> Result<TopicClaim, BrokerError> {
-        let kafka = self.client.settings().clone();
+        let kafka = self.client.settings().connection.clone();
         let name = name_of(&topic);
         let claimed = tokio::task::spawn_blocking(move || {
             let claims = OpenClaims::connect(&kafka, topic).map_err(|error| error.to_string())?;
@@ -126,12 +125,14 @@ struct OpenClaims {
 
 impl OpenClaims {
     /// Fences whoever claims the topic at this moment.
-    fn connect(kafka: &KafkaSettings, topic: String) -> Result<Self, Box<dyn std::error::Error>> {
+    fn connect(kafka: &KafkaConnection, topic: String) -> Result<Self, Box<dyn std::error::Error>> {
         let name = name_of(&topic);
-        let group =
-            client_config(kafka, &looking_properties(&name))?.create_with_context(ClientLog)?;
-        let claiming: BaseProducer<ClientLog> =
-            client_config(kafka, &claiming_properties(&name))?.create_with_context(ClientLog)?;
+        let group = kafka
+            .client_config(&looking_properties(&name))?
+            .create_with_context(ClientLog)?;
+        let claiming: BaseProducer<ClientLog> = kafka
+            .client_config(&claiming_properties(&name))?
+            .create_with_context(ClientLog)?;
         claiming.init_transactions(STEP_TIMEOUT)?;
         Ok(Self {
             topic,

@@ -13,7 +13,8 @@
 //! | 2 | `lock_leases.sql` | the order of a candidate: lease, then leader row |
 //! | 3 | `lock_leaders.sql` | open batches are waited for |
 //! | 4 | `fence_leaders.sql`, `end_leases.sql` | nobody goes on under the old map |
-//! | 5 | the change | whole or absent with the rest |
+//! | 5 | `carry_marks.sql`, `undecided.sql` of a raise | a failover since the drain may have brought events back |
+//! | 6 | the change | whole or absent with the rest |
 
 use super::batch::millis;
 use super::error::StoreName;
@@ -133,8 +134,16 @@ impl LayoutChange for PgLayoutChange {
                 None => Pausing::NotLaidOut,
             });
         };
-        self.await_appends().await?;
-        Ok(Pausing::Paused(change))
+        let Err(failure) = self.await_appends().await else {
+            return Ok(Pausing::Paused(change));
+        };
+        // One append that hangs must not hold up all others until somebody looks.
+        match self.resume(Some(change)).await {
+            Ok(_) => Err(failure),
+            Err(paused) => Err(self.name().unavailable(format_args!(
+                "{failure}. Writing is STILL PAUSED: {paused}; run `bootstrap layout resume`"
+            ))),
+        }
     }
 
     async fn resume(&self, change: Option<LayoutChangeId>) -> Result<bool, StoreError> {
@@ -149,17 +158,10 @@ impl LayoutChange for PgLayoutChange {
     async fn undecided(&self, count_max: u32) -> Result<u32, StoreError> {
         let count = async {
             let mut transaction = patient(self.pool(), COUNT_WAIT_MAX).await?;
-            let mark: Option<DateTime<Utc>> =
-                sqlx::query_scalar(include_str!("sql/layout/lowest_mark.sql"))
-                    .fetch_one(&mut *transaction)
-                    .await?;
-            let count: i64 = sqlx::query_scalar(include_str!("sql/layout/undecided.sql"))
-                .bind(i64::from(count_max))
-                .bind(mark)
-                .fetch_one(&mut *transaction)
-                .await?;
+            let mark = lowest_mark(&mut transaction).await?;
+            let count = count_undecided(&mut transaction, mark, count_max).await?;
             transaction.rollback().await?;
-            Ok(u32::try_from(count).unwrap_or(count_max))
+            Ok(count)
         };
         count
             .await
@@ -182,11 +184,18 @@ impl LayoutChange for PgLayoutChange {
             .collect();
         let partition_count = i32::try_from(layout.partition_count())
             .map_err(|reason| self.name().corrupt(reason))?;
+        let failed = |error: sqlx::Error| self.name().sqlx(&error);
+        let mark = carry_marks(&mut transaction, layout.epoch()).await;
+        // Without a mark it would take as long as the drain's count, with everything locked.
+        if let Some(mark) = mark.map_err(failed)?
+            && count_undecided(&mut transaction, Some(mark), 1)
+                .await
+                .map_err(failed)?
+                > 0
+        {
+            return Err(LayoutChangeError::Undecided);
+        }
         let raise = async {
-            sqlx::query(include_str!("sql/layout/carry_marks.sql"))
-                .bind(layout.epoch().value())
-                .execute(&mut *transaction)
-                .await?;
             sqlx::query(include_str!("sql/layout/add_leaders.sql"))
                 .bind(&partitions)
                 .bind(offsets)
@@ -242,6 +251,39 @@ impl LayoutChange for PgLayoutChange {
         };
         adopt.await.map_err(|error| self.name().sqlx(&error).into())
     }
+}
+
+/// Carries the relays' marks on into the epoch; gives the lowest.
+async fn carry_marks(
+    transaction: &mut PgTransaction<'static>,
+    epoch: LayoutEpoch,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query(include_str!("sql/layout/carry_marks.sql"))
+        .bind(epoch.value())
+        .execute(&mut **transaction)
+        .await?;
+    lowest_mark(transaction).await
+}
+
+async fn lowest_mark(
+    transaction: &mut PgTransaction<'static>,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("sql/layout/lowest_mark.sql"))
+        .fetch_one(&mut **transaction)
+        .await
+}
+
+async fn count_undecided(
+    transaction: &mut PgTransaction<'static>,
+    mark: Option<DateTime<Utc>>,
+    count_max: u32,
+) -> Result<u32, sqlx::Error> {
+    let count: i64 = sqlx::query_scalar(include_str!("sql/layout/undecided.sql"))
+        .bind(i64::from(count_max))
+        .bind(mark)
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(u32::try_from(count).unwrap_or(count_max))
 }
 
 /// Waits for the open batches, fences every leader and ends every lease; gives how many leaders.

@@ -321,7 +321,7 @@ fn settings_can_not_take_a_promise_back() {
         ("message.send.max.retries", "1"),
     ] {
         let mut kafka = settings(NOWHERE, "events");
-        kafka.properties.insert(key.into(), value.into());
+        kafka.connection.properties.insert(key.into(), value.into());
         let error = EventProducer::try_new(&kafka, QUEUE).unwrap_err();
         assert!(error.to_string().contains(key), "{error}");
     }
@@ -331,6 +331,7 @@ fn settings_can_not_take_a_promise_back() {
 fn a_property_that_is_none_is_refused_with_its_name() {
     let mut kafka = settings(NOWHERE, "events");
     kafka
+        .connection
         .properties
         .insert("no.such.property".into(), "1".into());
     let error = EventProducer::try_new(&kafka, QUEUE).unwrap_err();

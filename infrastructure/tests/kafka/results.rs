@@ -123,7 +123,8 @@ async fn the_result_topic_is_made_once_beside_the_events_topic() {
 #[tokio::test]
 async fn a_result_topic_with_another_number_of_partitions_is_told() {
     let (events, results) = (new_topic(2).await, new_topic(1).await);
-    let client = KafkaClient::try_new(&settings(&events.brokers, &events.events_topic)).unwrap();
+    let client =
+        KafkaClient::try_new(&settings(&events.connection.brokers, &events.events_topic)).unwrap();
     let probe = KafkaResultTopicProbe::new(&client, &results.events_topic, TOPIC);
     let told = probe.check().await.unwrap_err().reason;
     assert!(told.contains("has 1 partitions"), "{told}");

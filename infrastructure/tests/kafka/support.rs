@@ -7,6 +7,7 @@ use axs_infrastructure::kafka::{
     AfterFailure, EventProducer, EventTopicSettings, KafkaClient, KafkaEventPublisher,
     KafkaEventTopic, KafkaSettings, ProducerSettings,
 };
+use axs_kafka::KafkaConnection;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -56,10 +57,12 @@ pub fn skipped(claim: &str) -> bool {
 
 pub fn settings(brokers: &str, topic: &str) -> KafkaSettings {
     KafkaSettings {
-        brokers: brokers.to_owned(),
+        connection: KafkaConnection {
+            brokers: brokers.to_owned(),
+            client_id: "axs-test".to_owned(),
+            properties: BTreeMap::new(),
+        },
         events_topic: topic.to_owned(),
-        client_id: "axs-test".to_owned(),
-        properties: BTreeMap::new(),
     }
 }
 
@@ -166,7 +169,7 @@ pub fn record(partition_number: i32, number: i64) -> OutboundRecord {
 /// The keys and payloads of a partition's first records.
 pub fn read(kafka: &KafkaSettings, partition: i32, count: usize) -> Vec<(i64, String, String)> {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.brokers)
+        .set("bootstrap.servers", &kafka.connection.brokers)
         .set("group.id", "axs-test")
         .set("enable.auto.commit", "false")
         .create()

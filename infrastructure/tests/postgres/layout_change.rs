@@ -282,6 +282,60 @@ async fn a_raise_carries_the_relays_marks_on_where_every_partition_has_one() {
     }
 }
 
+/// A failover between the drain and the switch may take decisions back.
+#[tokio::test]
+async fn a_raise_does_not_switch_over_an_event_that_is_undecided_again() {
+    on_laid_out_database(async |test| {
+        let log = PgChangeLog::new(test.database());
+        let row = deposit(&key(3, 7, "a"), "1");
+        log.append(vec![row], placing(&test).await).await.unwrap();
+        test.execute(
+            "UPDATE partition_leader_locks
+                SET relay_epoch = layout_epoch, relay_low_water = now() - interval '1 s'",
+        )
+        .await;
+        let changes = PgLayoutChange::new(test.database());
+        let change = paused(&changes, RAISE).await;
+        let starts = || vec![start(3, 0), start(4, 0)];
+        let refused = changes.raise(change, raised(), starts()).await;
+        assert_eq!(refused, Err(LayoutChangeError::Undecided));
+        let store = PgLayoutStore::new(test.database());
+        assert_eq!(store.load().await.unwrap(), Some(layout()));
+        test.execute(
+            "UPDATE balance_change_states SET status = 1, decided_at = now(), partition = 0,
+                    record_offset = 0",
+        )
+        .await;
+        changes.raise(change, raised(), starts()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_that_can_not_wait_for_the_appends_under_way_lets_writing_go_on() {
+    on_laid_out_database(async |test| {
+        let (mut append, pid) = session(&test).await;
+        run(
+            &mut append,
+            "BEGIN; SELECT admit_log(1, database_incarnation())",
+        )
+        .await;
+        let changes = PgLayoutChange::new(test.database());
+        let pausing = tokio::spawn(async move { changes.pause(RAISE).await });
+        until_somebody_waits_for(&test, pid).await;
+        test.execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+              WHERE datname = current_database() AND {pid} = ANY (pg_blocking_pids(pid))"
+        ))
+        .await;
+        assert!(pausing.await.unwrap().is_err());
+        run(&mut append, "ROLLBACK").await;
+        let paused = "SELECT count(*) FROM layout WHERE change_id IS NOT NULL";
+        assert_eq!(test.number(paused).await, 0);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_raise_waits_for_a_leaders_open_batch() {
     on_laid_out_database(async |test| {

@@ -8,38 +8,66 @@ use axs_application::port::partition_leadership::{PartitionLeadership, TakeOver}
 use axs_application::port::relay_source::{
     LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
 };
+use axs_application::testkit::scanned;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{LayoutEpoch, OwnerId, PartitionId, ShardId};
+use axs_domain::incarnation::Incarnation;
 use axs_domain::time::Timestamp;
 use axs_infrastructure::postgres::change_log::PgChangeLog;
 use axs_infrastructure::postgres::leadership::{LeadershipSettings, PgPartitionLeadership};
 use axs_infrastructure::postgres::relay_source::PgRelaySource;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::ops::Deref;
 use std::time::Duration;
 
 /// The grace of the scans below; rows are aged around it.
 const GRACE: Duration = Duration::from_secs(60);
 
-fn scope(grace: Duration) -> RelayScope {
-    RelayScope {
-        partition: PartitionId::MIN,
-        layout_epoch: layout().layout.epoch(),
-        grace,
+/// The rows of a test's database, with the history that it is in.
+struct Source {
+    relay: PgRelaySource,
+    incarnation: Incarnation,
+}
+
+impl Source {
+    async fn of(test: &TestDatabase) -> Self {
+        let incarnation = test.number("SELECT database_incarnation()").await;
+        Self {
+            relay: PgRelaySource::new(test.database()),
+            incarnation: Incarnation::new(incarnation),
+        }
+    }
+
+    fn scope(&self, grace: Duration) -> RelayScope {
+        RelayScope {
+            partition: PartitionId::MIN,
+            layout_epoch: layout().layout.epoch(),
+            grace,
+            incarnation: self.incarnation,
+        }
+    }
+}
+
+impl Deref for Source {
+    type Target = PgRelaySource;
+
+    fn deref(&self) -> &PgRelaySource {
+        &self.relay
     }
 }
 
 /// A scan of these shards from the oldest row to the end of the grace.
 async fn scan(
-    source: &PgRelaySource,
+    source: &Source,
     shards: impl IntoIterator<Item = i32>,
     limit: u32,
 ) -> Vec<ChangeLogRecord> {
-    let horizon = source.horizon(scope(GRACE)).await.unwrap();
+    let horizon = source.horizon(source.scope(GRACE)).await.unwrap();
     scan_after(source, shards, None, &horizon, limit).await
 }
 
 async fn scan_after(
-    source: &PgRelaySource,
+    source: &Source,
     shards: impl IntoIterator<Item = i32>,
     after: Option<Timestamp>,
     horizon: &RelayHorizon,
@@ -51,8 +79,9 @@ async fn scan_after(
         behind: None,
         until: horizon.until,
         limit,
+        incarnation: source.incarnation,
     };
-    source.still_init(scan).await.unwrap()
+    scanned(&source.relay, scan).await
 }
 
 /// Logs one row on a shard and makes it this many seconds old.
@@ -80,7 +109,7 @@ fn names(rows: &[ChangeLogRecord]) -> Vec<&str> {
 #[tokio::test]
 async fn a_scan_sees_rows_that_are_init_and_past_the_grace_oldest_first() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         let log = PgChangeLog::new(test.database());
         log_aged(&test, 3, "second", 200).await;
         let oldest = log_aged(&test, 17, "first", 300).await;
@@ -112,7 +141,7 @@ async fn a_scan_sees_rows_that_are_init_and_past_the_grace_oldest_first() {
 #[tokio::test]
 async fn a_scan_begins_after_the_mark_and_rows_of_one_moment_go_by_their_ids() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         log_aged(&test, 3, "older", 110).await;
         let mut same: Vec<NewChangeLog> = Vec::new();
         for name in ["a", "b", "c", "d"] {
@@ -122,7 +151,7 @@ async fn a_scan_begins_after_the_mark_and_rows_of_one_moment_go_by_their_ids() {
         }
         log_aged(&test, 3, "later", 90).await;
         same.sort_by_key(|row| row.log_id);
-        let horizon = source.horizon(scope(GRACE)).await.unwrap();
+        let horizon = source.horizon(source.scope(GRACE)).await.unwrap();
         let all = scan_after(&source, [3, 19], None, &horizon, 10).await;
         let ids: Vec<_> = all.iter().map(|row| row.log_id).collect();
         let expected: Vec<_> = same.iter().map(|row| row.log_id).collect();
@@ -139,7 +168,7 @@ async fn a_scan_begins_after_the_mark_and_rows_of_one_moment_go_by_their_ids() {
 async fn a_long_scan_finds_what_a_short_one_would_wherever_the_log_began() {
     const HOUR: i64 = 3_600;
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         // Whole hours, so some stand at the very ends of windows.
         for (name, hours) in [
             ("f", 0),
@@ -151,7 +180,7 @@ async fn a_long_scan_finds_what_a_short_one_would_wherever_the_log_began() {
         ] {
             log_aged(&test, 3, name, hours * HOUR + 120).await;
         }
-        let horizon = source.horizon(scope(GRACE)).await.unwrap();
+        let horizon = source.horizon(source.scope(GRACE)).await.unwrap();
         let since = |row: &ChangeLogRecord, micros: i64| {
             Timestamp::from_unix_micros(row.logged_at.unix_micros() + micros)
         };
@@ -178,8 +207,9 @@ async fn a_long_scan_finds_what_a_short_one_would_wherever_the_log_began() {
                         behind: Some(LogPlace::of(row)),
                         until: horizon.until,
                         limit: 10,
+                        incarnation: source.incarnation,
                     };
-                    let behind = source.still_init(behind).await.unwrap();
+                    let behind = scanned(&source.relay, behind).await;
                     assert_eq!(behind, all[place + 1..], "{began}");
                 }
             }
@@ -191,7 +221,7 @@ async fn a_long_scan_finds_what_a_short_one_would_wherever_the_log_began() {
 #[tokio::test]
 async fn a_row_whose_payload_is_gone_hides_no_neighbour() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         let gone = log_aged(&test, 3, "gone", 200).await;
         log_aged(&test, 3, "sound", 100).await;
         test.execute(&format!(
@@ -209,10 +239,10 @@ async fn a_row_whose_payload_is_gone_hides_no_neighbour() {
 #[tokio::test]
 async fn the_horizon_is_the_servers_clock_less_the_grace() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         let micros = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         let before = test.number(micros).await;
-        let horizon = source.horizon(scope(GRACE)).await.unwrap();
+        let horizon = source.horizon(source.scope(GRACE)).await.unwrap();
         let after = test.number(micros).await;
         let grace = i64::try_from(GRACE.as_micros()).unwrap();
         assert!((before..=after).contains(&(horizon.until.unix_micros() + grace)));
@@ -258,7 +288,7 @@ fn hex(bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_row_whose_commit_hangs_behind_the_scan_is_found_by_the_next_one() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         let hanging = HangingCommit::begin(&test, "late").await;
         // Younger rows are there before it, by time and by id.
         let log = PgChangeLog::new(test.database());
@@ -271,7 +301,7 @@ async fn a_row_whose_commit_hangs_behind_the_scan_is_found_by_the_next_one() {
         )
         .await;
 
-        let horizon = source.horizon(scope(Duration::ZERO)).await.unwrap();
+        let horizon = source.horizon(source.scope(Duration::ZERO)).await.unwrap();
         let found = scan_after(&source, [3], None, &horizon, 10).await;
         assert_eq!(names(&found), Vec::<&str>::new());
         let settled = horizon.settled_to.unwrap();
@@ -281,7 +311,7 @@ async fn a_row_whose_commit_hangs_behind_the_scan_is_found_by_the_next_one() {
         );
         hanging.commit().await;
 
-        let next = source.horizon(scope(Duration::ZERO)).await.unwrap();
+        let next = source.horizon(source.scope(Duration::ZERO)).await.unwrap();
         let by_time = scan_after(&source, [3], Some(horizon.until), &next, 10).await;
         assert_eq!(
             names(&by_time),
@@ -331,7 +361,7 @@ async fn a_transaction_of_another_role_whose_start_is_hidden_holds_the_mark() {
 #[tokio::test]
 async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_layout() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         let claim = lead(&test).await;
         let epoch = layout().layout.epoch();
         let to = MarkMove {
@@ -342,11 +372,11 @@ async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_l
             low_water: Some(Timestamp::from_unix_micros(1_700_000_000_000_001)),
         };
         assert!(source.move_mark(to).await.unwrap());
-        let seen = source.horizon(scope(GRACE)).await.unwrap();
+        let seen = source.horizon(source.scope(GRACE)).await.unwrap();
         assert_eq!(seen.low_water, to.low_water);
         let another_layout = RelayScope {
             layout_epoch: LayoutEpoch::try_new(epoch.value() + 1).unwrap(),
-            ..scope(GRACE)
+            ..source.scope(GRACE)
         };
         let seen = source.horizon(another_layout).await.unwrap();
         assert_eq!(seen.low_water, None);
@@ -369,7 +399,7 @@ async fn the_mark_is_moved_under_the_claim_and_the_generation_and_only_for_its_l
         for refused in [fenced, lowered_since] {
             assert!(!source.move_mark(refused).await.unwrap(), "{refused:?}");
         }
-        let seen = source.horizon(scope(GRACE)).await.unwrap();
+        let seen = source.horizon(source.scope(GRACE)).await.unwrap();
         assert_eq!(seen.low_water, to.low_water);
     })
     .await;
@@ -388,7 +418,7 @@ async fn lead(test: &TestDatabase) -> Claim {
 #[tokio::test]
 async fn of_rows_scanned_before_those_that_are_still_init_are_kept_in_their_order() {
     on_laid_out_database(async |test| {
-        let source = PgRelaySource::new(test.database());
+        let source = Source::of(&test).await;
         for (name, age) in [("a", 500), ("b", 400), ("c", 300), ("d", 200)] {
             log_aged(&test, 3, name, age).await;
         }

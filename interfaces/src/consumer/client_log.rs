@@ -1,5 +1,6 @@
 //! librdkafka's own log lines, as ours.
 
+use axs_kafka::log_line;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
@@ -11,15 +12,7 @@ pub(super) struct ClientLog;
 
 impl ClientContext for ClientLog {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
-        match level {
-            Emerg | Alert | Critical | Error => {
-                tracing::error!(target: "librdkafka", facility, "{line}");
-            }
-            Warning => tracing::warn!(target: "librdkafka", facility, "{line}"),
-            Notice | Info => tracing::info!(target: "librdkafka", facility, "{line}"),
-            Debug => tracing::debug!(target: "librdkafka", facility, "{line}"),
-        }
+        log_line(level, facility, line);
     }
 
     /// The same errors come out of a poll, where what they mean is decided.

@@ -7,7 +7,6 @@
 //! | `reader.rs` | the thread: commands, poll rounds, errors |
 //! | `waker.rs` | a thread beside it, which wakes librdkafka when a partition goes on |
 //! | `feed.rs` | one partition: its batch, its channel, what is expected next |
-//! | `log_bounds.rs` | where a partition's log begins and ends |
 //! | `fault.rs` | which of librdkafka's errors pass and which break a partition |
 //!
 //! No consumer group takes part: who reads which partition is decided by leadership in
@@ -17,11 +16,10 @@
 mod client_log;
 mod fault;
 mod feed;
-mod log_bounds;
 mod reader;
 mod record_source;
 mod settings;
 mod waker;
 
 pub use record_source::{KafkaRecordSource, KafkaRecordSourceParameters, RecordReader};
-pub use settings::{RecordSourceSettings, RecordSourceSettingsError, is_own_property};
+pub use settings::{RecordSourceSettings, is_own_property};

@@ -7,10 +7,10 @@
 use super::client_log::ClientLog;
 use super::fault::{self, Fault};
 use super::feed::{Feed, Fetching, Need};
-use super::log_bounds::log_bounds;
 use super::waker::Waker;
 use axs_application::port::record_source::{SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
+use axs_kafka::log_bounds;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;

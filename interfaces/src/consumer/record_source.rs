@@ -2,13 +2,13 @@
 
 use super::client_log::ClientLog;
 use super::fault;
-use super::log_bounds::log_bounds;
 use super::reader::{BOUNDS_TIMEOUT, Command, Reader, SharedConsumer};
-use super::settings::{RecordSourceSettings, RecordSourceSettingsError};
+use super::settings::RecordSourceSettings;
 use super::waker::Waker;
 use async_trait::async_trait;
 use axs_application::port::record_source::{RecordSource, SourceError, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
+use axs_kafka::{KafkaSettingsError, log_bounds};
 use rdkafka::consumer::BaseConsumer;
 use shaku::Component;
 use std::fmt;
@@ -48,23 +48,24 @@ impl RecordReader {
     /// Starts the thread. Needs no live broker.
     ///
     /// # Errors
-    /// [`RecordSourceSettingsError`] when the settings set what is set here, when librdkafka
+    /// [`KafkaSettingsError`] when the settings set what is set here, when librdkafka
     /// refuses them, or when the system refuses the thread.
-    pub fn start(settings: &RecordSourceSettings) -> Result<Self, RecordSourceSettingsError> {
+    pub fn start(settings: &RecordSourceSettings) -> Result<Self, KafkaSettingsError> {
+        let kafka = &settings.connection;
         let consumer: BaseConsumer<ClientLog> = settings
             .client_config()?
             .create_with_context(ClientLog)
-            .map_err(|error| settings.refused(&error))?;
+            .map_err(|error| kafka.refused(&error))?;
         let consumer = SharedConsumer::new(consumer);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let handle = Self {
             topic: settings.events_topic.as_str().into(),
-            brokers: settings.brokers.as_str().into(),
+            brokers: kafka.brokers.as_str().into(),
             commands: sender,
             consumer: Arc::downgrade(&consumer),
         };
         let waker = Waker::start(Arc::downgrade(&consumer), settings.events_topic.clone())
-            .map_err(|error| settings.refused(&error))?;
+            .map_err(|error| kafka.refused(&error))?;
         let reader = Reader::new(
             consumer,
             waker,
@@ -75,7 +76,7 @@ impl RecordReader {
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || reader.run())
-            .map_err(|error| settings.refused(&error))?;
+            .map_err(|error| kafka.refused(&error))?;
         Ok(handle)
     }
 

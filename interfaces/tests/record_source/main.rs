@@ -331,6 +331,7 @@ async fn a_reader_starts_without_a_broker_and_names_it_within_bounded_time() {
 fn a_property_that_is_none_is_refused_with_its_name() {
     let mut settings = settings(&brokers(), "events");
     settings
+        .connection
         .properties
         .insert("no.such.property".into(), "1".into());
     let error = RecordReader::start(&settings).unwrap_err();

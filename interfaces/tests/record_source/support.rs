@@ -3,6 +3,7 @@
 use axs_application::port::record_source::{InboundRecord, SourceEvent};
 use axs_domain::id::{Offset, PartitionId};
 use axs_interfaces::consumer::{KafkaRecordSource, RecordReader, RecordSourceSettings};
+use axs_kafka::KafkaConnection;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -158,11 +159,13 @@ impl Topic {
 
 pub fn settings(brokers: &str, topic: &str) -> RecordSourceSettings {
     RecordSourceSettings {
-        brokers: brokers.to_owned(),
+        connection: KafkaConnection {
+            brokers: brokers.to_owned(),
+            client_id: "axs-test".to_owned(),
+            properties: BTreeMap::new(),
+        },
         events_topic: topic.to_owned(),
-        client_id: "axs-test".to_owned(),
         group_id: "axs-test".to_owned(),
-        properties: BTreeMap::new(),
         waiting_batches_max: 2,
     }
 }

@@ -280,6 +280,7 @@ macro_rules! store_contract {
             a_scan_sees_rows_that_are_init_oldest_first
             a_scan_begins_after_the_mark_and_ends_at_its_limit
             the_pages_of_a_scan_leave_no_row_out_and_repeat_none
+            nothing_is_scanned_in_another_history_than_the_claims
             rows_that_became_final_are_not_kept
             a_mark_is_moved_by_the_leader_alone_and_found_by_the_next
         }

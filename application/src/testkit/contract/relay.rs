@@ -3,7 +3,7 @@
 use super::{Decider, RowToDecide, Stores, new_owner, partition, resident};
 use crate::port::change_log::ChangeLogRecord;
 use crate::port::relay_source::{LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope};
-use crate::testkit::stored_layout;
+use crate::testkit::{scanned, stored_layout};
 use axs_domain::fencing::Claim;
 use axs_domain::id::LogId;
 use axs_domain::incarnation::Incarnation;
@@ -18,6 +18,7 @@ async fn horizon(stores: &Stores) -> RelayHorizon {
         partition: partition(HERE),
         layout_epoch: stored_layout().layout.epoch(),
         grace: Duration::ZERO,
+        incarnation: stores.balances.incarnation().await.unwrap(),
     };
     stores.relay.horizon(scope).await.unwrap()
 }
@@ -38,8 +39,9 @@ async fn page(
         behind,
         until: horizon(stores).await.until,
         limit,
+        incarnation: stores.balances.incarnation().await.unwrap(),
     };
-    stores.relay.still_init(scan).await.unwrap()
+    scanned(&*stores.relay, scan).await
 }
 
 async fn three_rows(stores: &Stores) -> Vec<RowToDecide> {
@@ -89,6 +91,34 @@ pub async fn the_pages_of_a_scan_leave_no_row_out_and_repeat_none(stores: Stores
             behind = Some(LogPlace::of(row));
         }
         assert_eq!(found, expected);
+    }
+}
+
+/// A primary that was replaced may still answer, and the mark would pass what it does not show.
+pub async fn nothing_is_scanned_in_another_history_than_the_claims(stores: Stores) {
+    three_rows(&stores).await;
+    let claim = stores.lead(partition(HERE), new_owner()).await;
+    let until = horizon(&stores).await.until;
+    for (incarnation, is_told) in [
+        (claim.incarnation, true),
+        (Incarnation::new(!claim.incarnation.value()), false),
+    ] {
+        let scope = RelayScope {
+            partition: partition(HERE),
+            layout_epoch: stored_layout().layout.epoch(),
+            grace: Duration::ZERO,
+            incarnation,
+        };
+        assert_eq!(stores.relay.horizon(scope).await.is_ok(), is_told);
+        let scan = RelayScan {
+            shards: stored_layout().layout.shards_of(partition(HERE)),
+            after: None,
+            behind: None,
+            until,
+            limit: 10,
+            incarnation,
+        };
+        assert_eq!(stores.relay.still_init(scan).await.is_ok(), is_told);
     }
 }
 

@@ -100,11 +100,18 @@ impl LowWater {
         self.at
     }
 
-    /// Notes what the scan from there on found: the time of its first row.
-    pub(super) fn pass(&mut self, horizon: &RelayHorizon, first: Option<Timestamp>) {
+    /// Notes what a page that begins there found: the time of its first row. Without any, nothing
+    /// is INIT up to `read_to`.
+    pub(super) fn pass(
+        &mut self,
+        horizon: &RelayHorizon,
+        read_to: Timestamp,
+        first: Option<Timestamp>,
+    ) {
         let Some(settled) = horizon.settled_to else {
             return;
         };
+        let settled = settled.min(read_to);
         let before_first = first.map(|first| earlier(first, Duration::from_micros(1)));
         let passed = before_first.map_or(settled, |before| before.min(settled));
         self.at = self.at.max(Some(passed));
@@ -189,6 +196,11 @@ mod tests {
             self.mark.begin(horizon, self.now, self.now)
         }
 
+        /// A scan that read all that there was.
+        fn pass(&mut self, horizon: &RelayHorizon, first: Option<Timestamp>) {
+            self.mark.pass(horizon, horizon.until, first);
+        }
+
         fn to_store(&self) -> Option<ToStore> {
             self.mark.to_store(self.now)
         }
@@ -208,11 +220,27 @@ mod tests {
     fn it_passes_what_is_settled_and_stays_below_the_first_row_found() {
         let mut term = Term::new();
         assert_eq!(term.look(0, &horizon(None, 0, 100)), None);
-        term.mark.pass(&horizon(None, 0, 100), Some(at(50)));
+        term.pass(&horizon(None, 0, 100), Some(at(50)));
         let below = Timestamp::from_unix_micros(50 * SECOND - 1);
         assert_eq!(term.look(10, &horizon(None, 0, 110)), Some(below));
-        term.mark.pass(&horizon(None, 0, 110), None);
+        term.pass(&horizon(None, 0, 110), None);
         assert_eq!(term.look(10, &horizon(None, 0, 120)), Some(at(110)));
+    }
+
+    /// What is left of a long scan when a term ends is not read again.
+    #[test]
+    fn it_passes_each_part_of_a_long_scan_that_was_read() {
+        let mut term = Term::new();
+        let until = horizon(None, 0, 1_000);
+        term.look(0, &until);
+        for read_to in [400, 800] {
+            term.mark.pass(&until, at(read_to), None);
+            assert_eq!(term.mark.at, Some(at(read_to)));
+            assert_eq!(term.to_store(), Some(mark(read_to)));
+        }
+        term.mark.pass(&until, at(1_000), Some(at(900)));
+        let below = Timestamp::from_unix_micros(900 * SECOND - 1);
+        assert_eq!(term.mark.at, Some(below));
     }
 
     #[test]
@@ -225,7 +253,7 @@ mod tests {
             None,
             "the next one would begin there by itself"
         );
-        term.mark.pass(&stored, None);
+        term.pass(&stored, None);
         assert_eq!(
             term.look(10, &horizon(Some(1_000), 0, 1_110)),
             Some(at(1_100))
@@ -240,13 +268,13 @@ mod tests {
             ..horizon(Some(1_020), 0, 1_100)
         };
         assert_eq!(term.look(0, &open), Some(at(1_020 - MARGIN)));
-        term.mark.pass(&open, None);
+        term.pass(&open, None);
         assert_eq!(term.look(0, &open), Some(at(1_030)));
         let hidden = RelayHorizon {
             settled_to: None,
             ..open
         };
-        term.mark.pass(&hidden, None);
+        term.pass(&hidden, None);
         assert_eq!(term.look(0, &hidden), Some(at(1_030)));
     }
 
@@ -254,7 +282,7 @@ mod tests {
     fn it_falls_back_to_what_is_stored_when_that_was_lowered_and_to_it_alone() {
         let mut term = Term::new();
         term.look(0, &horizon(Some(50), 3, 100));
-        term.mark.pass(&horizon(Some(50), 3, 100), None);
+        term.pass(&horizon(Some(50), 3, 100), None);
         assert_eq!(term.look(10, &horizon(Some(50), 3, 110)), Some(at(100)));
         // Lowered to where it stood: only the generation tells.
         assert_eq!(term.look(0, &horizon(Some(50), 4, 110)), Some(at(50)));
@@ -266,12 +294,12 @@ mod tests {
     fn it_falls_back_by_what_the_clock_was_set_back_and_no_further() {
         let mut term = Term::new();
         term.look(0, &horizon(Some(4_000), 0, 5_000));
-        term.mark.pass(&horizon(Some(4_000), 0, 5_000), None);
+        term.pass(&horizon(Some(4_000), 0, 5_000), None);
         // 30 s passed, and the clock is 50 s behind: it was set back by 80 s.
         let back = horizon(Some(4_000), 0, 4_950);
         assert_eq!(term.look(30, &back), Some(at(4_920)));
         // What lies between is passed again by what is found there, and not by what is stored.
-        term.mark.pass(&back, Some(at(4_930)));
+        term.pass(&back, Some(at(4_930)));
         let below = Timestamp::from_unix_micros(4_930 * SECOND - 1);
         assert_eq!(term.look(10, &horizon(Some(5_000), 0, 4_960)), Some(below));
         assert_eq!(
@@ -287,12 +315,12 @@ mod tests {
     fn what_the_clock_was_set_back_by_is_stored_at_once() {
         let mut term = Term::new();
         term.look(0, &horizon(Some(4_900), 0, 5_000));
-        term.mark.pass(&horizon(Some(4_900), 0, 5_000), None);
+        term.pass(&horizon(Some(4_900), 0, 5_000), None);
         term.store(mark(5_000));
         let back = horizon(Some(5_000), 0, 4_990);
         term.look(0, &back);
         assert_eq!(term.mark.to_lower(), Some(mark(4_990)), "before any scan");
-        term.mark.pass(&back, None);
+        term.pass(&back, None);
         assert_eq!(term.to_store(), Some(mark(4_990)));
         term.store(mark(4_990));
         assert_eq!(term.to_store(), None);
@@ -307,7 +335,8 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         mark.begin(&horizon(None, 0, 100), after(0), after(5));
-        mark.pass(&horizon(None, 0, 100), None);
+        let seen = horizon(None, 0, 100);
+        mark.pass(&seen, seen.until, None);
         // The clock was read at any moment of either look: as many as 20 s lie between.
         let second = mark.begin(&horizon(None, 0, 110), after(10), after(20));
         assert_eq!(second, Some(at(90)));
@@ -318,7 +347,7 @@ mod tests {
         let mut term = Term::new();
         let back = horizon(Some(5_000), 0, 4_000);
         assert_eq!(term.look(0, &back), None);
-        term.mark.pass(&back, None);
+        term.pass(&back, None);
         assert_eq!(term.to_store(), Some(mark(4_000)), "at once");
     }
 
@@ -337,7 +366,7 @@ mod tests {
         assert_eq!((term.mark.to_lower(), term.to_store()), (None, None));
         let forgotten = horizon(None, 0, 4_020);
         assert_eq!(term.look(10, &forgotten), None, "everything again");
-        term.mark.pass(&forgotten, None);
+        term.pass(&forgotten, None);
         assert_eq!(term.to_store(), Some(mark(4_020)), "at once");
     }
 
@@ -347,7 +376,7 @@ mod tests {
         let start = term.now;
         term.look(0, &horizon(None, 0, 100));
         assert_eq!(term.to_store(), None, "nothing is known");
-        term.mark.pass(&horizon(None, 0, 100), None);
+        term.pass(&horizon(None, 0, 100), None);
         assert_eq!(term.to_store(), Some(mark(100)), "the first one");
         term.store(mark(100));
         for (until, later, expected) in [
@@ -356,7 +385,7 @@ mod tests {
             (120, MOVE_EVERY, Some(mark(120))),
         ] {
             term.look(0, &horizon(Some(100), 0, until));
-            term.mark.pass(&horizon(Some(100), 0, until), None);
+            term.pass(&horizon(Some(100), 0, until), None);
             let stored = term.mark.to_store(start + later);
             assert_eq!(stored, expected, "{until} {later:?}");
         }

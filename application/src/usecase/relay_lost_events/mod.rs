@@ -30,7 +30,7 @@
 //! | what | bound |
 //! |---|---|
 //! | rows of a page, of a round, on their way at once | [`RelaySettings::rows_max`] |
-//! | pages of a round, while unsound rows leave room in it | [`PAGES_MAX`]; the next round goes on there |
+//! | pages of a round, while what is found leaves room in it | [`PAGES_MAX`]; the next round goes on there |
 //! | what a scan reads | rows written since the low-water mark; everything when there is none; a term's first scan [`low_water::TERM_MARGIN`] more |
 //! | moves of the stored mark | forward one in [`low_water::MOVE_EVERY`]; back whenever the clock was |
 //! | the wait for H | the backlog; what is behind it without a record is looked at each [`END_LOOK_EVERY`] |
@@ -52,7 +52,7 @@ use crate::port::event_publisher::{EventPublisher, OutboundRecord, PublishError}
 use crate::port::event_topic::{BrokerError, EventTopic};
 use crate::port::record_reader::RecordReader;
 use crate::port::relay_source::{
-    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+    LogPlace, MarkMove, RelayHorizon, RelayPage, RelayScan, RelayScope, RelaySource,
 };
 use crate::port::store_error::StoreError;
 use axs_domain::fencing::Claim;
@@ -127,7 +127,7 @@ struct Found {
     rows: Vec<ChangeLogRecord>,
     /// Whether there may be more behind them.
     more: bool,
-    /// The last row read, when unsound ones filled all pages: the next round goes on behind it.
+    /// Where the pages of this round end and there may be more: the next round goes on behind it.
     read_to: Option<LogPlace>,
 }
 
@@ -136,7 +136,7 @@ pub(crate) struct LostEventRelay {
     ports: RelayPorts,
     term: RelayTerm,
     low_water: LowWater,
-    /// Up to where the rounds before have read, when unsound rows filled their pages.
+    /// Up to where the rounds before have read, when their pages did not reach the end.
     behind: Option<LogPlace>,
     unsound: UnsoundRows,
     /// Up to where a cursor over ids alone would have come: for the deliberate break
@@ -210,6 +210,7 @@ impl LostEventRelay {
                 partition: self.term.partition,
                 layout_epoch: self.term.layout.epoch(),
                 grace,
+                incarnation: self.term.claim.incarnation,
             })
             .await?;
         let after = self.low_water.begin(&horizon, asked_at, Instant::now());
@@ -219,19 +220,28 @@ impl LostEventRelay {
             .then(|| self.passed_by_ids.replace(horizon.until))
             .flatten();
         let rows_max = usize::try_from(self.ports.settings.rows_max).unwrap_or(usize::MAX);
-        let mut behind = self.behind.take();
-        let mut from_mark = behind.is_none();
+        // The mark may have come as far.
+        let is_above = |place: &LogPlace| after.is_none_or(|after| place.logged_at > after);
+        let mut behind = self.behind.take().filter(is_above);
+        // Whether nothing was found from the mark on.
+        let mut is_clear = behind.is_none();
         let mut found = Found::default();
         for _ in 0..PAGES_MAX {
-            let mut rows = self.page(after, behind, horizon.until).await?;
-            found.more = rows.len() >= rows_max;
-            behind = rows.last().map(LogPlace::of);
+            let RelayPage { mut rows, read_to } = self.page(after, behind, horizon.until).await?;
+            let is_full = rows.len() >= rows_max;
+            found.more = is_full || read_to < horizon.until;
+            behind = if is_full {
+                rows.last().map(LogPlace::of)
+            } else {
+                Some(LogPlace::end_of(read_to))
+            };
             rows.retain(|row| passed.is_none_or(|passed| made_after(row.log_id, passed)));
-            if std::mem::take(&mut from_mark) {
-                self.low_water
-                    .pass(&horizon, rows.first().map(|row| row.logged_at));
+            if is_clear {
+                let first = rows.first().map(|row| row.logged_at);
+                self.low_water.pass(&horizon, read_to, first);
                 let mark = self.low_water.to_store(Instant::now());
                 self.store_mark(&horizon, mark).await;
+                is_clear = rows.is_empty();
             }
             for row in rows {
                 if self.is_sound(&row) {
@@ -258,13 +268,14 @@ impl LostEventRelay {
         after: Option<Timestamp>,
         behind: Option<LogPlace>,
         until: Timestamp,
-    ) -> Result<Vec<ChangeLogRecord>, RelayError> {
+    ) -> Result<RelayPage, RelayError> {
         let scan = RelayScan {
             shards: self.term.layout.shards_of(self.term.partition),
             after,
             behind,
             until,
             limit: self.ports.settings.rows_max,
+            incarnation: self.term.claim.incarnation,
         };
         Ok(self.ports.source.still_init(scan).await?)
     }

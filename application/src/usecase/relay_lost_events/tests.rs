@@ -560,3 +560,38 @@ async fn more_unsound_rows_than_a_round_reads_are_passed_in_several_without_a_pa
     assert_eq!(scans(), before);
     running.abort();
 }
+
+/// More parts than one round reads.
+#[tokio::test(start_paused = true)]
+async fn a_long_log_is_read_in_parts_and_each_that_holds_nothing_is_passed() {
+    let (bench, mut relay) = bench(0, 0);
+    bench.store.state.lock().unwrap().relay_part = Some(20);
+    bench.log("lost", 500);
+    for _ in 0..2 {
+        assert_eq!(relay.round().await, Ok(0));
+        assert!(relay.goes_on);
+    }
+    assert_eq!(relay.round().await, Ok(1));
+    assert_eq!(bench.published(), ["lost"]);
+    let scans = bench.store.state.lock().unwrap().relay_scans.clone();
+    let at = |micros| Some(Timestamp::from_unix_micros(micros));
+    for (round, mark) in [None, at(200), at(400)].into_iter().enumerate() {
+        assert_eq!(scans[round * PAGES_MAX..][..PAGES_MAX], [mark; PAGES_MAX]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_stays_init_hides_no_part_of_a_long_log_behind_it() {
+    let (bench, mut relay) = bench(0, 0);
+    bench.store.state.lock().unwrap().relay_part = Some(20);
+    bench.damage(&bench.log("damaged", 10));
+    bench.log("lost", 500);
+    for _ in 0..2 {
+        assert_eq!(relay.round().await, Ok(0));
+        assert!(relay.goes_on);
+    }
+    assert_eq!(relay.round().await, Ok(1));
+    assert_eq!(bench.published(), ["lost"]);
+    let mark = bench.store.state.lock().unwrap().relay_mark;
+    assert_eq!(mark, Some(Timestamp::from_unix_micros(9)));
+}

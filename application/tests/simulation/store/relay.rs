@@ -4,15 +4,29 @@ use super::{StoreClient, away};
 use async_trait::async_trait;
 use axs_application::port::change_log::ChangeLogRecord;
 use axs_application::port::relay_source::{
-    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+    LogPlace, MarkMove, RelayHorizon, RelayPage, RelayScan, RelayScope, RelaySource,
 };
 use axs_application::port::store_error::StoreError;
+use axs_application::testkit::INCARNATION;
+use axs_domain::incarnation::Incarnation;
 use axs_domain::log_status::LogStatus;
 use axs_domain::time::Timestamp;
+
+/// The log of so much time is one part of a scan.
+const PART_MICROS: i64 = 5_000_000;
+
+/// The simulated store has one history.
+fn of_this_history(incarnation: Incarnation) -> Result<(), StoreError> {
+    if incarnation == INCARNATION {
+        return Ok(());
+    }
+    Err(away("it answers in another history"))
+}
 
 #[async_trait]
 impl RelaySource for StoreClient {
     async fn horizon(&self, scope: RelayScope) -> Result<RelayHorizon, StoreError> {
+        of_this_history(scope.incarnation)?;
         self.statement("horizon", move |state, now| {
             let grace = i64::try_from(scope.grace.as_micros()).unwrap();
             let until = Timestamp::from_unix_micros(now.unix_micros() - grace);
@@ -33,12 +47,19 @@ impl RelaySource for StoreClient {
         .await
     }
 
-    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
+    /// In parts, as a long log is read.
+    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError> {
+        of_this_history(scan.incarnation)?;
         self.statement("still_init", move |state, _| {
+            let began = scan.after.max(scan.behind.map(|place| place.logged_at));
+            let part = began.map_or(scan.until, |began| {
+                Timestamp::from_unix_micros(began.unix_micros() + PART_MICROS)
+            });
+            let read_to = part.min(scan.until);
             let mut rows: Vec<ChangeLogRecord> = state
                 .rows
                 .values()
-                .filter(|row| row.status == LogStatus::Init && row.logged_at <= scan.until)
+                .filter(|row| row.status == LogStatus::Init && row.logged_at <= read_to)
                 .filter(|row| scan.shards.contains(&row.key.shard_id))
                 .filter(|row| scan.after.is_none_or(|after| row.logged_at > after))
                 .filter(|row| scan.behind.is_none_or(|behind| LogPlace::of(row) > behind))
@@ -46,7 +67,7 @@ impl RelaySource for StoreClient {
                 .collect();
             rows.sort_by_key(|row| (row.logged_at, row.log_id));
             rows.truncate(usize::try_from(scan.limit).unwrap());
-            rows
+            RelayPage { rows, read_to }
         })
         .await
     }

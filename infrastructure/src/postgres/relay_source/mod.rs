@@ -1,6 +1,6 @@
 //! Rows that may never have reached the topic.
 
-mod windows;
+mod window;
 
 use super::change_log_record::{KeyColumns, StateRow, read_payloads};
 use super::error::StoreName;
@@ -9,10 +9,11 @@ use super::stored::{shard_bounds, timestamp};
 use async_trait::async_trait;
 use axs_application::port::change_log::ChangeLogRecord;
 use axs_application::port::relay_source::{
-    MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+    MarkMove, RelayHorizon, RelayPage, RelayScan, RelayScope, RelaySource,
 };
 use axs_application::port::store_error::StoreError;
 use axs_domain::id::ShardId;
+use axs_domain::incarnation::Incarnation;
 use chrono::{DateTime, TimeDelta, Utc};
 use metrics::counter;
 use shaku::Component;
@@ -22,39 +23,39 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
-use windows::{Window, Windows};
+use window::Window;
 
-/// A scan of more of the log than this is a long one, which may take longer than other statements:
-/// a term's first, and any while the mark stays below a row that waits.
+/// A page of more of the log than this may take longer than other statements: a term's first, and
+/// any while the mark stays below a row that waits.
 const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 
-/// Scans without a mark at once in this process. After a change of the layout every partition
-/// begins one, which reads all states of its shards, and each takes a connection of those on which
-/// leaders take over and load what they decide on.
-const WHOLE_SCANS_MAX: usize = 1;
+/// Pages at once, in this process, of logs that are read in parts. Where a relay has no mark, or
+/// one that lies far below, every partition reads them, and each takes a connection of those on
+/// which leaders take over and load what they decide on.
+const LONG_SCANS_MAX: usize = 1;
 
-/// How long a window of a scan may take in all. PostgreSQL ends a statement of a long scan a minute
-/// sooner (allow_long_scan.sql); a server that hangs must not keep the turn of the others for ever.
-const WINDOW_MAX: Duration = Duration::from_mins(11);
+/// How long a page may take in all. PostgreSQL ends the statement of a long one a minute sooner
+/// (allow_long_scan.sql); a server that hangs must not keep the turn of the others for ever.
+const PAGE_MAX: Duration = Duration::from_mins(11);
 
 /// [`RelaySource`] over the change log.
 ///
-/// A scan without a mark reads every state of its shards.
+/// A scan without a mark reads every state of its shards, in parts.
 #[derive(Component)]
 #[shaku(interface = RelaySource)]
 pub struct PgRelaySource {
     #[shaku(inject)]
     database: Arc<dyn Database>,
     #[shaku(force_default)]
-    whole_scans: WholeScans,
+    long_scans: LongScans,
 }
 
-/// The turns of scans without a mark.
-struct WholeScans(Arc<Semaphore>);
+/// The turns of long scans.
+struct LongScans(Arc<Semaphore>);
 
-impl Default for WholeScans {
+impl Default for LongScans {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(WHOLE_SCANS_MAX)))
+        Self(Arc::new(Semaphore::new(LONG_SCANS_MAX)))
     }
 }
 
@@ -64,7 +65,7 @@ impl PgRelaySource {
     pub fn new(database: Arc<dyn Database>) -> Self {
         Self {
             database,
-            whole_scans: WholeScans::default(),
+            long_scans: LongScans::default(),
         }
     }
 
@@ -112,6 +113,7 @@ impl PgRelaySource {
 struct HorizonRow {
     low_water: Option<DateTime<Utc>>,
     generation: i64,
+    incarnation: i64,
     now: DateTime<Utc>,
     open_since: Option<DateTime<Utc>>,
     unseen: i64,
@@ -119,21 +121,18 @@ struct HorizonRow {
 }
 
 /// What a page is bound by.
-#[derive(Clone)]
 struct PageBounds {
     shards: Vec<i32>,
     window: Window,
     behind: Option<(DateTime<Utc>, Uuid)>,
-    limit: usize,
+    limit: i64,
+    incarnation: Incarnation,
     /// Whether it is read by a long scan: without a mark, or from one that lies far below.
     is_long: bool,
 }
 
-/// The turn of a scan without a mark: had until the last of its transactions has ended.
-type Turn = Option<Arc<OwnedSemaphorePermit>>;
-
-/// The states of one page of a window.
-async fn read_states(pool: &PgPool, page: PageBounds) -> Result<Vec<StateRow>, sqlx::Error> {
+/// The states of one page of a window, and in which history of the database they stand.
+async fn read_states(pool: &PgPool, page: PageBounds) -> Result<(i64, Vec<StateRow>), sqlx::Error> {
     let mut transaction = pool
         .begin_with(include_str!("../sql/relay/begin_rows.sql"))
         .await?;
@@ -142,45 +141,26 @@ async fn read_states(pool: &PgPool, page: PageBounds) -> Result<Vec<StateRow>, s
             .execute(&mut *transaction)
             .await?;
     }
+    let incarnation = sqlx::query_scalar(include_str!("../sql/balance/incarnation.sql"))
+        .fetch_one(&mut *transaction)
+        .await?;
     let states = sqlx::query_as(include_str!("../sql/relay/still_init.sql"))
         .bind(page.shards)
         .bind(page.window.after)
         .bind(page.window.until)
-        .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
+        .bind(page.limit)
         .bind(page.behind.map(|(logged_at, _)| logged_at))
         .bind(page.behind.map(|(_, log_id)| log_id))
         .fetch_all(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(states)
+    Ok((incarnation, states))
 }
 
 impl PgRelaySource {
-    /// The oldest states of the page, window by window.
-    async fn scan(&self, mut page: PageBounds) -> Result<Vec<StateRow>, StoreError> {
-        let whole = page.window;
-        let (turn, began) = if whole.after.is_some() {
-            (None, whole.until)
-        } else {
-            (Some(self.turn().await?), self.log_began(whole.until).await?)
-        };
-        let limit = page.limit;
-        let mut states = Vec::new();
-        for window in Windows::new(whole, began) {
-            page.window = window;
-            page.limit = limit.saturating_sub(states.len());
-            states.extend(self.read(page.clone(), turn.clone()).await?);
-            if states.len() >= limit {
-                break;
-            }
-        }
-        Ok(states)
-    }
-
-    async fn turn(&self) -> Result<Arc<OwnedSemaphorePermit>, StoreError> {
-        let turn = Arc::clone(&self.whole_scans.0).acquire_owned().await;
-        turn.map(Arc::new)
-            .map_err(|closed| self.name().unavailable(closed))
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = Arc::clone(&self.long_scans.0).acquire_owned().await;
+        turn.map_err(|closed| self.name().unavailable(closed))
     }
 
     /// When the log began, or else `otherwise`. Only how the log is divided depends on it.
@@ -195,18 +175,33 @@ impl PgRelaySource {
 
     /// Reads one page in a task of its own: a relay that is dropped must not leave a transaction
     /// open. The task keeps the turn.
-    async fn read(&self, page: PageBounds, turn: Turn) -> Result<Vec<StateRow>, StoreError> {
+    async fn read(
+        &self,
+        page: PageBounds,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Vec<StateRow>, StoreError> {
         let name = self.name();
-        let pool = self.database.queries().clone();
-        tokio::spawn(async move {
-            let states = timeout(WINDOW_MAX, read_states(&pool, page)).await;
+        let (pool, expected) = (self.database.queries().clone(), page.incarnation);
+        let (found, states) = tokio::spawn(async move {
+            let states = timeout(PAGE_MAX, read_states(&pool, page)).await;
             drop(turn);
             states
         })
         .await
         .map_err(|ended| name.unavailable(ended))?
         .map_err(|elapsed| name.unavailable(elapsed))?
-        .map_err(|error| name.sqlx(&error))
+        .map_err(|error| name.sqlx(&error))?;
+        self.check_history(found, expected)?;
+        Ok(states)
+    }
+
+    fn check_history(&self, found: i64, expected: Incarnation) -> Result<(), StoreError> {
+        if Incarnation::new(found) == expected {
+            return Ok(());
+        }
+        Err(self.name().unavailable(
+            "it answers in another history of the database than that of the leader's claim",
+        ))
     }
 }
 
@@ -223,40 +218,52 @@ impl RelaySource for PgRelaySource {
             self.name()
                 .invalid("partition", scope.partition, "has no leader row")
         })?;
+        self.check_history(row.incarnation, scope.incarnation)?;
         self.horizon_of(&row, scope.grace)
     }
 
-    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
+    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError> {
         let name = self.name();
         let behind = scan
             .behind
             .map(|place| Ok((name.time(place.logged_at)?, place.log_id.uuid())))
             .transpose()?;
         let mark = scan.after.map(|after| name.time(after)).transpose()?;
-        let until = name.time(scan.until)?;
         // Rows of the same moment may lie behind the place.
         let place = behind.and_then(|(at, _)| at.checked_sub_signed(TimeDelta::microseconds(1)));
-        let after = mark.max(place);
-        let states = self
-            .scan(PageBounds {
-                shards: scan.shards.iter().copied().map(ShardId::value).collect(),
-                window: Window { after, until },
-                behind,
-                limit: usize::try_from(scan.limit).unwrap_or(usize::MAX),
-                is_long: after
-                    .is_none_or(|after| until.signed_duration_since(after) > SHORT_SCAN_MAX),
-            })
-            .await?;
+        let whole = Window {
+            after: mark.max(place),
+            until: name.time(scan.until)?,
+        };
+        let turn = if whole.has_parts() {
+            Some(self.turn().await?)
+        } else {
+            None
+        };
+        let window = match whole.after {
+            Some(_) => whole.first_part(whole.until),
+            None => whole.first_part(self.log_began(whole.until).await?),
+        };
+        let page = PageBounds {
+            shards: scan.shards.iter().copied().map(ShardId::value).collect(),
+            window,
+            behind,
+            limit: i64::from(scan.limit),
+            incarnation: scan.incarnation,
+            is_long: window.is_longer_than(SHORT_SCAN_MAX),
+        };
+        let states = self.read(page, turn).await?;
         let ids: Vec<Uuid> = states.iter().map(|state| state.log_id).collect();
         let mut payloads = read_payloads(self.database.queries(), name, &ids).await?;
-        states
-            .into_iter()
-            .map(|state| {
-                // Gone only if retention dropped a day too early.
-                let payload = payloads.remove(&state.log_id).unwrap_or_default();
-                state.record(name, payload, Vec::new())
-            })
-            .collect()
+        let rows = states.into_iter().map(|state| {
+            // Gone only if retention dropped a day too early.
+            let payload = payloads.remove(&state.log_id).unwrap_or_default();
+            state.record(name, payload, Vec::new())
+        });
+        Ok(RelayPage {
+            rows: rows.collect::<Result<_, _>>()?,
+            read_to: timestamp(window.until),
+        })
     }
 
     async fn keep_init(

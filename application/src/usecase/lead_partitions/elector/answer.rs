@@ -139,23 +139,23 @@ impl Elector {
         }
     }
 
-    /// Leaves everything to others, for as long as the looks fail for this. Once an outage: where
-    /// the broker is away for everybody, nobody takes anything until it is back, so nothing goes to
-    /// and fro.
+    /// Leaves everything to others, and what is taken over meanwhile, for as long as the looks fail
+    /// for this. Told once an outage: where the broker is away for everybody, nobody takes anything
+    /// until it is back, so nothing goes to and fro.
     fn give_way(&mut self, why: &str) {
+        let led: Vec<_> = self.led.keys().copied().collect();
+        for partition in &led {
+            self.hand_over(*partition);
+        }
         if std::mem::replace(&mut self.gave_way, true) {
             return;
         }
-        let led: Vec<_> = self.led.keys().copied().collect();
         tracing::warn!(
             partitions = led.len(),
             why,
             "nothing can be led from here: giving way to other consumers"
         );
         counter!("axs_gave_way_total").increment(1);
-        for partition in led {
-            self.hand_over(partition);
-        }
         self.ask_leave();
     }
 

@@ -91,6 +91,25 @@ async fn whoever_is_set_to_another_result_topic_than_was_kept_hands_everything_o
     until("leads again", || process.leads().len() == 4).await;
 }
 
+/// A take-over that was under way when the others were handed over must not stay.
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_over_while_everything_is_handed_over_is_handed_over_too() {
+    let cluster = Cluster::new();
+    let keep = |topic: &str| {
+        cluster.with(|state| {
+            let layout = state.layout.as_mut().unwrap();
+            layout.results_topic = Some(topic.to_owned());
+        });
+    };
+    // Each answer takes longer than a look lasts, so looks and take-overs cross each other.
+    cluster.with(|state| state.database_delay = Duration::from_millis(700));
+    let process = Process::start(&cluster, 1);
+    until("begins to lead", || !process.leads().is_empty()).await;
+    keep("axs.others");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(process.leads().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_log_that_does_not_hold_the_stored_offset_is_refused_slowly_and_visibly() {
     let cluster = Cluster::new();

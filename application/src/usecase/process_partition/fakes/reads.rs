@@ -3,7 +3,7 @@
 use super::*;
 use crate::port::balance_store::{BalanceStore, BalancesPage, LoadedBalances};
 use crate::port::relay_source::{
-    LogPlace, MarkMove, RelayHorizon, RelayScan, RelayScope, RelaySource,
+    LogPlace, MarkMove, RelayHorizon, RelayPage, RelayScan, RelayScope, RelaySource,
 };
 
 #[async_trait]
@@ -76,9 +76,15 @@ impl RelaySource for FakeStore {
         })
     }
 
-    async fn still_init(&self, scan: RelayScan) -> Result<Vec<ChangeLogRecord>, StoreError> {
+    async fn still_init(&self, scan: RelayScan) -> Result<RelayPage, StoreError> {
         let mut state = self.state.lock().unwrap();
         state.relay_scans.push(scan.after);
+        let began = scan.after.max(scan.behind.map(|place| place.logged_at));
+        let began = began.map_or(0, Timestamp::unix_micros);
+        let part = state.relay_part.map_or(scan.until, |part| {
+            Timestamp::from_unix_micros(began.saturating_add(part))
+        });
+        let read_to = part.min(scan.until);
         let mut rows: Vec<ChangeLogRecord> = state
             .rows
             .iter()
@@ -88,10 +94,11 @@ impl RelaySource for FakeStore {
             .map(|(key, row)| record(key, row))
             .filter(|row| scan.after.is_none_or(|after| row.logged_at > after))
             .filter(|row| scan.behind.is_none_or(|behind| LogPlace::of(row) > behind))
+            .filter(|row| row.logged_at <= read_to)
             .collect();
         rows.sort_by_key(|row| (row.logged_at, row.log_id));
         rows.truncate(scan.limit as usize);
-        Ok(rows)
+        Ok(RelayPage { rows, read_to })
     }
 
     async fn keep_init(

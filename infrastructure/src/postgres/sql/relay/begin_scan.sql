@@ -24,6 +24,7 @@ WITH open AS MATERIALIZED (
 )
 SELECT CASE WHEN leader.relay_epoch = $2 THEN leader.relay_low_water END AS low_water,
        leader.relay_generation AS generation,
+       database_incarnation() AS incarnation,
        -- Before anything above was looked at.
        now() AS now,
        (SELECT min(xact_start) FROM open) AS open_since,

@@ -4,7 +4,7 @@ use super::Cluster;
 use super::broker::{Source, Topic};
 use crate::port::balance_store::{LoadedBalances, MockBalanceStore};
 use crate::port::event_publisher::MockEventPublisher;
-use crate::port::relay_source::{MockRelaySource, RelayHorizon};
+use crate::port::relay_source::{MockRelaySource, RelayHorizon, RelayPage};
 use crate::testkit::INCARNATION;
 use crate::usecase::lead_partitions::tests::settings::settings;
 use crate::usecase::lead_partitions::{
@@ -49,7 +49,12 @@ impl Process {
                 settled_to: None,
             })
         });
-        relay.expect_still_init().returning(|_| Ok(Vec::new()));
+        relay.expect_still_init().returning(|scan| {
+            Ok(RelayPage {
+                rows: Vec::new(),
+                read_to: scan.until,
+            })
+        });
         let cache = Arc::new(FakeCache::default());
         let vital_tasks = Arc::new(ProcessTasks::default());
         let ports = LeadPorts {

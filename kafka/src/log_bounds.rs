@@ -9,9 +9,6 @@
 //!   metadata then, but does not ask again by itself.
 //!
 //! Without the second question, a take-over in such a moment would make the partition rest.
-//!
-//! The adapters of the other side have the same file, since neither may know the other;
-//! `tests/tests/architecture.rs` holds them equal.
 
 use axs_domain::id::PartitionId;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -20,7 +17,10 @@ use std::time::Duration;
 
 /// The bounds of a partition's log; asked a second time, within the same time each, when the first
 /// answer may be from what was remembered.
-pub(super) fn log_bounds<Context: ConsumerContext>(
+///
+/// # Errors
+/// What librdkafka said.
+pub fn log_bounds<Context: ConsumerContext>(
     consumer: &BaseConsumer<Context>,
     topic: &str,
     partition: PartitionId,
