@@ -86,6 +86,12 @@ impl RejectionCode {
         Self::ALL.into_iter().find(|code| code.number() == number)
     }
 
+    /// The stable name of a number, or `UNKNOWN`: an older program beside a newer one.
+    #[must_use]
+    pub fn name_of(number: i16) -> &'static str {
+        Self::from_number(number).map_or("UNKNOWN", Self::name)
+    }
+
     /// The same as a word. As stable as the number.
     #[must_use]
     pub const fn name(self) -> &'static str {

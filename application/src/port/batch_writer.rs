@@ -113,8 +113,6 @@ pub struct DecidedBatch {
     pub partition: PartitionId,
     /// The leader's claim.
     pub claim: Claim,
-    /// The shards that the partition carries.
-    pub shards: Vec<ShardId>,
     /// The stored offset before the batch: another one in the store is somebody else's write.
     pub offset_before: Offset,
     /// The stored offset after the batch: the next one to read.

@@ -3,7 +3,6 @@
 use super::store_error::StoreError;
 use async_trait::async_trait;
 use axs_domain::decision::LedgerEntry;
-use axs_domain::event::BalanceChangeEvent;
 use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, LayoutEpoch, LogId, Offset, PartitionId, ShardId};
 use axs_domain::incarnation::Incarnation;
@@ -12,7 +11,6 @@ use axs_domain::text::IdempotencyKey;
 use axs_domain::time::Timestamp;
 use bytes::Bytes;
 use shaku::Interface;
-use std::sync::Arc;
 
 /// Names one row of the change log by its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,8 +32,6 @@ pub struct NewChangeLog {
     pub key: ChangeLogKey,
     /// The fingerprint of the event's content.
     pub fingerprint: Fingerprint,
-    /// The event.
-    pub event: Arc<BalanceChangeEvent>,
     /// The event, encoded as it is kept: the row's immutable part.
     pub payload: Bytes,
 }

@@ -29,6 +29,18 @@ pub enum DeadLetterKind {
 }
 
 impl DeadLetterKind {
+    /// Every kind, in the order of the numbers.
+    pub const ALL: [Self; 2] = [Self::Dead, Self::Parked];
+
+    /// The number that is stored.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Dead => 0,
+            Self::Parked => 1,
+        }
+    }
+
     /// The word for people and scripts.
     #[must_use]
     pub const fn word(self) -> &'static str {

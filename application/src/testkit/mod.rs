@@ -67,7 +67,6 @@ pub fn empty_batch(partition: PartitionId) -> DecidedBatch {
             owner: OwnerId::new(log_id(1).uuid()),
             incarnation: INCARNATION,
         },
-        shards: Vec::new(),
         offset_before: Offset::MIN,
         offset_after: Offset::MIN,
         last_record: RecordDigest::of(b"", b""),

@@ -11,9 +11,6 @@ use bytes::Bytes;
 use prost::Message;
 use shaku::Component;
 
-/// The name of a code that this build does not know.
-const UNKNOWN_REASON: &str = "UNKNOWN";
-
 /// Results as `BalanceChangeResult`.
 #[derive(Component, Debug, Default, Clone, Copy)]
 #[shaku(interface = ResultCodec)]
@@ -33,11 +30,9 @@ fn message_of(finished: &FinishedEvent) -> v1::BalanceChangeResult {
             (v1::EventStatus::Applied, None, entries.collect())
         }
         FinishedOutcome::Rejected(reason) => {
-            let name =
-                RejectionCode::from_number(reason.code).map_or(UNKNOWN_REASON, RejectionCode::name);
             let reason = v1::EventReason {
                 code: i32::from(reason.code),
-                name: name.to_owned(),
+                name: RejectionCode::name_of(reason.code).to_owned(),
                 message: reason.message.clone(),
             };
             (v1::EventStatus::Rejected, Some(reason), Vec::new())

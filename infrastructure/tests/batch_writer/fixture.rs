@@ -237,7 +237,6 @@ impl Decider {
             batch: DecidedBatch {
                 partition: self.partition,
                 claim: self.claim,
-                shards: (0..SHARDS).map(|s| ShardId::try_new(s).unwrap()).collect(),
                 offset_before: begin,
                 offset_after: begin,
                 last_record: RecordDigest::of(b"key", b"payload"),

@@ -10,7 +10,6 @@ use axs_domain::fingerprint::Fingerprint;
 use axs_domain::id::{AccountId, LogId, ShardId, UserId};
 use axs_domain::text::{ChangeId, EventId, EventType, IdempotencyKey, SourceService};
 use bytes::Bytes;
-use std::sync::Arc;
 
 pub fn shard(value: i32) -> ShardId {
     ShardId::try_new(value).expect("a shard")
@@ -71,7 +70,6 @@ pub fn deposit_with_id(log_id: LogId, key: &ChangeLogKey, available: &str) -> Ne
         log_id,
         key: key.clone(),
         fingerprint: Fingerprint::of(&event),
-        event: Arc::new(event),
         // Bytes that no text may hold, to see that they come back as they were.
         payload: Bytes::from(format!(
             "\u{0}deposit {available} of {}",

@@ -15,9 +15,6 @@ use axs_domain::log_status::LogStatus;
 use axs_domain::rejection::RejectionCode;
 use axs_proto::v1;
 
-/// The name of a reason code that this build does not know: an older API beside a newer consumer.
-const UNKNOWN_REASON: &str = "UNKNOWN";
-
 /// A refusal of the item at `path`; the use case knows only paths inside the item.
 pub(super) fn refusal(path: &FieldPath<'_>, refusal: Refusal) -> v1::Refusal {
     refusal_with_paths(refusal, |inside| match inside {
@@ -110,7 +107,7 @@ fn reason_name(code: i16) -> &'static str {
     if code == PARKED_REASON_CODE {
         return "UNDECIDABLE";
     }
-    RejectionCode::from_number(code).map_or(UNKNOWN_REASON, RejectionCode::name)
+    RejectionCode::name_of(code)
 }
 
 fn ledger_entry(labelled: &LabelledEntry) -> v1::LedgerEntry {

@@ -5,7 +5,7 @@ use crate::port::batch_writer::{
     DeadLetter, DecidedBatch, FinalResult, FinalisedEvent, GuardedRead, GuardedWrite,
 };
 use crate::port::change_log::{ChangeLogKey, RecordedReason};
-use crate::testkit::{amount, stored_layout};
+use crate::testkit::amount;
 use axs_domain::balance::{BalanceKey, Delta, VersionedBalance};
 use axs_domain::change::{Branch, CurrencyDelta};
 use axs_domain::decision::{BalanceWrite, LedgerEntry};
@@ -62,7 +62,6 @@ impl Decider {
             batch: DecidedBatch {
                 partition: self.partition,
                 claim: self.claim,
-                shards: stored_layout().layout.shards_of(self.partition),
                 offset_before: begin,
                 offset_after: begin,
                 last_record: RecordDigest::of(b"key", &self.next_offset.to_be_bytes()),

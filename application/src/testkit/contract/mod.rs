@@ -176,7 +176,6 @@ pub fn new_row(account: i64, key: &str) -> NewChangeLog {
         key: key_of(account, key),
         fingerprint: Fingerprint::of(&event),
         payload: TableCodec::default().encode_payload(&event),
-        event: Arc::new(event),
     }
 }
 

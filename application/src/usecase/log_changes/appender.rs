@@ -122,7 +122,6 @@ fn row(change: &ChangeToLog, log_id: LogId) -> NewChangeLog {
         log_id,
         key: change.key.clone(),
         fingerprint: change.fingerprint,
-        event: Arc::clone(&change.event),
         payload: change.payload.clone(),
     }
 }

@@ -250,13 +250,11 @@ impl Draft {
         &mut self,
         partition: PartitionId,
         claim: Claim,
-        shards: Vec<ShardId>,
         offset_before: Offset,
     ) -> Option<DecidedBatch> {
         Some(DecidedBatch {
             partition,
             claim,
-            shards,
             offset_before,
             offset_after: self.offset_after()?,
             last_record: self.items.last()?.digest(),

@@ -233,8 +233,7 @@ impl Display for Summary {
 
 /// The stable word of a reason with its stable number.
 fn reason_name(code: i16) -> String {
-    let name = RejectionCode::from_number(code).map_or("UNKNOWN", RejectionCode::name);
-    format!("{name} ({code})")
+    format!("{} ({code})", RejectionCode::name_of(code))
 }
 
 #[cfg(test)]

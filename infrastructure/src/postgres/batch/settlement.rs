@@ -1,19 +1,16 @@
 //! What became of a batch whose COMMIT was not confirmed.
 
-use super::failure::{Phase, is_lock_timeout, write_error};
+use super::failure::{Phase, write_error};
 use super::session::millis;
 use super::settings::BatchWriterSettings;
 use super::transaction::admitted_offset;
-use crate::postgres::leadership::end_backend;
+use crate::postgres::leadership::past_stale_backend;
 use axs_application::port::batch_writer::WriteError;
 use axs_domain::fencing::Claim;
 use axs_domain::id::{Offset, PartitionId};
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 const SETTLE: &str = include_str!("../sql/batch/settle.sql");
-
-/// How often the lock is tried for; after each try but the last, who holds it is ended.
-const ATTEMPTS_MAX: u32 = 3;
 
 /// Reads the stored offset once no earlier batch of the partition is open.
 ///
@@ -26,18 +23,11 @@ pub(super) async fn settle(
     claim: Claim,
     settings: &BatchWriterSettings,
 ) -> Result<Offset, WriteError> {
-    let retryable = |error: sqlx::Error| write_error(&error, Phase::BeforeCommit);
-    for _ in 1..ATTEMPTS_MAX {
-        match try_settle(pool, partition, claim, settings).await {
-            Err(error) if is_lock_timeout(&error) => {
-                end_backend(pool, partition).await.map_err(retryable)?;
-            }
-            settled => return settled.map_err(retryable)?,
-        }
-    }
-    try_settle(pool, partition, claim, settings)
-        .await
-        .map_err(retryable)?
+    past_stale_backend(pool, partition, || {
+        try_settle(pool, partition, claim, settings)
+    })
+    .await
+    .map_err(|error| write_error(&error, Phase::BeforeCommit))?
 }
 
 async fn try_settle(

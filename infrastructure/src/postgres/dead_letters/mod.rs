@@ -44,13 +44,6 @@ impl PgDeadLetters {
     }
 }
 
-const fn kind_number(kind: DeadLetterKind) -> i16 {
-    match kind {
-        DeadLetterKind::Dead => 0,
-        DeadLetterKind::Parked => 1,
-    }
-}
-
 #[async_trait]
 impl DeadLetters for PgDeadLetters {
     async fn list(
@@ -60,7 +53,7 @@ impl DeadLetters for PgDeadLetters {
         limit: u32,
     ) -> Result<Vec<DeadLetterSummary>, StoreError> {
         let rows: Vec<SummaryRow> = sqlx::query_as(include_str!("../sql/dead_letters/list.sql"))
-            .bind(filter.kind.map(kind_number))
+            .bind(filter.kind.map(DeadLetterKind::number))
             .bind(filter.partition.map(|partition| partition.value()))
             .bind(filter.reason)
             .bind(filter.account_id.map(|account| account.value()))
@@ -81,7 +74,7 @@ impl DeadLetters for PgDeadLetters {
     ) -> Result<Vec<ReasonCount>, StoreError> {
         let counts: Vec<(String, i64)> =
             sqlx::query_as(include_str!("../sql/dead_letters/count_by_reason.sql"))
-                .bind(filter.kind.map(kind_number))
+                .bind(filter.kind.map(DeadLetterKind::number))
                 .bind(filter.partition.map(|partition| partition.value()))
                 .bind(filter.reason)
                 .bind(filter.account_id.map(|account| account.value()))

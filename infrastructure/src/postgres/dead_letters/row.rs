@@ -39,10 +39,7 @@ impl SummaryRow {
         };
         Ok(DeadLetterSummary {
             id: DeadLetterId(self.dead_letter_id),
-            kind: match self.kind {
-                0 => DeadLetterKind::Dead,
-                _ => DeadLetterKind::Parked,
-            },
+            kind: kind(name, self.kind)?,
             state: state(name, self.state)?,
             partition: name.partition(self.partition)?,
             offset: name.offset(self.record_offset)?,
@@ -54,6 +51,13 @@ impl SummaryRow {
             times: self.times,
         })
     }
+}
+
+fn kind(name: StoreName<'_>, number: i16) -> Result<DeadLetterKind, StoreError> {
+    DeadLetterKind::ALL
+        .into_iter()
+        .find(|kind| kind.number() == number)
+        .ok_or_else(|| name.invalid("kind", number, "is none"))
 }
 
 pub(super) fn state(name: StoreName<'_>, number: i16) -> Result<DeadLetterState, StoreError> {

@@ -6,4 +6,4 @@ mod stale_backend;
 
 pub use consumer_registry::PgConsumerRegistry;
 pub use partition_leadership::{LeadershipSettings, PgPartitionLeadership};
-pub(crate) use stale_backend::end_backend;
+pub(crate) use stale_backend::past_stale_backend;

@@ -1,7 +1,7 @@
 //! [`PartitionLeadership`] over the leader rows and the lease rows.
 
-use super::stale_backend::end_backend;
-use crate::postgres::batch::{is_lock_timeout, millis};
+use super::stale_backend::past_stale_backend;
+use crate::postgres::batch::millis;
 use crate::postgres::error::StoreName;
 use crate::postgres::pool::Database;
 use async_trait::async_trait;
@@ -26,10 +26,6 @@ const RENEW_LEASES: &str = include_str!("../sql/leadership/renew_leases.sql");
 const RELEASE_LEASE: &str = include_str!("../sql/leadership/release_lease.sql");
 const RESULTS_OUT: &str = include_str!("../sql/leadership/results_out.sql");
 const LEADERS: &str = include_str!("../sql/leadership/leaders.sql");
-
-/// How often a candidate waits for the leader row. After each wait but the last, the backend that
-/// holds the row is ended.
-const ATTEMPTS_MAX: u32 = 3;
 
 /// The bounds of taking over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,15 +173,7 @@ impl Candidate {
         if !self.sees_it_free().await? {
             return Ok(TakeOver::Held);
         }
-        for _ in 1..ATTEMPTS_MAX {
-            match self.try_take().await {
-                Err(error) if is_lock_timeout(&error) => {
-                    end_backend(&self.pool, self.partition).await?;
-                }
-                taken => return taken,
-            }
-        }
-        self.try_take().await
+        past_stale_backend(&self.pool, self.partition, || self.try_take()).await
     }
 
     async fn sees_it_free(&self) -> Result<bool, sqlx::Error> {

@@ -275,18 +275,15 @@ impl Worker {
         if self.in_flight.is_some() || !(closed || lingered) {
             return Ok(());
         }
-        let term = &self.term;
-        let shards = term.layout.shards_of(term.partition);
         if self.draft.is_empty() {
             return Ok(());
         }
         if !self.lease_is_sure() {
             return Err(StopReason::LeaseUnsure);
         }
-        let Some(batch) = self
-            .draft
-            .seal(term.partition, term.claim, shards, self.committed)
-        else {
+        let term = &self.term;
+        let sealed = self.draft.seal(term.partition, term.claim, self.committed);
+        let Some(batch) = sealed else {
             return Ok(());
         };
         fail::fail_point!("leader.after_decide");
