@@ -14,6 +14,7 @@ use axs_tests::database::Database;
 use axs_tests::deadline::{Look, Patience, until};
 use axs_tests::deployment::{Deployment, PoolShape};
 use futures::{StreamExt, TryStreamExt, stream};
+use sqlx::Executor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -305,6 +306,18 @@ impl Stage {
     #[must_use]
     pub fn drawn(&self, population: Population) -> Accounts {
         Accounts::new(Arc::clone(&self.accounts), population)
+    }
+
+    /// Takes all log rows and entries away, so that each run begins like the first one, as those of
+    /// the baselines do: what more rows cost is told by `growth`. Nothing may be under way.
+    ///
+    /// # Errors
+    /// PostgreSQL is away.
+    pub async fn clear_log(&self) -> Result<()> {
+        let pool = &self.deployment.database.pool;
+        pool.execute("TRUNCATE balance_change_logs, balance_change_states, ledger_entries")
+            .await?;
+        Ok(())
     }
 
     /// Submits so many events for all accounts alike fast, without measuring.

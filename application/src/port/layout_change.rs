@@ -37,6 +37,8 @@ pub struct StandingChange {
 pub enum Pausing {
     /// Nothing is logged any more, and nothing that began before is still under way.
     Paused(LayoutChangeId),
+    /// The same, and writing was paused for the same change before: its command has lost it.
+    GoesOn(LayoutChangeId),
     /// Another change pauses already.
     OtherUnderWay(StandingChange),
     /// There is no layout.
@@ -79,8 +81,8 @@ pub enum LayoutChangeError {
 /// # Contract
 /// - `pause` outlives its caller. After `Paused`, no append is under way and every later one is
 ///   refused, whichever process makes it and whatever layout that process knows. Pausing for the
-///   same change again takes it over: the caller before loses it. After an error writing goes on,
-///   unless its text says that it is still paused.
+///   same change again takes it over: the caller before loses it. After an error writing is as it
+///   was before, unless the text says that it may be paused.
 /// - `raise` and `adopt` commit as a whole: leaders of before are fenced and their leases ended,
 ///   once their open batches are over, and whoever leads from then on sees the change. `raise`
 ///   looks once more, under these locks, that nothing is undecided, where the relays' marks make

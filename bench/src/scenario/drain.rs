@@ -36,6 +36,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
                 "drain: run {nth} of {}: logging {events} events with no consumer",
                 bench.effort.runs
             ));
+            stage.clear_log().await?;
             stage.submit(events).await?;
             stage.all_published().await?;
             let pool = stage.deployment.database.pool.clone();

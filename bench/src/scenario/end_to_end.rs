@@ -15,6 +15,7 @@ pub const BASE: &str = "base: requests of 50, 1 change, uniform";
 pub async fn run(bench: &mut Bench) -> Result<()> {
     let stage = Stage::set(StagePlan::base("end_to_end"), bench.screen).await?;
     for nth in 1..=bench.effort.runs {
+        stage.clear_log().await?;
         let pace = Pace::Closed { callers: CALLERS };
         let plan = stage.load(pace, Ending::After(bench.effort.base))?;
         let accounts = stage.drawn(Population::Uniform);

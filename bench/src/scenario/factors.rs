@@ -83,6 +83,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let stage = Stage::set(StagePlan::base("factors"), bench.screen).await?;
     for round in 1..=bench.effort.short_runs {
         for case in cases() {
+            stage.clear_log().await?;
             let mut plan = stage.load(case.pace, Ending::After(bench.effort.case))?;
             plan.events_a_request = case.events_a_request;
             let ids = accounts_of(&stage, &case.accounts)?;

@@ -9,7 +9,6 @@ use crate::load::{Accounts, Changes, Ending, Pace, Population};
 use crate::report::{Series, number};
 use crate::stage::{ACCOUNTS, CALLERS, Stage, StagePlan};
 use anyhow::Result;
-use sqlx::Executor;
 use std::sync::Arc;
 
 /// Steps in which the log rows are added.
@@ -164,9 +163,7 @@ impl Small {
 
     /// Measures it. Its log rows are taken away before, so that they stay few.
     async fn rate(&self, bench: &Bench) -> Result<Ran> {
-        let pool = &self.stage.deployment.database.pool;
-        pool.execute("TRUNCATE balance_change_logs, balance_change_states, ledger_entries")
-            .await?;
+        self.stage.clear_log().await?;
         measure(bench, &self.stage, self.stage.drawn(Population::Uniform)).await
     }
 }

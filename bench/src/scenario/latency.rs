@@ -76,6 +76,7 @@ async fn idle(stage: &Stage, bench: &mut Bench) -> Result<()> {
 
 /// Runs one load and adds what it showed; gives the median until final, in ms.
 async fn one_load(stage: &Stage, bench: &mut Bench, plan: LoadPlan, case: &str) -> Result<f64> {
+    stage.clear_log().await?;
     let deployment = &stage.deployment;
     let before = stage.stored().await?;
     let (tag, ending) = (plan.tag, plan.ending);

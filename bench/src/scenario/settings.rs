@@ -33,6 +33,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let mut stage = Stage::set(plan, bench.screen).await?;
     for round in 1..=bench.effort.short_runs {
         for (case, settings) in CASES {
+            stage.clear_log().await?;
             stage.start_consumer(settings).await?;
             // A fresh consumer knows no balance yet.
             let before = stage.stored().await?;

@@ -56,6 +56,7 @@ async fn end_to_end(bench: &mut Bench) -> Result<()> {
     for round in 1..=bench.effort.runs {
         let mut compared_with = None;
         for (disk, stage) in &stages {
+            stage.clear_log().await?;
             let pace = Pace::Closed { callers: CALLERS };
             let plan = stage.load(pace, Ending::After(bench.effort.compared))?;
             let accounts = stage.drawn(Population::Uniform);

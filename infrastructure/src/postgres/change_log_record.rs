@@ -24,7 +24,7 @@ use axs_domain::log_status::LogStatus;
 use axs_domain::text::IdempotencyKey;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -234,7 +234,8 @@ pub(crate) async fn read_records(
     let mut records = vec![None; keys.len()];
     let found = read_states(pool, name, keys).await?;
     let ids: Vec<Uuid> = found.iter().map(|found| found.state.log_id).collect();
-    let mut payloads = read_payloads(pool, name, &ids).await?;
+    let payloads = read_payloads(pool, &ids).await;
+    let mut payloads = payloads.map_err(|error| name.sqlx(&error))?;
     let mut entries = read_entries(pool, name, &found).await?;
     for FoundState { position, state } in found {
         let place = name.place(position, keys.len())?;
@@ -270,18 +271,16 @@ async fn read_states(
 
 /// The payloads of these rows, by log id; those of retired days are missing.
 pub(crate) async fn read_payloads(
-    pool: &PgPool,
-    name: StoreName<'_>,
+    database: impl PgExecutor<'_>,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Bytes>, StoreError> {
+) -> Result<HashMap<Uuid, Bytes>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let rows: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(include_str!("sql/change_log/payloads.sql"))
         .bind(ids)
-        .fetch_all(pool)
-        .await
-        .map_err(|error| name.sqlx(&error))?;
+        .fetch_all(database)
+        .await?;
     Ok(rows
         .into_iter()
         .map(|(log_id, payload)| (log_id, Bytes::from(payload)))

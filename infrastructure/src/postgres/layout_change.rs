@@ -30,7 +30,7 @@ use axs_domain::layout::Layout;
 use chrono::{DateTime, Utc};
 use shaku::Component;
 use sqlx::postgres::PgTransaction;
-use sqlx::{AssertSqlSafe, Executor, PgPool};
+use sqlx::{AssertSqlSafe, Executor, FromRow, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -69,15 +69,43 @@ impl PgLayoutChange {
         self.database.queries()
     }
 
-    async fn mark(&self, kind: LayoutChangeKind) -> Result<Option<LayoutChangeId>, StoreError> {
+    /// Marks the pause under this id; gives whether it was paused before.
+    async fn mark(
+        &self,
+        kind: LayoutChangeKind,
+        change: LayoutChangeId,
+    ) -> Result<Option<bool>, StoreError> {
         let (kind, count) = columns(kind).map_err(|reason| self.name().corrupt(reason))?;
-        let marked: Option<Uuid> = sqlx::query_scalar(include_str!("sql/layout/pause.sql"))
+        sqlx::query_scalar(include_str!("sql/layout/pause.sql"))
             .bind(kind)
             .bind(count)
+            .bind(change.uuid())
             .fetch_optional(self.pool())
             .await
-            .map_err(|error| self.name().sqlx(&error))?;
-        Ok(marked.map(LayoutChangeId::new))
+            .map_err(|error| self.name().sqlx(&error))
+    }
+
+    /// Ends a pause that came to nothing: one append that hangs must not hold up all others until
+    /// somebody looks. Not one that an adoption may have begun before, which holds the order.
+    async fn give_up(
+        &self,
+        change: LayoutChangeId,
+        kind: LayoutChangeKind,
+        was_paused: Option<bool>,
+        failure: StoreError,
+    ) -> StoreError {
+        let holds_order = kind == LayoutChangeKind::Adopt && was_paused != Some(false);
+        let why = if holds_order {
+            "run the command again".to_owned()
+        } else {
+            match self.resume(Some(change)).await {
+                Ok(_) => return failure,
+                Err(paused) => paused.to_string(),
+            }
+        };
+        self.name().unavailable(format_args!(
+            "{failure}. Writing may be STILL PAUSED: {why}, or `bootstrap layout resume`"
+        ))
     }
 
     async fn await_appends(&self) -> Result<(), StoreError> {
@@ -128,21 +156,22 @@ impl PgLayoutChange {
 #[async_trait]
 impl LayoutChange for PgLayoutChange {
     async fn pause(&self, kind: LayoutChangeKind) -> Result<Pausing, StoreError> {
-        let Some(change) = self.mark(kind).await? else {
-            return Ok(match standing(&*self.database).await? {
-                Some(standing) => Pausing::OtherUnderWay(standing),
-                None => Pausing::NotLaidOut,
-            });
+        let change = LayoutChangeId::new(Uuid::new_v4());
+        let was_paused = match self.mark(kind, change).await {
+            Ok(Some(was_paused)) => was_paused,
+            Ok(None) => {
+                return Ok(match standing(&*self.database).await? {
+                    Some(standing) => Pausing::OtherUnderWay(standing),
+                    None => Pausing::NotLaidOut,
+                });
+            }
+            // Whether it is marked is unknown.
+            Err(failure) => return Err(self.give_up(change, kind, None, failure).await),
         };
-        let Err(failure) = self.await_appends().await else {
-            return Ok(Pausing::Paused(change));
-        };
-        // One append that hangs must not hold up all others until somebody looks.
-        match self.resume(Some(change)).await {
-            Ok(_) => Err(failure),
-            Err(paused) => Err(self.name().unavailable(format_args!(
-                "{failure}. Writing is STILL PAUSED: {paused}; run `bootstrap layout resume`"
-            ))),
+        match self.await_appends().await {
+            Ok(()) if was_paused => Ok(Pausing::GoesOn(change)),
+            Ok(()) => Ok(Pausing::Paused(change)),
+            Err(failure) => Err(self.give_up(change, kind, Some(was_paused), failure).await),
         }
     }
 
@@ -159,7 +188,7 @@ impl LayoutChange for PgLayoutChange {
         let count = async {
             let mut transaction = patient(self.pool(), COUNT_WAIT_MAX).await?;
             let mark = lowest_mark(&mut transaction).await?;
-            let count = count_undecided(&mut transaction, mark, count_max).await?;
+            let count = count_undecided(&mut transaction, mark.at, count_max).await?;
             transaction.rollback().await?;
             Ok(count)
         };
@@ -186,14 +215,13 @@ impl LayoutChange for PgLayoutChange {
             .map_err(|reason| self.name().corrupt(reason))?;
         let failed = |error: sqlx::Error| self.name().sqlx(&error);
         let mark = carry_marks(&mut transaction, layout.epoch()).await;
-        // Without a mark it would take as long as the drain's count, with everything locked.
-        if let Some(mark) = mark.map_err(failed)?
-            && count_undecided(&mut transaction, Some(mark), 1)
-                .await
-                .map_err(failed)?
-                > 0
-        {
-            return Err(LayoutChangeError::Undecided);
+        let mark = mark.map_err(failed)?;
+        // Else it could take as long as the drain's count, with everything locked.
+        if mark.is_recent {
+            let left = count_undecided(&mut transaction, mark.at, 1).await;
+            if left.map_err(failed)? > 0 {
+                return Err(LayoutChangeError::Undecided);
+            }
         }
         let raise = async {
             sqlx::query(include_str!("sql/layout/add_leaders.sql"))
@@ -253,11 +281,18 @@ impl LayoutChange for PgLayoutChange {
     }
 }
 
+/// The lowest mark of the relays, if each has one.
+#[derive(FromRow)]
+struct LowestMark {
+    at: Option<DateTime<Utc>>,
+    is_recent: bool,
+}
+
 /// Carries the relays' marks on into the epoch; gives the lowest.
 async fn carry_marks(
     transaction: &mut PgTransaction<'static>,
     epoch: LayoutEpoch,
-) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+) -> Result<LowestMark, sqlx::Error> {
     sqlx::query(include_str!("sql/layout/carry_marks.sql"))
         .bind(epoch.value())
         .execute(&mut **transaction)
@@ -265,10 +300,8 @@ async fn carry_marks(
     lowest_mark(transaction).await
 }
 
-async fn lowest_mark(
-    transaction: &mut PgTransaction<'static>,
-) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("sql/layout/lowest_mark.sql"))
+async fn lowest_mark(transaction: &mut PgTransaction<'static>) -> Result<LowestMark, sqlx::Error> {
+    sqlx::query_as(include_str!("sql/layout/lowest_mark.sql"))
         .fetch_one(&mut **transaction)
         .await
 }

@@ -51,7 +51,7 @@ fn raised() -> Layout {
 
 async fn paused(changes: &PgLayoutChange, kind: LayoutChangeKind) -> LayoutChangeId {
     match changes.pause(kind).await.unwrap() {
-        Pausing::Paused(change) => change,
+        Pausing::Paused(change) | Pausing::GoesOn(change) => change,
         other => panic!("{other:?}"),
     }
 }
@@ -313,25 +313,38 @@ async fn a_raise_does_not_switch_over_an_event_that_is_undecided_again() {
 
 #[tokio::test]
 async fn a_pause_that_can_not_wait_for_the_appends_under_way_lets_writing_go_on() {
-    on_laid_out_database(async |test| {
+    fails_to_wait(RAISE, false, false).await;
+    fails_to_wait(RAISE, true, false).await;
+    fails_to_wait(LayoutChangeKind::Adopt, false, false).await;
+    // Its command before may have put another log behind undecided events.
+    fails_to_wait(LayoutChangeKind::Adopt, true, true).await;
+}
+
+async fn fails_to_wait(kind: LayoutChangeKind, was_paused: bool, stays_paused: bool) {
+    on_laid_out_database(async move |test| {
+        if was_paused {
+            paused(&PgLayoutChange::new(test.database()), kind).await;
+        }
         let (mut append, pid) = session(&test).await;
         run(
             &mut append,
-            "BEGIN; SELECT admit_log(1, database_incarnation())",
+            // As an append that was admitted before any pause.
+            "BEGIN; SELECT pg_advisory_xact_lock_shared(layout_lock_key())",
         )
         .await;
         let changes = PgLayoutChange::new(test.database());
-        let pausing = tokio::spawn(async move { changes.pause(RAISE).await });
+        let pausing = tokio::spawn(async move { changes.pause(kind).await });
         until_somebody_waits_for(&test, pid).await;
         test.execute(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
               WHERE datname = current_database() AND {pid} = ANY (pg_blocking_pids(pid))"
         ))
         .await;
-        assert!(pausing.await.unwrap().is_err());
+        let failure = pausing.await.unwrap().unwrap_err().to_string();
+        assert_eq!(failure.contains("STILL PAUSED"), stays_paused, "{failure}");
         run(&mut append, "ROLLBACK").await;
         let paused = "SELECT count(*) FROM layout WHERE change_id IS NOT NULL";
-        assert_eq!(test.number(paused).await, 0);
+        assert_eq!(test.number(paused).await, i64::from(stays_paused));
     })
     .await;
 }

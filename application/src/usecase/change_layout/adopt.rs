@@ -150,6 +150,10 @@ impl TopicAdoption {
     }
 }
 
+/// Why a pause is not taken back.
+const ORDER_AT_STAKE: &str = "newer events must not overtake what is undecided. Run the command \
+     again to go on waiting, or `bootstrap layout resume` to give that order up";
+
 #[async_trait]
 impl AdoptTopic for TopicAdoption {
     async fn preview(
@@ -195,20 +199,23 @@ impl AdoptTopic for TopicAdoption {
         // What can't be adopted must not pause anybody.
         self.preview(order.partition).await?;
         progress.send_replace(ChangeProgress::Pausing);
-        let change = match self.changes.pause(LayoutChangeKind::Adopt).await? {
-            Pausing::Paused(change) => change,
+        let (change, was_paused) = match self.changes.pause(LayoutChangeKind::Adopt).await? {
+            Pausing::Paused(change) => (change, false),
+            Pausing::GoesOn(change) => (change, true),
             Pausing::OtherUnderWay(standing) => {
                 return Err(ChangeLayoutError::OtherUnderWay(standing));
             }
             Pausing::NotLaidOut => return Err(ChangeLayoutError::NotLaidOut),
         };
+        let still_paused = |cause, why: &str| ChangeLayoutError::StillPaused {
+            cause: Box::new(cause),
+            why: why.to_owned(),
+        };
         let adopted = match self.switch(change, &order, &progress).await {
             Ok(adopted) => adopted,
+            // What paused it may have adopted the topic, and not waited for everything.
+            Err(cause) if was_paused => return Err(still_paused(cause, ORDER_AT_STAKE)),
             Err(cause) => return Err(take_back(&*self.changes, change, cause).await),
-        };
-        let still_paused = |cause, why: String| ChangeLayoutError::StillPaused {
-            cause: Box::new(cause),
-            why,
         };
         if let Some(drain_max) = order.drain_max {
             let drain = Drain {
@@ -220,19 +227,14 @@ impl AdoptTopic for TopicAdoption {
             };
             let drained = drain.until_all_is_final(drain_max, &progress, &stop).await;
             if let Err(cause) = drained {
-                return Err(still_paused(
-                    cause,
-                    "newer events must not overtake what is undecided. Run the command again to \
-                     go on waiting, or `bootstrap layout resume` to give that order up"
-                        .to_owned(),
-                ));
+                return Err(still_paused(cause, ORDER_AT_STAKE));
             }
         }
         match self.changes.resume(Some(change)).await {
             Ok(_) => Ok(adopted),
             Err(failure) => Err(still_paused(
                 failure.into(),
-                "the topic is adopted; run `bootstrap layout resume`".to_owned(),
+                "the topic is adopted; run `bootstrap layout resume`",
             )),
         }
     }

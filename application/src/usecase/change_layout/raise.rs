@@ -236,7 +236,7 @@ impl RaisePartitions for PartitionRaising {
             partition_count: raised.partition_count(),
         };
         let change = match self.changes.pause(kind).await? {
-            Pausing::Paused(change) => change,
+            Pausing::Paused(change) | Pausing::GoesOn(change) => change,
             Pausing::OtherUnderWay(standing) => {
                 return Err(ChangeLayoutError::OtherUnderWay(standing));
             }

@@ -469,6 +469,24 @@ async fn while_lost_events_are_undecided_writing_stays_paused() {
     );
 }
 
+/// The command before may have adopted the topic, and the events of the old one are undecided.
+#[tokio::test(start_paused = true)]
+async fn an_adoption_that_goes_on_with_a_pause_and_fails_leaves_it() {
+    let mut bench = Bench::new();
+    bench.topics_have(Some(4));
+    bench.written_to(END);
+    let goes_on = |_| Ok(Pausing::GoesOn(the_change()));
+    bench.changes.expect_pause().times(1).returning(goes_on);
+    bench.is_noted();
+    let fails = |_, _, _| Err(LayoutChangeError::Store(away()));
+    bench.changes.expect_adopt().returning(fails);
+    bench.changes.expect_resume().never();
+    let failure = bench.adopt(adopt_all(None)).await.unwrap_err().to_string();
+    for words in [&*away().to_string(), "STILL PAUSED", "again"] {
+        assert!(failure.contains(words), "{failure}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operator_who_does_not_wait_gets_writing_back_at_once() {
     let mut bench = Bench::new();

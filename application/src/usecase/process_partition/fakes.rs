@@ -79,6 +79,8 @@ pub(crate) struct State {
     pub(crate) relay_mark: Option<Timestamp>,
     pub(crate) relay_generation: i64,
     pub(crate) relay_settled_to: Option<Timestamp>,
+    /// Up to where a scan may read, in microseconds.
+    pub(crate) relay_until: i64,
     /// Microseconds of the log that one page of a scan reads at most.
     pub(crate) relay_part: Option<i64>,
     /// Where each scan of the relay began.
@@ -112,6 +114,7 @@ impl FakeStore {
                 relay_mark: None,
                 relay_generation: 0,
                 relay_settled_to: Some(Timestamp::from_unix_micros(SCANNED_TO)),
+                relay_until: SCANNED_TO,
                 relay_part: None,
                 relay_scans: Vec::new(),
             }),

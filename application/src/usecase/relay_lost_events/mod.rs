@@ -120,6 +120,14 @@ pub(crate) struct RelayTerm {
     pub(crate) progress: Arc<Progress>,
 }
 
+/// The part of a scan that was not read yet. It keeps its end: by that of a later horizon, rows
+/// would be published while one before them, whose commit hung, lies behind.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    behind: LogPlace,
+    until: Timestamp,
+}
+
 /// What the scan of a round found.
 #[derive(Debug, Default)]
 struct Found {
@@ -127,8 +135,8 @@ struct Found {
     rows: Vec<ChangeLogRecord>,
     /// Whether there may be more behind them.
     more: bool,
-    /// Where the pages of this round end and there may be more: the next round goes on behind it.
-    read_to: Option<LogPlace>,
+    /// What the pages of this round left: the next round goes on there.
+    rest: Option<Rest>,
 }
 
 /// The relay of one led partition.
@@ -136,8 +144,8 @@ pub(crate) struct LostEventRelay {
     ports: RelayPorts,
     term: RelayTerm,
     low_water: LowWater,
-    /// Up to where the rounds before have read, when their pages did not reach the end.
-    behind: Option<LogPlace>,
+    /// What the rounds before left of their scan.
+    rest: Option<Rest>,
     unsound: UnsoundRows,
     /// Up to where a cursor over ids alone would have come: for the deliberate break
     /// `break.relay_cursor`, without which nobody reads it.
@@ -153,7 +161,7 @@ impl LostEventRelay {
             ports,
             term,
             low_water: LowWater::default(),
-            behind: None,
+            rest: None,
             unsound: UnsoundRows::default(),
             passed_by_ids: None,
             goes_on: false,
@@ -177,14 +185,10 @@ impl LostEventRelay {
     /// takes. After one that failed, the next begins at the mark.
     pub(crate) async fn round(&mut self) -> Result<usize, RelayError> {
         self.goes_on = false;
-        let Found {
-            rows,
-            more,
-            read_to,
-        } = self.scan().await?;
+        let Found { rows, more, rest } = self.scan().await?;
         if rows.is_empty() {
-            self.behind = read_to;
-            self.goes_on = read_to.is_some();
+            self.rest = rest;
+            self.goes_on = rest.is_some();
             return Ok(0);
         }
         let found = rows.len();
@@ -194,8 +198,8 @@ impl LostEventRelay {
         let lost = self.ports.source.keep_init(rows).await?;
         let some_are_final = lost.len() < found;
         let published = self.publish(lost).await?;
-        self.behind = read_to;
-        self.goes_on = read_to.is_some() || (more && (some_are_final || published > 0));
+        self.rest = rest;
+        self.goes_on = rest.is_some() || (more && (some_are_final || published > 0));
         Ok(published)
     }
 
@@ -221,15 +225,17 @@ impl LostEventRelay {
             .flatten();
         let rows_max = usize::try_from(self.ports.settings.rows_max).unwrap_or(usize::MAX);
         // The mark may have come as far.
-        let is_above = |place: &LogPlace| after.is_none_or(|after| place.logged_at > after);
-        let mut behind = self.behind.take().filter(is_above);
+        let is_above = |rest: &Rest| after.is_none_or(|after| rest.behind.logged_at > after);
+        let rest = self.rest.take().filter(is_above);
+        let until = rest.map_or(horizon.until, |rest| rest.until.min(horizon.until));
+        let mut behind = rest.map(|rest| rest.behind);
         // Whether nothing was found from the mark on.
         let mut is_clear = behind.is_none();
         let mut found = Found::default();
         for _ in 0..PAGES_MAX {
-            let RelayPage { mut rows, read_to } = self.page(after, behind, horizon.until).await?;
+            let RelayPage { mut rows, read_to } = self.page(after, behind, until).await?;
             let is_full = rows.len() >= rows_max;
-            found.more = is_full || read_to < horizon.until;
+            found.more = is_full || read_to < until;
             behind = if is_full {
                 rows.last().map(LogPlace::of)
             } else {
@@ -256,7 +262,7 @@ impl LostEventRelay {
         }
         self.unsound.say(self.term.partition, Instant::now());
         if found.more && found.rows.len() < rows_max {
-            found.read_to = behind;
+            found.rest = behind.map(|behind| Rest { behind, until });
         }
         // The others come in the next round.
         found.rows.truncate(rows_max);

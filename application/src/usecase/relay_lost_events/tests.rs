@@ -595,3 +595,27 @@ async fn a_row_that_stays_init_hides_no_part_of_a_long_log_behind_it() {
     let mark = bench.store.state.lock().unwrap().relay_mark;
     assert_eq!(mark, Some(Timestamp::from_unix_micros(9)));
 }
+
+/// Between two rounds of one scan a COMMIT that hung may show a row that the scan is past.
+#[tokio::test(start_paused = true)]
+async fn a_scan_of_several_rounds_keeps_its_end_so_that_no_later_event_overtakes() {
+    let (bench, mut relay) = bench(0, 0);
+    let until = |micros: i64| {
+        let mut state = bench.store.state.lock().unwrap();
+        state.relay_part = Some(20);
+        state.relay_until = micros;
+        // The open transaction holds it there.
+        state.relay_settled_to = Some(Timestamp::from_unix_micros(100));
+    };
+    until(300);
+    assert_eq!(relay.round().await, Ok(0));
+    assert!(relay.goes_on, "there is more from 200 on");
+    bench.log("hung", 150);
+    bench.log("later", 350);
+    until(400);
+    for _ in 0..5 {
+        relay.round().await.unwrap();
+    }
+    let published = bench.published();
+    assert_eq!(published[..2], ["hung", "later"], "{published:?}");
+}

@@ -15,8 +15,8 @@ const END_WAIT_MS: i64 = 2_000;
 /// How often a leader row is tried for; after each try but the last, who holds it is ended.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// Attempts what waits for the partition's leader row up to a lock timeout, and ends the backend that
-/// holds the row before it attempts it again.
+/// Attempts what waits for the partition's leader row up to a lock timeout, and ends the backend
+/// that holds the row before it attempts it again.
 ///
 /// # Errors
 /// Those of the last attempt, and of ending a backend.

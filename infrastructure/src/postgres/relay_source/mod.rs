@@ -12,12 +12,14 @@ use axs_application::port::relay_source::{
     MarkMove, RelayHorizon, RelayPage, RelayScan, RelayScope, RelaySource,
 };
 use axs_application::port::store_error::StoreError;
-use axs_domain::id::ShardId;
+use axs_domain::id::{LogId, ShardId};
 use axs_domain::incarnation::Incarnation;
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use metrics::counter;
 use shaku::Component;
 use sqlx::{FromRow, PgPool};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,10 +31,19 @@ use window::Window;
 /// any while the mark stays below a row that waits.
 const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 
-/// Pages at once, in this process, of logs that are read in parts. Where a relay has no mark, or
-/// one that lies far below, every partition reads them, and each takes a connection of those on
-/// which leaders take over and load what they decide on.
-const LONG_SCANS_MAX: usize = 1;
+/// The log of so much time is read by one page: 100 million states at 30,000 a second.
+const PART: TimeDelta = TimeDelta::hours(1);
+
+/// The same where what is found fills pages.
+const DENSE_PART: TimeDelta = TimeDelta::minutes(1);
+
+/// A page of no more of the log than this takes no turn.
+const TURNLESS_MAX: TimeDelta = TimeDelta::minutes(10);
+
+/// Longer pages at once, in this process. Where a relay has no mark, or one that lies far below,
+/// every partition reads them, and each takes a connection of those on which leaders take over and
+/// load what they decide on.
+const LONG_PAGES_MAX: usize = 1;
 
 /// How long a page may take in all. PostgreSQL ends the statement of a long one a minute sooner
 /// (allow_long_scan.sql); a server that hangs must not keep the turn of the others for ever.
@@ -47,15 +58,15 @@ pub struct PgRelaySource {
     #[shaku(inject)]
     database: Arc<dyn Database>,
     #[shaku(force_default)]
-    long_scans: LongScans,
+    long_pages: LongPages,
 }
 
-/// The turns of long scans.
-struct LongScans(Arc<Semaphore>);
+/// The turns of long pages.
+struct LongPages(Arc<Semaphore>);
 
-impl Default for LongScans {
+impl Default for LongPages {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LONG_SCANS_MAX)))
+        Self(Arc::new(Semaphore::new(LONG_PAGES_MAX)))
     }
 }
 
@@ -65,7 +76,7 @@ impl PgRelaySource {
     pub fn new(database: Arc<dyn Database>) -> Self {
         Self {
             database,
-            long_scans: LongScans::default(),
+            long_pages: LongPages::default(),
         }
     }
 
@@ -131,8 +142,15 @@ struct PageBounds {
     is_long: bool,
 }
 
-/// The states of one page of a window, and in which history of the database they stand.
-async fn read_states(pool: &PgPool, page: PageBounds) -> Result<(i64, Vec<StateRow>), sqlx::Error> {
+/// The rows of one page, and in which history of the database they stand.
+struct PageRead {
+    incarnation: i64,
+    states: Vec<StateRow>,
+    payloads: HashMap<Uuid, Bytes>,
+}
+
+/// All of it by one connection: what another one says may be of another history.
+async fn read_page(pool: &PgPool, page: PageBounds) -> Result<PageRead, sqlx::Error> {
     let mut transaction = pool
         .begin_with(include_str!("../sql/relay/begin_rows.sql"))
         .await?;
@@ -144,7 +162,7 @@ async fn read_states(pool: &PgPool, page: PageBounds) -> Result<(i64, Vec<StateR
     let incarnation = sqlx::query_scalar(include_str!("../sql/balance/incarnation.sql"))
         .fetch_one(&mut *transaction)
         .await?;
-    let states = sqlx::query_as(include_str!("../sql/relay/still_init.sql"))
+    let states: Vec<StateRow> = sqlx::query_as(include_str!("../sql/relay/still_init.sql"))
         .bind(page.shards)
         .bind(page.window.after)
         .bind(page.window.until)
@@ -153,13 +171,19 @@ async fn read_states(pool: &PgPool, page: PageBounds) -> Result<(i64, Vec<StateR
         .bind(page.behind.map(|(_, log_id)| log_id))
         .fetch_all(&mut *transaction)
         .await?;
+    let ids: Vec<Uuid> = states.iter().map(|state| state.log_id).collect();
+    let payloads = read_payloads(&mut *transaction, &ids).await?;
     transaction.commit().await?;
-    Ok((incarnation, states))
+    Ok(PageRead {
+        incarnation,
+        states,
+        payloads,
+    })
 }
 
 impl PgRelaySource {
     async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let turn = Arc::clone(&self.long_scans.0).acquire_owned().await;
+        let turn = Arc::clone(&self.long_pages.0).acquire_owned().await;
         turn.map_err(|closed| self.name().unavailable(closed))
     }
 
@@ -179,20 +203,20 @@ impl PgRelaySource {
         &self,
         page: PageBounds,
         turn: Option<OwnedSemaphorePermit>,
-    ) -> Result<Vec<StateRow>, StoreError> {
+    ) -> Result<PageRead, StoreError> {
         let name = self.name();
         let (pool, expected) = (self.database.queries().clone(), page.incarnation);
-        let (found, states) = tokio::spawn(async move {
-            let states = timeout(PAGE_MAX, read_states(&pool, page)).await;
+        let read = tokio::spawn(async move {
+            let read = timeout(PAGE_MAX, read_page(&pool, page)).await;
             drop(turn);
-            states
+            read
         })
         .await
         .map_err(|ended| name.unavailable(ended))?
         .map_err(|elapsed| name.unavailable(elapsed))?
         .map_err(|error| name.sqlx(&error))?;
-        self.check_history(found, expected)?;
-        Ok(states)
+        self.check_history(read.incarnation, expected)?;
+        Ok(read)
     }
 
     fn check_history(&self, found: i64, expected: Incarnation) -> Result<(), StoreError> {
@@ -235,14 +259,17 @@ impl RelaySource for PgRelaySource {
             after: mark.max(place),
             until: name.time(scan.until)?,
         };
-        let turn = if whole.has_parts() {
+        // The page before was full: so dense, an hour would be read many times over.
+        let is_dense = scan.behind.is_some_and(|place| place.log_id != LogId::MAX);
+        let part = if is_dense { DENSE_PART } else { PART };
+        let window = match whole.after {
+            Some(after) => whole.first_part(after.checked_add_signed(part)),
+            None => whole.first_part(Some(self.log_began(whole.until).await?)),
+        };
+        let turn = if window.is_longer_than(TURNLESS_MAX) {
             Some(self.turn().await?)
         } else {
             None
-        };
-        let window = match whole.after {
-            Some(_) => whole.first_part(whole.until),
-            None => whole.first_part(self.log_began(whole.until).await?),
         };
         let page = PageBounds {
             shards: scan.shards.iter().copied().map(ShardId::value).collect(),
@@ -252,9 +279,11 @@ impl RelaySource for PgRelaySource {
             incarnation: scan.incarnation,
             is_long: window.is_longer_than(SHORT_SCAN_MAX),
         };
-        let states = self.read(page, turn).await?;
-        let ids: Vec<Uuid> = states.iter().map(|state| state.log_id).collect();
-        let mut payloads = read_payloads(self.database.queries(), name, &ids).await?;
+        let PageRead {
+            states,
+            mut payloads,
+            ..
+        } = self.read(page, turn).await?;
         let rows = states.into_iter().map(|state| {
             // Gone only if retention dropped a day too early.
             let payload = payloads.remove(&state.log_id).unwrap_or_default();

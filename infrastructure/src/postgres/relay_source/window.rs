@@ -4,9 +4,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The log of so much time is read by one transaction: 100 million states at 30,000 a second.
-const WINDOW: TimeDelta = TimeDelta::hours(1);
-
 /// What was logged after the one moment, if there is one, up to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
@@ -15,12 +12,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The oldest part of it. `began` is when the log did, as far as is known: what is older all
-    /// the same is read too.
-    pub(super) fn first_part(self, began: DateTime<Utc>) -> Self {
-        let end = self
-            .after
-            .map_or(Some(began), |after| after.checked_add_signed(WINDOW));
+    /// Its oldest part, up to `end` if it ends no sooner: all that is older is in it.
+    pub(super) fn first_part(self, end: Option<DateTime<Utc>>) -> Self {
         Self {
             after: self.after,
             until: end.map_or(self.until, |end| end.min(self.until)),
@@ -31,11 +24,6 @@ impl Window {
     pub(super) fn is_longer_than(self, time: TimeDelta) -> bool {
         self.after
             .is_none_or(|after| self.until.signed_duration_since(after) > time)
-    }
-
-    /// Whether one transaction does not read all of it.
-    pub(super) fn has_parts(self) -> bool {
-        self.is_longer_than(WINDOW)
     }
 }
 
@@ -48,37 +36,39 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_an_hour_at_most_and_the_first_one_all_that_is_older_than_the_log() {
-        for (after, until, began, end) in [
-            (Some(0), 150, 0, 60),
-            (Some(60), 150, 0, 120),
-            (Some(120), 150, 0, 150),
-            (Some(0), 60, 0, 60),
-            (None, 150, 20, 20),
-            // The log is younger than what is scanned, or the mark lies above its end.
-            (None, 150, 200, 150),
-            (Some(200), 150, 0, 150),
+    fn a_part_begins_where_the_whole_does_and_ends_no_later() {
+        for (after, end, expected) in [
+            (Some(0), Some(60), 60),
+            (Some(120), Some(180), 150),
+            (Some(0), Some(150), 150),
+            // The log is younger than what is scanned.
+            (None, Some(200), 150),
+            (None, Some(20), 20),
+            // The end of time.
+            (Some(0), None, 150),
         ] {
             let whole = Window {
                 after: after.map(at),
-                until: at(until),
+                until: at(150),
             };
-            let expected = Window {
-                until: at(end),
+            let part = Window {
+                until: at(expected),
                 ..whole
             };
-            assert_eq!(whole.first_part(at(began)), expected);
-            let has_parts = after.is_none_or(|after| until - after > 60);
-            assert_eq!(whole.has_parts(), has_parts);
+            assert_eq!(whole.first_part(end.map(at)), part);
         }
     }
 
     #[test]
-    fn the_end_of_time_is_in_a_part_too() {
-        let whole = Window {
-            after: Some(DateTime::<Utc>::MAX_UTC - TimeDelta::minutes(1)),
-            until: DateTime::<Utc>::MAX_UTC,
+    fn what_has_no_beginning_is_longer_than_anything() {
+        let of = |after: Option<i64>| Window {
+            after: after.map(at),
+            until: at(150),
         };
-        assert_eq!(whole.first_part(at(0)), whole);
+        let long = |window: Window| window.is_longer_than(TimeDelta::minutes(60));
+        assert_eq!(
+            [None, Some(0), Some(90), Some(200)].map(|it| long(of(it))),
+            [true, true, false, false]
+        );
     }
 }

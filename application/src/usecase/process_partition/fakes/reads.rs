@@ -71,7 +71,7 @@ impl RelaySource for FakeStore {
         Ok(RelayHorizon {
             low_water: state.relay_mark,
             generation: state.relay_generation,
-            until: Timestamp::from_unix_micros(SCANNED_TO),
+            until: Timestamp::from_unix_micros(state.relay_until),
             settled_to: state.relay_settled_to,
         })
     }
