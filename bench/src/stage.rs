@@ -309,11 +309,21 @@ impl Stage {
     }
 
     /// Takes all log rows and entries away, so that each run begins like the first one, as those of
-    /// the baselines do: what more rows cost is told by `growth`. Nothing may be under way.
+    /// the baselines do: what more rows cost is told by `growth`. Before, it is looked whether all
+    /// of them were applied.
+    ///
+    /// # Errors
+    /// PostgreSQL is away, or one was not applied.
+    pub async fn clear_log(&self) -> Result<()> {
+        all_applied(&self.deployment.database).await?;
+        self.clear_undecided_log().await
+    }
+
+    /// The same where no consumer is.
     ///
     /// # Errors
     /// PostgreSQL is away.
-    pub async fn clear_log(&self) -> Result<()> {
+    pub async fn clear_undecided_log(&self) -> Result<()> {
         let pool = &self.deployment.database.pool;
         pool.execute("TRUNCATE balance_change_logs, balance_change_states, ledger_entries")
             .await?;

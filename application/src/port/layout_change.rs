@@ -85,8 +85,7 @@ pub enum LayoutChangeError {
 ///   was before, unless the text says that it may be paused.
 /// - `raise` and `adopt` commit as a whole: leaders of before are fenced and their leases ended,
 ///   once their open batches are over, and whoever leads from then on sees the change. `raise`
-///   looks once more, under these locks, that nothing is undecided, where the relays' marks make
-///   that a look at the last minutes.
+///   looks once more, under these locks, that nothing of the last minutes is undecided.
 /// - `raise` ends the pause with its own commit; `adopt` leaves it standing.
 ///
 /// # Errors

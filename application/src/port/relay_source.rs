@@ -83,6 +83,9 @@ pub struct RelayScan {
     pub until: Timestamp,
     /// At most this many rows.
     pub limit: u32,
+    /// Whether the page before it was full. Then a shorter part of a long log is read, since what
+    /// is read behind the page's end is read again by the next one.
+    pub is_dense: bool,
     /// The history of the database in which the leader's claim was given.
     pub incarnation: Incarnation,
 }

@@ -10,6 +10,8 @@ pub async fn scanned(source: &dyn RelaySource, mut scan: RelayScan) -> Vec<Chang
     loop {
         scan.limit = u32::try_from(limit - rows.len()).unwrap();
         let page = source.still_init(scan.clone()).await.unwrap();
+        // Of either length, one after the other.
+        scan.is_dense = !scan.is_dense;
         rows.extend(page.rows);
         if rows.len() >= limit || page.read_to >= scan.until {
             return rows;

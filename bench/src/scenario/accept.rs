@@ -22,7 +22,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let stage = Stage::set(plan, bench.screen).await?;
     for round in 1..=bench.effort.runs {
         for (case, callers, events_a_request) in CASES {
-            stage.clear_log().await?;
+            stage.clear_undecided_log().await?;
             let pace = Pace::Closed { callers };
             let mut plan = stage.load(pace, Ending::After(bench.effort.case))?;
             plan.events_a_request = events_a_request;

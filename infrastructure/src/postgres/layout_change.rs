@@ -99,7 +99,11 @@ impl PgLayoutChange {
             "run the command again".to_owned()
         } else {
             match self.resume(Some(change)).await {
-                Ok(_) => return failure,
+                Ok(true) => return failure,
+                // Another command has it by now.
+                Ok(false) if was_paused.is_some() => return failure,
+                // The statement may still be under way.
+                Ok(false) => "see `bootstrap layout show`".to_owned(),
                 Err(paused) => paused.to_string(),
             }
         };
@@ -215,13 +219,11 @@ impl LayoutChange for PgLayoutChange {
             .map_err(|reason| self.name().corrupt(reason))?;
         let failed = |error: sqlx::Error| self.name().sqlx(&error);
         let mark = carry_marks(&mut transaction, layout.epoch()).await;
-        let mark = mark.map_err(failed)?;
-        // Else it could take as long as the drain's count, with everything locked.
-        if mark.is_recent {
-            let left = count_undecided(&mut transaction, mark.at, 1).await;
-            if left.map_err(failed)? > 0 {
-                return Err(LayoutChangeError::Undecided);
-            }
+        // Everything is locked, so it must not take as long as the drain's count could.
+        let recent = mark.map_err(failed)?.at_recent;
+        let left = count_undecided(&mut transaction, Some(recent), 1).await;
+        if left.map_err(failed)? > 0 {
+            return Err(LayoutChangeError::Undecided);
         }
         let raise = async {
             sqlx::query(include_str!("sql/layout/add_leaders.sql"))
@@ -285,7 +287,8 @@ impl LayoutChange for PgLayoutChange {
 #[derive(FromRow)]
 struct LowestMark {
     at: Option<DateTime<Utc>>,
-    is_recent: bool,
+    /// The same, and never long ago.
+    at_recent: DateTime<Utc>,
 }
 
 /// Carries the relays' marks on into the epoch; gives the lowest.

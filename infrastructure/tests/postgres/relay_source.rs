@@ -79,6 +79,7 @@ async fn scan_after(
         behind: None,
         until: horizon.until,
         limit,
+        is_dense: false,
         incarnation: source.incarnation,
     };
     scanned(&source.relay, scan).await
@@ -207,6 +208,7 @@ async fn a_long_scan_finds_what_a_short_one_would_wherever_the_log_began() {
                         behind: Some(LogPlace::of(row)),
                         until: horizon.until,
                         limit: 10,
+                        is_dense: false,
                         incarnation: source.incarnation,
                     };
                     let behind = scanned(&source.relay, behind).await;

@@ -39,6 +39,7 @@ async fn page(
         behind,
         until: horizon(stores).await.until,
         limit,
+        is_dense: false,
         incarnation: stores.balances.incarnation().await.unwrap(),
     };
     scanned(&*stores.relay, scan).await
@@ -116,6 +117,7 @@ pub async fn nothing_is_scanned_in_another_history_than_the_claims(stores: Store
             behind: None,
             until,
             limit: 10,
+            is_dense: false,
             incarnation,
         };
         assert_eq!(stores.relay.still_init(scan).await.is_ok(), is_told);

@@ -8,7 +8,9 @@
 use super::drain::Drain;
 use super::{ChangeLayoutError, ChangeProgress, check_name, take_back};
 use crate::port::event_topic::{EventTopic, TopicDescription};
-use crate::port::layout_change::{LayoutChange, LayoutChangeKind, PartitionStart, Pausing};
+use crate::port::layout_change::{
+    LayoutChange, LayoutChangeError, LayoutChangeKind, PartitionStart, Pausing,
+};
 use crate::port::layout_change_notes::LayoutChangeNotes;
 use crate::port::layout_store::{LayoutStore, StoredLayout};
 use crate::port::partition_leadership::PartitionLeadership;
@@ -150,6 +152,17 @@ impl TopicAdoption {
     }
 }
 
+/// Whether the topic may be adopted although the switch failed: its answer was lost, or the command
+/// that paused before adopted it, and did not wait for everything.
+const fn may_be_adopted(cause: &ChangeLayoutError, was_paused: bool) -> bool {
+    match cause {
+        ChangeLayoutError::Change(LayoutChangeError::Store(_)) => true,
+        // The pause is another command's.
+        ChangeLayoutError::Change(LayoutChangeError::TakenOver) => false,
+        _ => was_paused,
+    }
+}
+
 /// Why a pause is not taken back.
 const ORDER_AT_STAKE: &str = "newer events must not overtake what is undecided. Run the command \
      again to go on waiting, or `bootstrap layout resume` to give that order up";
@@ -213,8 +226,9 @@ impl AdoptTopic for TopicAdoption {
         };
         let adopted = match self.switch(change, &order, &progress).await {
             Ok(adopted) => adopted,
-            // What paused it may have adopted the topic, and not waited for everything.
-            Err(cause) if was_paused => return Err(still_paused(cause, ORDER_AT_STAKE)),
+            Err(cause) if may_be_adopted(&cause, was_paused) => {
+                return Err(still_paused(cause, ORDER_AT_STAKE));
+            }
             Err(cause) => return Err(take_back(&*self.changes, change, cause).await),
         };
         if let Some(drain_max) = order.drain_max {

@@ -469,21 +469,36 @@ async fn while_lost_events_are_undecided_writing_stays_paused() {
     );
 }
 
-/// The command before may have adopted the topic, and the events of the old one are undecided.
+/// Where the topic may be adopted, the events of the old one are undecided.
 #[tokio::test(start_paused = true)]
-async fn an_adoption_that_goes_on_with_a_pause_and_fails_leaves_it() {
-    let mut bench = Bench::new();
-    bench.topics_have(Some(4));
-    bench.written_to(END);
-    let goes_on = |_| Ok(Pausing::GoesOn(the_change()));
-    bench.changes.expect_pause().times(1).returning(goes_on);
-    bench.is_noted();
-    let fails = |_, _, _| Err(LayoutChangeError::Store(away()));
-    bench.changes.expect_adopt().returning(fails);
-    bench.changes.expect_resume().never();
-    let failure = bench.adopt(adopt_all(None)).await.unwrap_err().to_string();
-    for words in [&*away().to_string(), "STILL PAUSED", "again"] {
-        assert!(failure.contains(words), "{failure}");
+async fn an_adoption_that_may_be_made_leaves_the_pause_when_it_fails() {
+    let (paused, goes_on) = (Pausing::Paused(the_change()), Pausing::GoesOn(the_change()));
+    let lost = || LayoutChangeError::Store(away());
+    for (pausing, failure, stays) in [
+        (paused, lost(), true),
+        (goes_on, lost(), true),
+        // Another command has the pause.
+        (goes_on, LayoutChangeError::TakenOver, false),
+        (paused, LayoutChangeError::TakenOver, false),
+    ] {
+        let mut bench = Bench::new();
+        bench.topics_have(Some(4));
+        bench.written_to(END);
+        let pause = move |_| Ok(pausing);
+        bench.changes.expect_pause().times(1).returning(pause);
+        bench.is_noted();
+        let refusal = failure.clone();
+        let fails = move |_, _, _| Err(refusal.clone());
+        bench.changes.expect_adopt().returning(fails);
+        let takes_back = usize::from(!stays);
+        bench
+            .changes
+            .expect_resume()
+            .times(takes_back)
+            .returning(|_| Ok(false));
+        let told = bench.adopt(adopt_all(None)).await.unwrap_err().to_string();
+        assert!(told.contains(&failure.to_string()), "{told}");
+        assert_eq!(told.contains("STILL PAUSED"), stays, "{told}");
     }
 }
 

@@ -146,6 +146,8 @@ pub(crate) struct LostEventRelay {
     low_water: LowWater,
     /// What the rounds before left of their scan.
     rest: Option<Rest>,
+    /// Whether the last page was full.
+    is_dense: bool,
     unsound: UnsoundRows,
     /// Up to where a cursor over ids alone would have come: for the deliberate break
     /// `break.relay_cursor`, without which nobody reads it.
@@ -162,6 +164,7 @@ impl LostEventRelay {
             term,
             low_water: LowWater::default(),
             rest: None,
+            is_dense: false,
             unsound: UnsoundRows::default(),
             passed_by_ids: None,
             goes_on: false,
@@ -235,6 +238,7 @@ impl LostEventRelay {
         for _ in 0..PAGES_MAX {
             let RelayPage { mut rows, read_to } = self.page(after, behind, until).await?;
             let is_full = rows.len() >= rows_max;
+            self.is_dense = is_full;
             found.more = is_full || read_to < until;
             behind = if is_full {
                 rows.last().map(LogPlace::of)
@@ -281,6 +285,7 @@ impl LostEventRelay {
             behind,
             until,
             limit: self.ports.settings.rows_max,
+            is_dense: self.is_dense,
             incarnation: self.term.claim.incarnation,
         };
         Ok(self.ports.source.still_init(scan).await?)

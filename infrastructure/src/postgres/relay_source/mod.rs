@@ -12,7 +12,7 @@ use axs_application::port::relay_source::{
     MarkMove, RelayHorizon, RelayPage, RelayScan, RelayScope, RelaySource,
 };
 use axs_application::port::store_error::StoreError;
-use axs_domain::id::{LogId, ShardId};
+use axs_domain::id::ShardId;
 use axs_domain::incarnation::Incarnation;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,7 +35,7 @@ const SHORT_SCAN_MAX: TimeDelta = TimeDelta::minutes(1);
 const PART: TimeDelta = TimeDelta::hours(1);
 
 /// The same where what is found fills pages.
-const DENSE_PART: TimeDelta = TimeDelta::minutes(1);
+const DENSE_PART: TimeDelta = TimeDelta::seconds(5);
 
 /// A page of no more of the log than this takes no turn.
 const TURNLESS_MAX: TimeDelta = TimeDelta::minutes(10);
@@ -259,9 +259,7 @@ impl RelaySource for PgRelaySource {
             after: mark.max(place),
             until: name.time(scan.until)?,
         };
-        // The page before was full: so dense, an hour would be read many times over.
-        let is_dense = scan.behind.is_some_and(|place| place.log_id != LogId::MAX);
-        let part = if is_dense { DENSE_PART } else { PART };
+        let part = if scan.is_dense { DENSE_PART } else { PART };
         let window = match whole.after {
             Some(after) => whole.first_part(after.checked_add_signed(part)),
             None => whole.first_part(Some(self.log_began(whole.until).await?)),
