@@ -149,9 +149,10 @@ async fn overflow(scene: &mut Scene) -> Result<()> {
         let event = event(900, &key, "deposit", "", changes);
         let sent = send(&client, api, vec![event], AckLevel::Logged, false).await;
         scene.journal.note(sent);
+        // At once: it was only just logged.
+        scene.injected(1).await;
         scene.results(5).await?;
     }
-    scene.injected((EACH * 4) as u64).await;
     until("an overflow to be refused", Patience::PROCESS, async || {
         let refused = scene
             .deployment
