@@ -151,9 +151,6 @@ impl Workload {
         Ok(DecidedBatch {
             partition: PartitionId::MIN,
             claim: self.claim,
-            shards: (0..SHARDS)
-                .map(ShardId::try_new)
-                .collect::<Result<_, _>>()?,
             offset_before,
             offset_after: Offset::try_new(self.next_offset)?,
             last_record: RecordDigest::of(b"", b""),
